@@ -1,0 +1,99 @@
+"""One session per environment; `nox` alone runs what a change must pass. See CONTRIBUTING.md."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import tempfile
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl"]
+
+ROOT = pathlib.Path(__file__).parent
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff: rules and formatting."""
+    session.install(*pinned("ruff"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, over everything; the trainers are Any (see pyproject.toml), so none is installed."""
+    session.install("-e", ".[dev]")
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Unit tests and doctests of the core, with its two dependencies and test tools only."""
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=cero_api/cli",
+        *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+def cli(session: nox.Session) -> None:
+    """Tests of the command line, with no trainer installed."""
+    session.install("-e", ".[cli,test]")
+    session.run("pytest", "tests/cli", "cero_api/cli", "--doctest-modules", *session.posargs)
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """Build sdist and wheel, install the wheel into an empty environment, run the unit tests against it."""
+    session.install(*pinned("build"))
+    with tempfile.TemporaryDirectory(prefix="cero-wheel-") as scratch:
+        away = pathlib.Path(scratch)
+        session.run("python", "-m", "build", "--outdir", scratch, str(ROOT))
+        (built,) = away.glob("cero_api-*.whl")
+        python = away / "venv" / "bin" / "python"
+        session.run("python", "-m", "venv", str(python.parent.parent))
+        session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
+        # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
+        not_of_the_wheel = shutil.ignore_patterns("__pycache__", "cli", "test_readme.py")
+        shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
+        shutil.copy(ROOT / "pyproject.toml", away)
+        with session.chdir(away):
+            command = (str(python.parent / "pytest"), "tests", *session.posargs)
+            session.run(*command, env={"CERO_WHEEL": str(built)}, external=True)
+
+
+@nox.session
+def trl(session: nox.Session) -> None:
+    """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
+    session.install("-e", ".[demo,test]")
+    session.run(
+        "pytest", "integration_tests/trl", "adapters/cero_trl", "--doctest-modules", *session.posargs,
+        env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/; a warning is an error."""
+    session.install("-e", ".[docs]")
+    session.run("mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks; each prints a table and writes JSON beside it."""
+    session.install("-e", ".[test]")
+    for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+def pinned(*names: str) -> list[str]:
+    """The requirements of the `dev` extra with these names: pyproject.toml alone states versions."""
+    dev = nox.project.load_toml("pyproject.toml")["project"]["optional-dependencies"]["dev"]
+    return [requirement for requirement in dev if requirement.startswith(names)]

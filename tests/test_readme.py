@@ -1,0 +1,58 @@
+"""What the project says of itself is true: the README's example, commands and links, and the version."""
+
+import contextlib
+import importlib.metadata
+import io
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+PAGES = ["README.md", "CONTRIBUTING.md"]
+
+
+def test_the_example_prints_what_the_readme_says() -> None:
+    match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
+    assert match is not None, "the README's first example is a python block, with its output in a text block after it"
+    example, output = match.groups()
+    assert len(example.splitlines()) <= 20
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+    assert printed.getvalue() == output
+
+
+def test_every_python_block_compiles() -> None:
+    for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        compile(block, "README.md", "exec")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_command_is_a_target(page: str) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE))
+    assert named
+    assert named <= TARGETS
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_help_lists_every_target() -> None:
+    listed = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^  make ([a-z]+)", listed, re.MULTILINE)) == TARGETS
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", (ROOT / page).read_text(encoding="utf-8")):
+        assert (ROOT / target).exists(), target
+
+
+def test_one_version_everywhere() -> None:
+    version = importlib.metadata.version("cero-api")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
