@@ -1,0 +1,120 @@
+"""Group-relative advantages for groups of unequal size, by explicit group id."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cero_api.errors import ConfigurationError, InvalidOutcomeError
+
+Estimator = Literal["grpo", "dr_grpo", "rloo", "reinforce_baseline"]
+PromptWeight = Literal["rollout", "prompt"]
+
+# OpenRLHF's floor under the batch variance: `var.clamp(min=1e-8).rsqrt()`.
+_MIN_BATCH_VARIANCE = 1e-8
+
+
+def group_advantages(
+    rewards: ArrayLike,
+    group_ids: ArrayLike,
+    *,
+    estimator: Estimator = "grpo",
+    prompt_weight: PromptWeight = "rollout",
+    eps: float = 1e-4,
+) -> NDArray[np.float64]:
+    r"""Advantage of every rollout relative to the other rollouts of its group.
+
+    With $n$, $\bar r$ and $s$ the size, mean and Bessel-corrected standard deviation of a rollout's group:
+
+    - `grpo`: $(r - \bar r) / (s + \epsilon)$
+    - `dr_grpo`: $r - \bar r$
+    - `rloo`: $r - \frac{1}{n-1}\sum_{\text{others}} r = \frac{n}{n-1}(r - \bar r)$
+    - `reinforce_baseline`: $(r - \bar r) / \sqrt{\max(v, 10^{-8})}$, with $v$ the population variance of
+      $r - \bar r$ over the whole batch. OpenRLHF takes the mean and variance over response *tokens*; this is that
+      definition when all responses are equally long and no KL penalty is folded into the reward. Because the
+      deviations of every group sum to zero, the batch mean it subtracts is zero here.
+
+    A group whose rewards are all equal, or that has a single rollout, gets exactly zero under every estimator.
+    `prompt_weight="prompt"` multiplies by `total / (prompts * n)`: in a mean over rollouts each prompt then has the
+    weight of one prompt, however many rollouts it was given. It is applied last, after any normalisation.
+
+    Args:
+        rewards: float `[N]`, one per rollout, any row order.
+        group_ids: int `[N]`, equal for the rollouts of one group, any values.
+        estimator: which of the formulas above.
+        prompt_weight: `"rollout"` leaves each rollout the same weight, `"prompt"` each prompt.
+        eps: added to the standard deviation (`grpo` only). TRL uses 1e-4, verl 1e-6, OpenRLHF 1e-9.
+
+    Returns:
+        float64 `[N]`, in the order of `rewards`.
+
+    Raises:
+        InvalidOutcomeError: the arrays are empty, not one-dimensional, of different length, or hold NaN or infinity;
+            or the group ids are not integers.
+        ConfigurationError: an unknown estimator or weight, or a negative or non-finite `eps`.
+
+    >>> import numpy as np
+    >>> group_advantages([1.0, 0.0, 1.0, 0.0, 0.0], [7, 7, 3, 3, 3], estimator="rloo")
+    array([ 1. , -1. ,  1. , -0.5, -0.5])
+
+    Sources: GRPO, arXiv 2402.03300; Dr. GRPO, arXiv 2503.20783; RLOO, arXiv 2402.14740; `reinforce_baseline` as in
+    OpenRLHF 0.11.2, `RemoteExperienceMaker.compute_advantages_and_returns` (experience_maker.py).
+    """
+    r_N, ids_N = _checked(rewards, group_ids)
+    if estimator not in get_args(Estimator):
+        raise ConfigurationError(
+            f"unknown estimator {estimator!r}; choose from {', '.join(get_args(Estimator))}"
+        )
+    if prompt_weight not in get_args(PromptWeight):
+        raise ConfigurationError(f"unknown prompt_weight {prompt_weight!r}; choose 'rollout' or 'prompt'")
+    if not (np.isfinite(eps) and eps >= 0):
+        raise ConfigurationError(f"eps is {eps}; give a finite number of at least 0")
+
+    unique, group_N = np.unique(ids_N, return_inverse=True)
+    size_P = np.bincount(group_N)
+    # Shifting by a member makes a group of equal rewards exactly zero, and removes a large common offset before the
+    # sum can lose digits to it. Reversed assignment keeps the first occurrence.
+    first_P = np.empty(len(unique), dtype=np.int64)
+    first_P[group_N[::-1]] = np.arange(len(r_N) - 1, -1, -1)
+    shifted_N = r_N - r_N[first_P][group_N]
+    deviation_N = shifted_N - (np.bincount(group_N, shifted_N) / size_P)[group_N]
+
+    if estimator == "grpo":
+        variance_P = np.bincount(group_N, deviation_N**2) / np.maximum(size_P - 1, 1)
+        scale_N = (np.sqrt(variance_P) + eps)[group_N]
+        # eps=0 is allowed; a group without contrast is then 0/0, which is zero by definition.
+        advantage_N = np.divide(deviation_N, scale_N, out=np.zeros_like(deviation_N), where=scale_N > 0)
+    elif estimator == "dr_grpo":
+        advantage_N = deviation_N
+    elif estimator == "rloo":
+        advantage_N = deviation_N * (size_P / np.maximum(size_P - 1, 1))[group_N]
+    else:
+        advantage_N = deviation_N / np.sqrt(np.maximum(np.mean(deviation_N**2), _MIN_BATCH_VARIANCE))
+
+    if prompt_weight == "prompt":
+        advantage_N = advantage_N * (len(r_N) / (len(unique) * size_P))[group_N]
+    return advantage_N
+
+
+def _checked(rewards: ArrayLike, group_ids: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    try:
+        r_N = np.asarray(rewards, dtype=np.float64)
+        ids_N = np.asarray(group_ids)
+    except (TypeError, ValueError) as error:
+        raise InvalidOutcomeError(f"rewards and group_ids must be flat arrays of numbers: {error}") from error
+    if r_N.ndim != 1 or r_N.shape != ids_N.shape:
+        raise InvalidOutcomeError(
+            f"rewards {r_N.shape} and group_ids {ids_N.shape} must be one-dimensional and of equal length"
+        )
+    if r_N.size == 0:
+        raise InvalidOutcomeError("no rewards; give at least one rollout, or skip the step")
+    if not np.issubdtype(ids_N.dtype, np.integer):
+        raise InvalidOutcomeError(f"group_ids must be integers, not {ids_N.dtype}; number the groups first")
+    bad = np.flatnonzero(~np.isfinite(r_N))
+    if bad.size:
+        raise InvalidOutcomeError(
+            f"{bad.size} of {r_N.size} rewards are NaN or infinite (first at row {bad[0]}); drop those rollouts"
+        )
+    return r_N, ids_N
