@@ -32,13 +32,13 @@ def group_advantages(
     - `dr_grpo`: $r - \bar r$
     - `rloo`: $r - \frac{1}{n-1}\sum_{\text{others}} r = \frac{n}{n-1}(r - \bar r)$
     - `reinforce_baseline`: $(r - \bar r) / \sqrt{\max(v, 10^{-8})}$, with $v$ the population variance of
-      $r - \bar r$ over the whole batch. OpenRLHF takes the mean and variance over response *tokens*; this is that
-      definition when all responses are equally long and no KL penalty is folded into the reward. Because the
-      deviations of every group sum to zero, the batch mean it subtracts is zero here.
+      $r - \bar r$ over the whole batch. OpenRLHF takes mean and variance over response *tokens*; this is
+      that definition when all responses are equally long and no KL penalty is folded into the reward.
+      The batch mean it subtracts is zero here, because the deviations of every group sum to zero.
 
-    A group whose rewards are all equal, or that has a single rollout, gets exactly zero under every estimator.
-    `prompt_weight="prompt"` multiplies by `total / (prompts * n)`: in a mean over rollouts each prompt then has the
-    weight of one prompt, however many rollouts it was given. It is applied last, after any normalisation.
+    A group whose rewards are all equal, or that has a single rollout, gets exactly zero whatever the
+    estimator. `prompt_weight="prompt"` multiplies by `total / (prompts * n)`, last of all: in a mean over
+    rollouts each prompt then weighs the same, however many rollouts it was given.
 
     Args:
         rewards: float `[N]`, one per rollout, any row order.
@@ -51,16 +51,16 @@ def group_advantages(
         float64 `[N]`, in the order of `rewards`.
 
     Raises:
-        InvalidOutcomeError: the arrays are empty, not one-dimensional, of different length, or hold NaN or infinity;
-            or the group ids are not integers.
+        InvalidOutcomeError: the arrays are empty, not one-dimensional, of different length, or hold NaN or
+            infinity; or the group ids are not integers.
         ConfigurationError: an unknown estimator or weight, or a negative or non-finite `eps`.
 
     >>> import numpy as np
     >>> group_advantages([1.0, 0.0, 1.0, 0.0, 0.0], [7, 7, 3, 3, 3], estimator="rloo")
     array([ 1. , -1. ,  1. , -0.5, -0.5])
 
-    Sources: GRPO, arXiv 2402.03300; Dr. GRPO, arXiv 2503.20783; RLOO, arXiv 2402.14740; `reinforce_baseline` as in
-    OpenRLHF 0.11.2, `RemoteExperienceMaker.compute_advantages_and_returns` (experience_maker.py).
+    Sources: GRPO, arXiv 2402.03300; Dr. GRPO, arXiv 2503.20783; RLOO, arXiv 2402.14740;
+    `reinforce_baseline`: OpenRLHF 0.11.2, `compute_advantages_and_returns` in experience_maker.py.
     """
     r_N, ids_N = _checked(rewards, group_ids)
     if estimator not in get_args(Estimator):
@@ -74,8 +74,8 @@ def group_advantages(
 
     unique, group_N = np.unique(ids_N, return_inverse=True)
     size_P = np.bincount(group_N)
-    # Shifting by a member makes a group of equal rewards exactly zero, and removes a large common offset before the
-    # sum can lose digits to it. Reversed assignment keeps the first occurrence.
+    # Shifting by a member makes a group of equal rewards exactly zero, and removes a large common offset
+    # before the sum can lose digits to it. Reversed assignment keeps the first occurrence.
     first_P = np.empty(len(unique), dtype=np.int64)
     first_P[group_N[::-1]] = np.arange(len(r_N) - 1, -1, -1)
     shifted_N = r_N - r_N[first_P][group_N]
@@ -115,6 +115,6 @@ def _checked(rewards: ArrayLike, group_ids: ArrayLike) -> tuple[NDArray[np.float
     bad = np.flatnonzero(~np.isfinite(r_N))
     if bad.size:
         raise InvalidOutcomeError(
-            f"{bad.size} of {r_N.size} rewards are NaN or infinite (first at row {bad[0]}); drop those rollouts"
+            f"{bad.size} of {r_N.size} rewards are NaN or infinite (first at row {bad[0]}); drop them"
         )
     return r_N, ids_N

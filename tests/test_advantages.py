@@ -17,7 +17,7 @@ Batch = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 @st.composite
 def batches(draw: st.DrawFn) -> Batch:
-    """Rewards on a grid of 1/8 (differences are exact) in groups of 1 to 6, interleaved, with odd group ids."""
+    """Rewards on a grid of 1/8 (differences are exact), groups of 1 to 6, interleaved, with odd ids."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=8))
     names = draw(
         st.lists(st.integers(-(2**62), 2**62), min_size=len(sizes), max_size=len(sizes), unique=True)
