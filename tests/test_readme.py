@@ -19,7 +19,9 @@ PAGES = ["README.md", "CONTRIBUTING.md"]
 
 def test_the_example_prints_what_the_readme_says() -> None:
     match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
-    assert match is not None, "the README's first example is a python block, with its output in a text block after it"
+    assert match is not None, (
+        "the README's first example is a python block, with its output in a text block after it"
+    )
     example, output = match.groups()
     assert len(example.splitlines()) <= 20
     printed = io.StringIO()
@@ -42,7 +44,9 @@ def test_every_make_command_is_a_target(page: str) -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_help_lists_every_target() -> None:
-    listed = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True
+    ).stdout
     assert set(re.findall(r"^  make ([a-z]+)", listed, re.MULTILINE)) == TARGETS
 
 
