@@ -1,0 +1,136 @@
+"""The allocator's state beside TRL's checkpoint, and the generation batch that TRL itself would lose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.errors import CheckpointError
+
+ALLOCATOR_FILE = "cero_allocator.npz"
+PROGRESS_FILE = "cero_trl.json"
+
+
+class Progress(BaseModel):
+    """Where a training run stood when it was saved; plain JSON beside the allocator.
+
+    Attributes:
+        step: micro-batches trained so far (TRL's `_step`).
+        rollouts_so_far: rollouts generated for training.
+        micro_batches_per_round: `steps_per_generation * num_iterations`.
+        world_size: number of ranks.
+        pool: fingerprint of the train dataset, whose row numbers the allocator's state speaks of.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    rollouts_so_far: int
+    micro_batches_per_round: int
+    world_size: int
+    pool: str
+
+    @property
+    def in_mid_round(self) -> bool:
+        """Whether some of the last generation batch was still to be trained on."""
+        return self.step % self.micro_batches_per_round != 0
+
+
+def pool_fingerprint(dataset: Dataset, samples: int = 64) -> str:
+    """Short hash of the dataset's length and of up to 64 evenly spaced prompts.
+
+    The allocator knows prompts by their row. Another or a reordered dataset must not inherit its beliefs.
+    """
+    if "prompt" in dataset.column_names:
+        dataset = dataset.select_columns(["prompt"])
+    raw = dataset.with_format("arrow")  # neither transforms nor decoded images, whose repr holds an address
+    rows = np.unique(np.linspace(0, len(raw) - 1, samples).astype(int))
+    prompts = [repr(raw[int(row)].to_pylist()) for row in rows]
+    return hashlib.sha256(json.dumps([len(raw), prompts]).encode()).hexdigest()[:16]
+
+
+def save_state(folder: Path, allocator: RolloutAllocator, progress: Progress) -> None:
+    """Write the allocator and the progress into a checkpoint folder (one rank does)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_allocator(allocator, folder / ALLOCATOR_FILE)
+    (folder / PROGRESS_FILE).write_text(progress.model_dump_json(indent=2) + "\n")
+
+
+def save_batch(folder: Path, rank: int, batch: list[dict[str, Any]]) -> None:
+    """Write this rank's share of a generation batch that is still being trained on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.save(batch, folder / _batch_file(rank))
+
+
+def load_state(folder: Path, allocator: RolloutAllocator, expected: Progress) -> Progress:
+    """Restore the allocator in place; refuse whatever does not belong to this run.
+
+    Args:
+        folder: the checkpoint.
+        allocator: of the same kind and configuration as the saved one.
+        expected: what this run would save now; its pool and layout must fit.
+
+    Returns:
+        the saved progress.
+
+    Raises:
+        CheckpointError: no state, an unreadable one, or one of another dataset, allocator or batch layout.
+    """
+    missing = [name for name in (ALLOCATOR_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{folder} has no {' or '.join(missing)}: it was not written by CeroGRPOTrainer, and training on would "
+            "silently restart the allocator. To start a new run from its weights, pass it as `model`, without "
+            "resume_from_checkpoint."
+        )
+    try:
+        progress = Progress.model_validate_json((folder / PROGRESS_FILE).read_text())
+    except ValidationError as error:
+        raise CheckpointError(f"{folder / PROGRESS_FILE} is not readable: {error}") from error
+    if progress.pool != expected.pool:
+        raise CheckpointError(
+            f"{folder} was written with another train dataset (or the same in another order); the allocator knows "
+            "prompts by their row. Resume with the dataset of that run."
+        )
+    layout = ("micro_batches_per_round", "world_size")
+    if progress.in_mid_round and any(getattr(progress, f) != getattr(expected, f) for f in layout):
+        raise CheckpointError(
+            f"{folder} was written in the middle of a generation batch with "
+            + ", ".join(f"{f}={getattr(progress, f)} (now {getattr(expected, f)})" for f in layout)
+            + "; resume with the same values, or from a checkpoint at the end of a generation batch."
+        )
+    saved = load_allocator(folder / ALLOCATOR_FILE)
+    if type(saved) is not type(allocator):
+        raise CheckpointError(
+            f"{folder} holds a {type(saved).__name__}, this trainer has a {type(allocator).__name__}"
+        )
+    allocator.load_state_dict(saved.state_dict())
+    return progress
+
+
+def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, Any]]:
+    """Read back this rank's share of a generation batch in training.
+
+    Raises:
+        CheckpointError: it is not there.
+    """
+    path = folder / _batch_file(rank)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path} is missing: the checkpoint was written in the middle of a generation batch, whose rollouts "
+            "are already paid for. Copy the whole folder, or resume from a checkpoint at the end of one."
+        )
+    batch: list[dict[str, Any]] = torch.load(path, map_location=device, weights_only=True)
+    return batch
+
+
+def _batch_file(rank: int) -> str:
+    return f"cero_batch_{rank}.pt"

@@ -1,0 +1,100 @@
+"""What the user decides, and what follows from the trainer's own schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from trl import GRPOConfig
+
+from cero_api.advantages import PromptWeight
+
+Scope = Literal["batch", "pool"]
+
+
+class CeroTRLConfig(BaseModel):
+    """How counts go into TRL's generation and how its rewards come back.
+
+    Attributes:
+        scope: `"batch"` shares a generation batch's rollouts among the prompts the loader drew; `"pool"` lets the
+            allocator pick the prompts from the whole train dataset, as in the paper, and uses the loader as a clock.
+        success_threshold: a rollout whose reward reaches this is a success.
+        reward_range: `(low, high)` in place of a threshold: success is the fraction of the way from low to high.
+        success_reward: name of the one reward function that judges success; by default TRL's weighted sum does.
+        prompt_weight: `"prompt"` gives every prompt the same weight in the loss, `"rollout"` (TRL's own) every
+            rollout.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope: Scope = "batch"
+    success_threshold: float = 1.0
+    reward_range: tuple[float, float] | None = None
+    success_reward: str | None = None
+    prompt_weight: PromptWeight = "rollout"
+
+    @model_validator(mode="after")
+    def _one_rule_of_success(self) -> Self:
+        if self.reward_range is not None:
+            if "success_threshold" in self.model_fields_set:
+                raise ValueError("give success_threshold or reward_range, not both")
+            low, high = self.reward_range
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"reward_range is {self.reward_range}; give (low, high) with low < high")
+        return self
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a training run generates, from TRL's arguments alone."""
+
+    rounds: int  # generation batches over the whole training
+    rollouts: int  # in each of them, on all ranks together
+    group_size: int  # TRL's num_generations
+    num_prompts: int  # rows of the train dataset
+
+    @property
+    def budget(self) -> int:
+        """Rollouts that uniform TRL spends on the whole training."""
+        return self.rounds * self.rollouts
+
+
+def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
+    """Rounds and rollouts that stock TRL would generate.
+
+    An epoch has one round per full chunk of `generation_batch_size / num_generations` prompts, and each round
+    feeds `num_iterations * steps_per_generation` micro-batches. A last optimiser step of an epoch may have
+    fewer than `gradient_accumulation_steps` of them, and training may stop in the middle of a round.
+
+    >>> args = GRPOConfig("out", bf16=False, per_device_train_batch_size=8, num_generations=4, max_steps=10)
+    >>> schedule_of(args, num_prompts=6)
+    Schedule(rounds=10, rollouts=8, group_size=4, num_prompts=6)
+    """
+    rollouts = int(args.generation_batch_size)
+    per_round = args.num_iterations * args.steps_per_generation
+    batches_per_epoch = num_prompts // (rollouts // args.num_generations) * per_round
+    steps_per_epoch = max(math.ceil(batches_per_epoch / args.gradient_accumulation_steps), 1)
+    steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
+    epochs, steps = divmod(steps, steps_per_epoch)
+    batches = epochs * batches_per_epoch + min(steps * args.gradient_accumulation_steps, batches_per_epoch)
+    return Schedule(math.ceil(batches / per_round), rollouts, int(args.num_generations), num_prompts)
+
+
+def default_allocator_config(name: str, scope: Scope, schedule: Schedule) -> dict[str, Any]:
+    """Settings for an allocator given by name: exactly the rounds and the budget of uniform TRL.
+
+    Args:
+        name: a registered allocator.
+        scope: where the candidates come from.
+        schedule: of the training run.
+    """
+    config: dict[str, Any] = {
+        "num_prompts": schedule.num_prompts,
+        "rounds": schedule.rounds,
+        "budget": schedule.budget,
+    }
+    if name == "uniform":
+        config["rollouts_per_prompt"] = schedule.group_size
+    return config
