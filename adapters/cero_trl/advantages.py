@@ -22,8 +22,8 @@ def grouped_advantages(
     r"""Advantages as `GRPOTrainer` computes them, for groups of unequal size.
 
     Same formulas, functions and order of operations as TRL 1.16, so that at equal sizes the result is equal
-    bit for bit. Groups are laid out as rows of a matrix that is padded with NaN, which TRL's statistics
-    already skip (it uses NaN for a rollout that no reward function scored). A group of one has standard deviation 0 and advantage 0.
+    bit for bit. Groups become rows of a matrix padded with NaN, which TRL's statistics skip already (for it,
+    NaN is a rollout that no reward function scored). A group of one has standard deviation 0.
 
     Args:
         rewards_per_func: float `[N, F]`, rollouts of a group adjacent, NaN where a function did not apply.
@@ -40,7 +40,11 @@ def grouped_advantages(
 
     >>> rewards = torch.tensor([[1.0], [0.0], [1.0], [0.0], [0.0], [1.0]])
     >>> advantages, _ = grouped_advantages(
-    ...     rewards, torch.ones(1), torch.tensor([2, 3, 1]), scale_rewards="none", aggregation="sum_then_normalize"
+    ...     rewards,
+    ...     torch.ones(1),
+    ...     torch.tensor([2, 3, 1]),
+    ...     scale_rewards="none",
+    ...     aggregation="sum_then_normalize",
     ... )
     >>> [round(a, 3) for a in advantages.tolist()]
     [0.5, -0.5, 0.667, -0.333, -0.333, 0.0]
@@ -93,7 +97,7 @@ def prompt_weights(sizes: torch.Tensor) -> torch.Tensor:
 
 
 def _by_group(values: torch.Tensor, sizes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows `[N, ...]` as `[P, largest group, ...]` padded with NaN, and the bool mask of the filled places."""
+    """Rows `[N, ...]` as `[P, largest group, ...]` padded with NaN, and where it is filled."""
     filled = torch.arange(int(sizes.max()), device=sizes.device) < sizes[:, None]
     padded = values.new_full((*filled.shape, *values.shape[1:]), torch.nan)
     padded[filled] = values

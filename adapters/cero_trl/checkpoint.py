@@ -22,7 +22,7 @@ PROGRESS_FILE = "cero_trl.json"
 class Progress(BaseModel):
     """Where a training run stood when it was saved; plain JSON beside the allocator.
 
-    Attributes:
+    Args:
         step: micro-batches trained so far (TRL's `_step`).
         rollouts_so_far: rollouts generated for training.
         micro_batches_per_round: `steps_per_generation * num_iterations`.
@@ -87,30 +87,31 @@ def load_state(folder: Path, allocator: RolloutAllocator, expected: Progress) ->
     missing = [name for name in (ALLOCATOR_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{folder} has no {' or '.join(missing)}: it was not written by CeroGRPOTrainer, and training on would "
-            "silently restart the allocator. To start a new run from its weights, pass it as `model`, without "
-            "resume_from_checkpoint."
+            f"{folder} has no {' or '.join(missing)}: CeroGRPOTrainer did not write it, and to train on "
+            "would be to restart the allocator; to start anew from its weights, pass the folder as `model`"
         )
     try:
         progress = Progress.model_validate_json((folder / PROGRESS_FILE).read_text())
     except ValidationError as error:
-        raise CheckpointError(f"{folder / PROGRESS_FILE} is not readable: {error}") from error
+        raise CheckpointError(f"{folder / PROGRESS_FILE} cannot be read: {error}") from error
     if progress.pool != expected.pool:
         raise CheckpointError(
-            f"{folder} was written with another train dataset (or the same in another order); the allocator knows "
-            "prompts by their row. Resume with the dataset of that run."
+            f"{folder} was written with another train dataset, or the same in another order, and the "
+            "allocator knows prompts by their row; resume with the dataset of that run"
         )
     layout = ("micro_batches_per_round", "world_size")
     if progress.in_mid_round and any(getattr(progress, f) != getattr(expected, f) for f in layout):
+        was_and_is = (f"{f}={getattr(progress, f)} (now {getattr(expected, f)})" for f in layout)
         raise CheckpointError(
-            f"{folder} was written in the middle of a generation batch with "
-            + ", ".join(f"{f}={getattr(progress, f)} (now {getattr(expected, f)})" for f in layout)
-            + "; resume with the same values, or from a checkpoint at the end of a generation batch."
+            f"{folder} was written in the middle of a generation batch with {', '.join(was_and_is)}; resume "
+            "with the same values, or from a checkpoint at the end of a generation batch"
         )
     saved = load_allocator(folder / ALLOCATOR_FILE)
-    if type(saved) is not type(allocator):
+    if type(saved) is not type(allocator) or saved.config != allocator.config:
         raise CheckpointError(
-            f"{folder} holds a {type(saved).__name__}, this trainer has a {type(allocator).__name__}"
+            f"{folder} holds a {type(saved).__name__} with {saved.config}, but this trainer has a "
+            f"{type(allocator).__name__} with {allocator.config}; resume with the settings and the length of "
+            "training of that run"
         )
     allocator.load_state_dict(saved.state_dict())
     return progress
@@ -125,8 +126,8 @@ def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, 
     path = folder / _batch_file(rank)
     if not path.is_file():
         raise CheckpointError(
-            f"{path} is missing: the checkpoint was written in the middle of a generation batch, whose rollouts "
-            "are already paid for. Copy the whole folder, or resume from a checkpoint at the end of one."
+            f"{path} is missing: the checkpoint was written in the middle of a generation batch; copy the "
+            "whole folder, or resume from a checkpoint at the end of a generation batch"
         )
     batch: list[dict[str, Any]] = torch.load(path, map_location=device, weights_only=True)
     return batch

@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from trl import GRPOConfig
 
 from cero_api.advantages import PromptWeight
+from cero_api.errors import ConfigurationError
 
 Scope = Literal["batch", "pool"]
 
@@ -17,32 +18,44 @@ Scope = Literal["batch", "pool"]
 class CeroTRLConfig(BaseModel):
     """How counts go into TRL's generation and how its rewards come back.
 
-    Attributes:
-        scope: `"batch"` shares a generation batch's rollouts among the prompts the loader drew; `"pool"` lets the
-            allocator pick the prompts from the whole train dataset, as in the paper, and uses the loader as a clock.
-        success_threshold: a rollout whose reward reaches this is a success.
-        reward_range: `(low, high)` in place of a threshold: success is the fraction of the way from low to high.
-        success_reward: name of the one reward function that judges success; by default TRL's weighted sum does.
-        prompt_weight: `"prompt"` gives every prompt the same weight in the loss, `"rollout"` (TRL's own) every
+    Args:
+        scope: "batch" shares a generation batch's rollouts among the prompts the loader drew; "pool" lets the
+            allocator pick prompts from the whole train dataset, as in the paper; the loader is but a clock.
+        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
+        reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.
+        success_reward: name of the one reward function that judges success; None is TRL's weighted sum.
+        prompt_weight: "prompt" gives every prompt the same weight in the loss; "rollout", TRL's own, every
             rollout.
+
+    Raises:
+        ConfigurationError: a value is unknown or contradicts another.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     scope: Scope = "batch"
-    success_threshold: float = 1.0
+    success_threshold: float | None = None
     reward_range: tuple[float, float] | None = None
     success_reward: str | None = None
     prompt_weight: PromptWeight = "rollout"
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
+            raise ConfigurationError("; ".join(faults)) from None
+
     @model_validator(mode="after")
     def _one_rule_of_success(self) -> Self:
+        if self.success_threshold is not None and math.isnan(self.success_threshold):
+            raise ValueError("success_threshold is NaN; give the lowest reward that is a success")
         if self.reward_range is not None:
-            if "success_threshold" in self.model_fields_set:
+            if self.success_threshold is not None:
                 raise ValueError("give success_threshold or reward_range, not both")
             low, high = self.reward_range
             if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(f"reward_range is {self.reward_range}; give (low, high) with low < high")
+                raise ValueError(f"reward_range={self.reward_range} must be finite with lowest < highest")
         return self
 
 
@@ -64,37 +77,38 @@ class Schedule:
 def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     """Rounds and rollouts that stock TRL would generate.
 
-    An epoch has one round per full chunk of `generation_batch_size / num_generations` prompts, and each round
-    feeds `num_iterations * steps_per_generation` micro-batches. A last optimiser step of an epoch may have
-    fewer than `gradient_accumulation_steps` of them, and training may stop in the middle of a round.
+    An epoch has one round per full chunk of `generation_batch_size / num_generations` prompts; a round feeds
+    `num_iterations * steps_per_generation` micro-batches. The last optimiser step of an epoch may have fewer
+    than `gradient_accumulation_steps` of them, and training may stop in the middle of a round.
 
     >>> args = GRPOConfig("out", bf16=False, per_device_train_batch_size=8, num_generations=4, max_steps=10)
     >>> schedule_of(args, num_prompts=6)
     Schedule(rounds=10, rollouts=8, group_size=4, num_prompts=6)
     """
-    rollouts = int(args.generation_batch_size)
+    rollouts, group_size = int(args.generation_batch_size), int(args.num_generations)
     per_round = args.num_iterations * args.steps_per_generation
-    batches_per_epoch = num_prompts // (rollouts // args.num_generations) * per_round
+    batches_per_epoch = num_prompts // (rollouts // group_size) * per_round
     steps_per_epoch = max(math.ceil(batches_per_epoch / args.gradient_accumulation_steps), 1)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
     epochs, steps = divmod(steps, steps_per_epoch)
     batches = epochs * batches_per_epoch + min(steps * args.gradient_accumulation_steps, batches_per_epoch)
-    return Schedule(math.ceil(batches / per_round), rollouts, int(args.num_generations), num_prompts)
+    return Schedule(math.ceil(batches / per_round), rollouts, group_size, num_prompts)
 
 
 def default_allocator_config(name: str, scope: Scope, schedule: Schedule) -> dict[str, Any]:
-    """Settings for an allocator given by name: exactly the rounds and the budget of uniform TRL.
+    """Settings for an allocator given by name: the rounds and the budget of uniform TRL, exactly.
 
-    Args:
-        name: a registered allocator.
-        scope: where the candidates come from.
-        schedule: of the training run.
+    The cap per prompt is TRL's group size over the pool (as in the paper: an admitted prompt gets one group),
+    and twice that in a batch, where a cap of one group would leave nothing to decide.
     """
-    config: dict[str, Any] = {
+    cap = schedule.group_size * (1 if scope == "pool" else 2)
+    own = {
+        "cero": {"max_rollouts_per_prompt": cap},
+        "uniform": {"rollouts_per_prompt": schedule.group_size},
+    }
+    return {
         "num_prompts": schedule.num_prompts,
         "rounds": schedule.rounds,
         "budget": schedule.budget,
+        **own.get(name, {}),
     }
-    if name == "uniform":
-        config["rollouts_per_prompt"] = schedule.group_size
-    return config

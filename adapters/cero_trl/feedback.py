@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from cero_api import RolloutOutcomes
+from cero_api import Allocation, RolloutOutcomes
 from cero_api.errors import ConfigurationError
 from cero_trl.config import CeroTRLConfig
-from cero_trl.counts import Deal
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoundRecord:
     """What happened in one round. Arrays are aligned with `prompt_ids`; a trace is a list of these."""
 
@@ -21,65 +21,95 @@ class RoundRecord:
     prompt_ids: NDArray[np.int64]  # [P] rows of the train dataset
     counts: NDArray[np.int64]  # [P] rollouts given, 0 for a candidate that was passed over
     successes: NDArray[np.float64]  # [P] fractional with `reward_range`
-    failures: NDArray[
-        np.float64
-    ]  # [P] successes + failures < counts where no reward function scored a rollout
+    failures: NDArray[np.float64]  # [P] with the successes less than the counts where a reward was missing
     rollouts_so_far: int  # over the whole training, this round included
     allocator_seconds: float  # allocate and observe, on this rank
 
 
 def judged_rewards(
-    rewards_per_func: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    names: list[str],
-    config: CeroTRLConfig,
+    rewards_per_func: torch.Tensor, weights: torch.Tensor, names: list[str], success_reward: str | None
 ) -> NDArray[np.float64]:
     """The reward that tells success from failure, `[N]`: one named function's, else TRL's weighted sum.
 
-    A rollout that no function scored (or not the named one) is NaN, as in TRL.
+    Args:
+        rewards_per_func: float32 `[N, F]`, NaN where a function did not apply.
+        weights: float32 `[F]`.
+        names: of the reward functions, `[F]`.
+        success_reward: one of the names, or None.
+
+    Returns:
+        NaN for a rollout that no function scored, or not the named one.
+
+    Raises:
+        ConfigurationError: no function, or several, have that name.
     """
-    if config.success_reward is None:
-        total: NDArray[np.float64] = np.nansum(rewards_per_func * weights, axis=1)
-        return np.where(np.isnan(rewards_per_func).all(axis=1), np.nan, total)
-    if names.count(config.success_reward) != 1:
+    if success_reward is None:
+        total = (rewards_per_func * weights.to(rewards_per_func.device)).nansum(dim=1)
+        total[rewards_per_func.isnan().all(dim=1)] = torch.nan
+    elif names.count(success_reward) == 1:
+        total = rewards_per_func[:, names.index(success_reward)]
+    else:
         raise ConfigurationError(
-            f"success_reward={config.success_reward!r} must name one of the reward functions {names}"
+            f"success_reward={success_reward!r} must be one of the reward functions {names}"
         )
-    return rewards_per_func[:, names.index(config.success_reward)]
+    judged: NDArray[np.float64] = total.double().cpu().numpy()
+    return judged
 
 
-def round_outcomes(deal: Deal, rewards: NDArray[np.float64], config: CeroTRLConfig) -> RolloutOutcomes | None:
-    """Successes and failures of a dealt round; rollouts without a reward are left out, `None` if all are.
+def outcomes_of(
+    allocation: Allocation, judged: NDArray[np.float64], config: CeroTRLConfig
+) -> RolloutOutcomes | None:
+    """Successes and failures of a round; rollouts without a reward are left out, None if all are.
 
     Args:
-        deal: the round as dealt.
-        rewards: float `[N]`, aligned with `deal.rows`.
+        allocation: the round as dealt.
+        judged: float `[N]`, aligned with `allocation.prompt_ids_per_rollout`.
         config: how a reward becomes a success.
+
+    >>> allocation = Allocation(0, np.array([8, 5]), np.array([2, 2]))
+    >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]), CeroTRLConfig())
+    >>> outcomes.prompt_ids, outcomes.successes, outcomes.failures
+    (array([5, 8]), array([1., 1.]), array([0., 1.]))
     """
-    scored = ~np.isnan(rewards)
+    scored = ~np.isnan(judged)
     if not scored.any():
         return None
-    rows, rewards = deal.rows[scored], rewards[scored]
-    if config.reward_range is not None:
-        return RolloutOutcomes.from_rewards(rows, rewards, round=deal.round, reward_range=config.reward_range)
+    rows, judged = allocation.prompt_ids_per_rollout[scored], judged[scored]
+    threshold = config.success_threshold
+    if config.reward_range is None:
+        # TRL's rewards are float32: 0.9 comes back as 0.89999998, which must still reach a threshold of 0.9.
+        threshold = None if threshold is None else float(np.float32(threshold))
+    else:
+        low, high = config.reward_range
+        slack = 1e-6 * (high - low)  # for the same reason, only what is clearly outside may fail
+        inside = np.clip(judged, low, high)
+        judged = np.where(np.abs(judged - inside) <= slack, inside, judged)
     return RolloutOutcomes.from_rewards(
-        rows, rewards, round=deal.round, success_threshold=config.success_threshold
+        rows,
+        judged,
+        round=allocation.round,
+        success_threshold=threshold,
+        reward_range=config.reward_range,
     )
 
 
-def round_record(
-    deal: Deal, outcomes: RolloutOutcomes | None, *, rollouts_so_far: int, allocator_seconds: float
+def record_of(
+    allocation: Allocation,
+    outcomes: RolloutOutcomes | None,
+    *,
+    rollouts_so_far: int,
+    allocator_seconds: float,
 ) -> RoundRecord:
-    """Put a round's outcomes into the order of its deal."""
-    successes, failures = np.zeros(len(deal.counts)), np.zeros(len(deal.counts))
+    """Put a round's outcomes into the order of its allocation."""
+    successes, failures = np.zeros(len(allocation.counts)), np.zeros(len(allocation.counts))
     if outcomes is not None:
-        order = np.argsort(deal.prompt_ids)
-        place = order[np.searchsorted(deal.prompt_ids, outcomes.prompt_ids, sorter=order)]
+        order = np.argsort(allocation.prompt_ids)
+        place = order[np.searchsorted(allocation.prompt_ids, outcomes.prompt_ids, sorter=order)]
         successes[place], failures[place] = outcomes.successes, outcomes.failures
     return RoundRecord(
-        round=deal.round,
-        prompt_ids=deal.prompt_ids,
-        counts=deal.counts,
+        round=allocation.round,
+        prompt_ids=allocation.prompt_ids,
+        counts=allocation.counts,
         successes=successes,
         failures=failures,
         rollouts_so_far=rollouts_so_far,

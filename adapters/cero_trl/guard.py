@@ -53,13 +53,13 @@ def check_trl() -> None:
     changed = [name for name, parameters in METHODS.items() if _parameters(name) != parameters]
     if changed:
         raise MissingDependencyError(
-            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__} these methods of GRPOTrainer "
-            f"are gone or take other arguments: {', '.join(changed)}. Install trl=={TRL_VERSION}."
+            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__}, GRPOTrainer lacks these "
+            f"methods or they take other arguments: {', '.join(changed)}; install trl=={TRL_VERSION}"
         )
     if trl.__version__ != TRL_VERSION:
         warnings.warn(
-            f"cero_trl is tested with trl {TRL_VERSION}, this is {trl.__version__}: check that at uniform counts "
-            "training equals GRPOTrainer's before you rely on it.",
+            f"cero_trl is tested with trl {TRL_VERSION}, and this is {trl.__version__}; its internals look "
+            f"the same, but run the adapter's tests before relying on it, or install trl=={TRL_VERSION}",
             stacklevel=3,
         )
 
@@ -73,8 +73,8 @@ def check_trainer(trainer: GRPOTrainer) -> None:
     gone = [name for name in ATTRIBUTES if not hasattr(trainer, name)]
     if gone:
         raise MissingDependencyError(
-            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__} GRPOTrainer has no "
-            f"{', '.join(gone)}. Install trl=={TRL_VERSION}."
+            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__}, GRPOTrainer has no "
+            f"{', '.join(gone)}; install trl=={TRL_VERSION}"
         )
 
 

@@ -1,4 +1,4 @@
-"""`GRPOTrainer` with counts per prompt decided by an allocator."""
+"""`GRPOTrainer` with rollouts per prompt decided by an allocator."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
-from pydantic import ValidationError
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
-from cero_api import RolloutAllocator, make_allocator
+from cero_api import Allocation, RolloutAllocator, make_allocator
 from cero_api.advantages import PromptWeight
 from cero_api.errors import CeroError, ConfigurationError
 from cero_trl.advantages import grouped_advantages, prompt_weights
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state
 from cero_trl.config import CeroTRLConfig, Schedule, Scope, default_allocator_config, schedule_of
-from cero_trl.counts import Deal, candidates, deal
-from cero_trl.feedback import RoundRecord, judged_rewards, round_outcomes, round_record
+from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
+from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of
 from cero_trl.guard import check_trainer, check_trl
 
 
 class CeroGRPOTrainer(GRPOTrainer):
     r"""TRL's `GRPOTrainer`, with rollouts shared out among prompts by an allocator.
 
-    Every generation batch keeps the number of rows that TRL would generate; only how many of them go to which prompt
-    changes, and advantages are taken over the true groups. At equal counts it trains exactly as `GRPOTrainer` does.
+    Every generation batch keeps the number of rows that TRL would generate; what changes is how many of them
+    go to which prompt, and advantages are taken over the true groups. At equal counts it trains exactly as
+    `GRPOTrainer` does.
 
     Args:
         *args: as for `GRPOTrainer`.
-        allocator: a registered name (`"cero"`, `"uniform"`, …), or an allocator over the rows of `train_dataset`.
-        allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what this
-            training would generate at uniform counts.
-        scope: `"batch"` shares each batch's rollouts among the prompts the loader drew; `"pool"` picks the prompts
+        allocator: a registered name, or an allocator over the rows of `train_dataset`.
+        allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what
+            this training would generate at uniform counts.
+        scope: "batch" shares each batch's rollouts among the prompts the loader drew; "pool" picks prompts
             from the whole train dataset.
-        success_threshold: a rollout whose reward reaches this is a success (default 1.0).
-        reward_range: `(low, high)`, in place of a threshold: fractional successes.
-        success_reward: name of the reward function that judges success; default: TRL's weighted sum.
-        prompt_weight: `"prompt"` undoes the larger weight that a prompt with more rollouts has in the loss.
+        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
+        reward_range: (lowest, highest) in place of a threshold, for fractional successes.
+        success_reward: name of the reward function that judges success; None is TRL's weighted sum.
+        prompt_weight: "prompt" undoes the larger weight of a prompt with more rollouts in the loss.
         on_round: called on the main process after every round with its `RoundRecord`.
         **kwargs: as for `GRPOTrainer`.
 
@@ -73,107 +73,102 @@ class CeroGRPOTrainer(GRPOTrainer):
         **kwargs: Any,
     ) -> None:
         check_trl()
-        try:
-            self.cero_config = CeroTRLConfig(
-                scope=scope,
-                reward_range=reward_range,
-                success_reward=success_reward,
-                prompt_weight=prompt_weight,
-                **({} if success_threshold is None else {"success_threshold": success_threshold}),
-            )
-        except ValidationError as error:
-            raise ConfigurationError(str(error)) from error
+        self.cero_config = CeroTRLConfig(
+            scope=scope,
+            success_threshold=success_threshold,
+            reward_range=reward_range,
+            success_reward=success_reward,
+            prompt_weight=prompt_weight,
+        )
         _refuse_unsupported(inspect.signature(GRPOTrainer).bind_partial(*args, **kwargs).arguments)
 
         super().__init__(*args, **kwargs)
 
         check_trainer(self)
-        self.schedule = self._checked_schedule()
-        if isinstance(allocator, str):
-            defaults = default_allocator_config(allocator, scope, self.schedule)
-            self.allocator = make_allocator(allocator, **{**defaults, **(allocator_config or {})})
-        elif allocator_config is not None:
-            raise ConfigurationError("allocator_config goes with an allocator's name, not with an allocator")
-        else:
-            self.allocator = allocator
+        self.schedule = schedule_of(self.args, len(self.train_dataset))
+        self.allocator = _fitting_allocator(allocator, allocator_config, scope, self.schedule)
+        self._refuse_unsupported_generation()
         self._on_round = on_round
         self._rollouts_so_far = 0
-        # The round being generated, and its rewards on all ranks; None outside training's generation.
-        self._deal: Deal | None = None
+        # The round in generation, and its rewards on all ranks; None outside training's generation.
+        self._allocation: Allocation | None = None
         self._gathered_rewards: torch.Tensor | None = None
-        # As the loader would hand rows out: without the columns that remove_unused_columns drops.
+        # As TRL's loader would hand rows out: without the columns that remove_unused_columns drops.
         self._pool = self._remove_unused_columns(self.train_dataset, description="training")
         self._fingerprint = pool_fingerprint(self.train_dataset)
 
-    # ---- Counts into generation -------------------------------------------------------------------------------
+    # Counts into generation
 
-    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> DataLoader:
-        # The training loader hands out row numbers: a prompt's identity through shuffling, epochs and restarts.
-        # Rows themselves are read when they are dealt, once per prompt (TRL's loader reads each one
-        # num_generations * num_iterations * steps_per_generation times).
-        return super()._get_dataloader(
-            range(len(dataset)) if kwargs.get("is_training") else dataset, *args, **kwargs
-        )
+    def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        # The training loader hands out row numbers: a prompt's identity through shuffling, epochs, restarts.
+        # The rows themselves are read when dealt, once per prompt and round, where TRL's loader reads each
+        # num_generations * steps_per_generation * num_iterations times.
+        if kwargs.get("is_training"):
+            dataset = range(len(dataset))
+        return super()._get_dataloader(dataset, *args, **kwargs)
 
     def _generate_and_score_completions(self, inputs: list[Any]) -> dict[str, Any]:
+        output: dict[str, Any]
         if not self.model.training:
-            return super()._generate_and_score_completions(inputs)
+            output = super()._generate_and_score_completions(inputs)
+            return output
         started = time.perf_counter()
-        dealt = self._deal_round(inputs)
-        seconds = time.perf_counter() - started
+        allocation = self._allocate(inputs)
+        allocator_seconds = time.perf_counter() - started
 
-        self._deal = dealt
+        self._allocation = allocation
         try:
-            output: dict[str, Any] = super()._generate_and_score_completions(self._rows_of_this_rank(dealt))
+            output = super()._generate_and_score_completions(self._rows_of_this_rank(allocation))
             rewards_per_func = self._gathered_rewards
         finally:
-            self._deal = self._gathered_rewards = None
-        assert rewards_per_func is not None  # _calculate_rewards ran, or super() raised
+            self._allocation = self._gathered_rewards = None
+        assert rewards_per_func is not None  # _calculate_rewards was called, or super() raised
+        self._replace_advantages(output, allocation, rewards_per_func)
 
-        self._replace_advantages(output, dealt, rewards_per_func)
         started = time.perf_counter()
         judged = judged_rewards(
-            rewards_per_func.double().cpu().numpy(),
-            self.reward_weights.double().cpu().numpy(),
-            self.reward_func_names,
-            self.cero_config,
+            rewards_per_func, self.reward_weights, self.reward_func_names, self.cero_config.success_reward
         )
-        outcomes = round_outcomes(dealt, judged, self.cero_config)
+        outcomes = outcomes_of(allocation, judged, self.cero_config)
         if outcomes is not None:
             self.allocator.observe(outcomes)
-        seconds += time.perf_counter() - started
+        allocator_seconds += time.perf_counter() - started
 
-        self._rollouts_so_far += self.schedule.rollouts
-        record = round_record(
-            dealt, outcomes, rollouts_so_far=self._rollouts_so_far, allocator_seconds=seconds
+        self._rollouts_so_far += allocation.total
+        record = record_of(
+            allocation,
+            outcomes,
+            rollouts_so_far=self._rollouts_so_far,
+            allocator_seconds=allocator_seconds,
         )
         self._log_round(record, judged)
         if self._on_round is not None and self.is_world_process_zero():
             self._on_round(record)
         return output
 
-    def _deal_round(self, inputs: list[int]) -> Deal:
+    def _allocate(self, inputs: list[int]) -> Allocation:
+        total = self.schedule.rollouts
         if self.cero_config.scope == "pool":
-            allocation = self.allocator.allocate(total=self.schedule.rollouts)
+            allocation = self.allocator.allocate(total=total)
         else:
             rows = candidates(gather_object(inputs), self.num_generations)
-            allocation = self.allocator.allocate(rows, total=self.schedule.rollouts)
-        dealt = deal(allocation, self.schedule.rollouts, self.schedule.num_prompts)
+            allocation = self.allocator.allocate(rows, total=total)
+        check_filled(allocation, total, self.schedule.num_prompts)
         if self.accelerator.num_processes > 1:
-            # Each rank runs its own copy of the allocator on the same evidence; a copy that has drifted would
-            # silently train on mislabelled groups.
-            mine = torch.tensor([dealt.checksum], device=self.accelerator.device)
+            # Each rank runs its own copy of the allocator on the same evidence, so nothing is broadcast.
+            # A copy that has drifted would train on mislabelled groups without a word.
+            mine = torch.tensor([checksum(allocation)], device=self.accelerator.device)
             if self.accelerator.gather(mine).unique().numel() > 1:
                 raise CeroError(
-                    f"round {dealt.round}: the ranks' allocators disagree. They must start equal and be deterministic: "
-                    "same allocator, configuration and seed on every rank, no global random state."
+                    f"round {allocation.round}: the ranks' allocators disagree; give every rank an equal "
+                    "one, with the same configuration and seed, that draws on no global random state"
                 )
-        return dealt
+        return allocation
 
-    def _rows_of_this_rank(self, dealt: Deal) -> list[dict[str, Any]]:
-        rows = dealt.share(self.accelerator.process_index, self.accelerator.num_processes)
+    def _rows_of_this_rank(self, allocation: Allocation) -> list[dict[str, Any]]:
+        rows = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
         read = {row: self._pool[row] for row in dict.fromkeys(rows)}
-        return [dict(read[row]) for row in rows]  # copies: TRL adds fields to each rollout's row
+        return [dict(read[row]) for row in rows]  # copies, for TRL may add fields to a rollout's row
 
     def _generate_single_turn(
         self,
@@ -183,29 +178,29 @@ class CeroGRPOTrainer(GRPOTrainer):
         num_generations: int,
         has_tool_images: bool = False,
     ) -> Any:
-        # vLLM's server mode samples num_generations completions of every num_generations-th prompt. Dealt rows are
-        # one rollout each.
-        if self._deal is not None:
+        # With a vLLM server TRL samples num_generations completions of every num_generations-th prompt. Dealt
+        # rows are one rollout each.
+        if self._allocation is not None:
             num_generations = 1
         return super()._generate_single_turn(
             prompt_ids, images, multimodal_fields, num_generations, has_tool_images
         )
 
-    # ---- Rewards back -----------------------------------------------------------------------------------------
+    # Rewards back
 
     def _calculate_rewards(
         self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
     ) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        if self._deal is not None:
+        if self._allocation is not None:
             self._gathered_rewards = rewards_per_func
         return rewards_per_func
 
     def _replace_advantages(
-        self, output: dict[str, Any], dealt: Deal, rewards_per_func: torch.Tensor
+        self, output: dict[str, Any], allocation: Allocation, rewards_per_func: torch.Tensor
     ) -> None:
-        """Put the true groups' advantages where TRL put those of blocks of `num_generations`."""
-        sizes = torch.as_tensor(dealt.sizes, device=rewards_per_func.device)
+        """Put the true groups' advantages wherever TRL put those of blocks of `num_generations`."""
+        sizes = torch.as_tensor(group_sizes(allocation), device=rewards_per_func.device)
         advantages, is_std_zero = grouped_advantages(
             rewards_per_func,
             self.reward_weights,
@@ -219,21 +214,21 @@ class CeroGRPOTrainer(GRPOTrainer):
         start = self.accelerator.process_index * local
         output["advantages"] = advantages[start : start + local]
         self._metrics["train"]["frac_reward_zero_std"][-1] = is_std_zero.float().mean().item()
-        # A deque as long as one generation batch: this replaces what TRL just logged.
+        # A deque as long as one generation batch, so this drops what TRL has just logged.
         self._logs["advantages"].extend(advantages.tolist())
 
-    def _log_round(self, record: RoundRecord, judged: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    def _log_round(self, record: RoundRecord, judged: NDArray[np.float64]) -> None:
         given = record.counts[record.counts > 0]
         starts = np.cumsum(given) - given
-        contrast = np.fmax.reduceat(judged, starts) > np.fmin.reduceat(judged, starts)
-        scored = (record.successes + record.failures).sum()
+        has_contrast = np.fmax.reduceat(judged, starts) > np.fmin.reduceat(judged, starts)
+        scored = float((record.successes + record.failures).sum())
         metrics = {
-            "count/min": given.min(),
-            "count/mean": given.mean(),
-            "count/max": given.max(),
-            "count/zero": (record.counts == 0).sum(),
-            "effective_groups": contrast.mean(),
-            "success_rate": record.successes.sum() / scored if scored else np.nan,
+            "count_min": given.min(),
+            "count_mean": given.mean(),
+            "count_max": given.max(),
+            "count_zero": (record.counts == 0).sum(),
+            "round_effective_group_rate": has_contrast.mean(),
+            "round_success_rate": record.successes.sum() / scored if scored else np.nan,
             "rollouts_so_far": record.rollouts_so_far,
             "allocator_seconds": record.allocator_seconds,
             **self.allocator.metrics(),
@@ -241,16 +236,16 @@ class CeroGRPOTrainer(GRPOTrainer):
         for name, value in metrics.items():
             self._metrics["train"][f"cero/{name}"].append(float(value))
 
-    # ---- Checkpoints ------------------------------------------------------------------------------------------
+    # Checkpoints
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        # Before TRL's own files, so that a push to the hub of the whole folder includes them.
+        # Before TRL's own files, so that a push of the folder to the hub includes these.
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         folder = Path(os.path.join(self._get_output_dir(trial=trial), name))
         progress = self._progress()
         if self.args.should_save:
             save_state(folder, self.allocator, progress)
-        if progress.in_mid_round:
+        if progress.in_mid_round and self._buffered_inputs is not None:
             save_batch(folder, self.accelerator.process_index, self._buffered_inputs)
         super()._save_checkpoint(model, trial)
 
@@ -260,14 +255,14 @@ class CeroGRPOTrainer(GRPOTrainer):
             return
         folder = Path(checkpoint)
         progress = load_state(folder, self.allocator, self._progress())
-        self._rollouts_so_far = progress.rollouts_so_far
-        # TRL restarts its count of micro-batches at 0 and forgets a generation batch in training, so that it would
-        # generate (and pay for) the same prompts again, and one round more than planned.
+        # On resuming, TRL counts micro-batches from 0 and has lost the generation batch in training: it
+        # generates (and pays for) the same prompts again, and ends with one round more than planned.
         self._step = progress.step
+        self._buffered_inputs = None
         if progress.in_mid_round:
-            self._buffered_inputs = load_batch(
-                folder, self.accelerator.process_index, self.accelerator.device
-            )
+            rank, device = self.accelerator.process_index, self.accelerator.device
+            self._buffered_inputs = load_batch(folder, rank, device)
+        self._rollouts_so_far = progress.rollouts_so_far
 
     def _progress(self) -> Progress:
         return Progress(
@@ -278,34 +273,59 @@ class CeroGRPOTrainer(GRPOTrainer):
             pool=self._fingerprint,
         )
 
-    # ---- Refusals ---------------------------------------------------------------------------------------------
-
-    def _checked_schedule(self) -> Schedule:
-        schedule = schedule_of(self.args, len(self.train_dataset))
-        if schedule.rounds == 0:
-            raise ConfigurationError(
-                f"the train dataset has {schedule.num_prompts} rows, a generation batch takes "
-                f"{schedule.rollouts // schedule.group_size} prompts: nothing would be trained"
-            )
+    def _refuse_unsupported_generation(self) -> None:
         if self.use_vllm and self.vllm_mode == "server" and "seed" in (self.args.generation_kwargs or {}):
             raise ConfigurationError(
-                "generation_kwargs={'seed': …} with the vLLM server: every rollout is its own request, so a fixed seed "
-                "makes all rollouts of a prompt equal. Leave the seed out."
+                "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
+                "would make all rollouts of a prompt equal; leave the seed out"
             )
-        return schedule
 
 
 def _refuse_unsupported(arguments: Mapping[str, Any]) -> None:
-    """Refuse what would go wrong silently, from the arguments for `GRPOTrainer`."""
+    """Refuse, from the arguments for `GRPOTrainer`, what would go wrong silently."""
     dataset = arguments.get("train_dataset")
     if not isinstance(dataset, Dataset):
         raise ConfigurationError(
-            f"train_dataset is {type(dataset).__name__}; the allocator knows a prompt by its row in a datasets.Dataset. "
-            "Load a streamed dataset into memory (or a part of it, with Dataset.from_list), and where an environment "
-            "owns the prompts, give it one row per task."
+            f"train_dataset is {type(dataset).__name__}, but the allocator knows a prompt by its row in a "
+            "datasets.Dataset; read a stream into one (Dataset.from_list), and where an environment owns the "
+            "prompts, give it one row per task"
         )
     if arguments.get("rollout_func") is not None:
         raise ConfigurationError(
-            "rollout_func receives the dealt prompts, whose groups differ in size, and many count on runs of "
-            "num_generations equal prompts. Use generation through TRL, or an environment_factory."
+            "a rollout_func may count on runs of num_generations equal prompts, and dealt groups differ in "
+            "size; let TRL generate, or use an environment_factory"
         )
+
+
+def _fitting_allocator(
+    allocator: str | RolloutAllocator,
+    allocator_config: Mapping[str, Any] | None,
+    scope: Scope,
+    schedule: Schedule,
+) -> RolloutAllocator:
+    """The allocator, made if need be, and sure to last for the whole training."""
+    if schedule.rounds == 0:
+        raise ConfigurationError(
+            f"the train dataset has {schedule.num_prompts} rows and a generation batch takes "
+            f"{schedule.rollouts // schedule.group_size} prompts, so nothing would be trained; lower its size"
+        )
+    if isinstance(allocator, str):
+        defaults = default_allocator_config(allocator, scope, schedule)
+        allocator = make_allocator(allocator, **{**defaults, **(allocator_config or {})})
+    elif allocator_config is not None:
+        raise ConfigurationError(
+            "allocator_config goes with an allocator's name; configure the allocator itself"
+        )
+    config = allocator.config
+    if config.num_prompts != schedule.num_prompts:
+        raise ConfigurationError(
+            f"the allocator knows {config.num_prompts} prompts, the train dataset has {schedule.num_prompts} "
+            f"rows; build it with num_prompts={schedule.num_prompts}"
+        )
+    if config.rounds < schedule.rounds or config.budget < schedule.budget:
+        raise ConfigurationError(
+            f"this training generates {schedule.rounds} rounds of {schedule.rollouts} rollouts; the "
+            f"allocator's rounds={config.rounds} and budget={config.budget} end earlier; give it at least "
+            f"rounds={schedule.rounds} and budget={schedule.budget}, or lower max_steps"
+        )
+    return allocator

@@ -1,4 +1,4 @@
-"""Everything a real TRL training needs, made on the spot: a Llama of 3,000 weights, tokenizer, rewards, scripts."""
+"""All that a real TRL training needs, made on the spot: a tiny Llama, its tokenizer, rewards, a script."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
-from cero_api import Allocation, RolloutOutcomes
+from cero_api import RolloutOutcomes, UniformAllocator, UniformConfig
 from cero_trl import CeroGRPOTrainer, RoundRecord
 
 ALPHABET = "0123456789abcdef+="
@@ -79,59 +79,76 @@ def arguments(folder: Path, **changes: Any) -> GRPOConfig:
         "disable_tqdm": True,
         "use_cpu": True,
         "bf16": False,
-        "gradient_checkpointing": False,
         "dataloader_pin_memory": False,
         "seed": 3,
     }
     return GRPOConfig(**{**settings, **changes})
 
 
-class Scripted:
-    """An allocator that deals given counts in turn and remembers what it was told."""
+class Scripted(UniformAllocator):
+    """Deals given counts in turn, over the candidates or over the rows of `pool`, and remembers its days.
 
-    def __init__(self, script: Sequence[Sequence[int]], pool: Sequence[int] | None = None) -> None:
-        self.script = [list(counts) for counts in script]
-        self.pool = pool
-        self.asked: list[list[int]] = []
+    The books are the uniform allocator's own, so that a wrong round, prompt or number of outcomes is refused.
+    """
+
+    def __init__(
+        self,
+        script: Sequence[Sequence[int]],
+        pool: Sequence[int] = (),
+        *,
+        num_prompts: int = 12,
+        rounds: int = 3,
+    ) -> None:
+        super().__init__(UniformConfig(num_prompts=num_prompts, rounds=rounds, budget=8 * rounds))
+        self.script, self.pool = script, pool
+        self.asked: list[list[int] | None] = []
         self.observed: list[RolloutOutcomes] = []
 
-    def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
-        rows = np.asarray(self.pool if row_ids is None else row_ids, dtype=np.int64)
+    def _check_request(self, rows: NDArray[np.int64] | None, total: int | None) -> None:
+        pass
+
+    def _deal(
+        self, rows: NDArray[np.int64] | None, total: int | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         counts = np.array(self.script[len(self.asked) % len(self.script)], dtype=np.int64)
-        self.asked.append([int(row) for row in rows])
-        return Allocation(round=len(self.asked) - 1, prompt_ids=rows[: len(counts)], counts=counts)
+        self.asked.append(None if rows is None else [int(row) for row in rows])
+        return np.array(self.pool[: len(counts)], dtype=np.int64) if rows is None else rows, counts
 
     def observe(self, outcomes: RolloutOutcomes) -> None:
         self.observed.append(outcomes)
-
-    def metrics(self) -> dict[str, float]:
-        return {"round": float(len(self.asked))}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"asked": self.asked}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.asked = state["asked"]
+        super().observe(outcomes)
 
 
-class Watched(CeroGRPOTrainer):
-    """Keeps what the trainer made of every generation batch."""
+class Watching:
+    """Keeps what a trainer, stock or ours, made of every training batch."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.batches: list[dict[str, Any]] = []
-        self.dealt_rows: list[list[dict[str, Any]]] = []
-        self.records: list[RoundRecord] = []
-        super().__init__(*args, on_round=self.records.append, **kwargs)
+        self.batches: list[dict[str, torch.Tensor]] = []
+        self.rewards: list[torch.Tensor] = []
+        super().__init__(*args, **kwargs)
 
-    def _rows_of_this_rank(self, dealt: Any) -> list[dict[str, Any]]:
-        self.dealt_rows.append(super()._rows_of_this_rank(dealt))
-        return self.dealt_rows[-1]
+    def _calculate_rewards(self, *args: Any) -> torch.Tensor:
+        rewards: torch.Tensor = super()._calculate_rewards(*args)  # type: ignore[misc]  # a mixin
+        if self.model.training:  # type: ignore[attr-defined]
+            self.rewards.append(rewards.clone())
+        return rewards
 
     def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
-        output = super()._generate_and_score_completions(inputs)
-        kept = {key: value.clone() for key, value in output.items() if isinstance(value, torch.Tensor)}
-        self.batches.append(kept)
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)  # type: ignore[misc]
+        if self.model.training:  # type: ignore[attr-defined]
+            kept = {key: value.clone() for key, value in output.items() if isinstance(value, torch.Tensor)}
+            self.batches.append(kept)
         return output
+
+
+class WatchedStock(Watching, GRPOTrainer):
+    pass
+
+
+class Watched(Watching, CeroGRPOTrainer):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.records: list[RoundRecord] = []
+        super().__init__(*args, **{"on_round": self.records.append, **kwargs})
 
 
 def trainer(
@@ -142,7 +159,7 @@ def trainer(
     args: dict[str, Any] | None = None,
     **kwargs: Any,
 ) -> Any:
-    kind = GRPOTrainer if stock else kwargs.pop("kind", Watched)
+    kind = WatchedStock if stock else Watched
     return kind(
         model=kwargs.pop("model", None) or model(),
         reward_funcs=list(rewards) if isinstance(rewards, list) else rewards,
@@ -153,8 +170,13 @@ def trainer(
     )
 
 
-def losses(trained: Any) -> list[float]:
-    return [entry["loss"] for entry in trained.state.log_history if "loss" in entry]
+def history(trained: Any, *, without: Sequence[str] = ("cero/",)) -> list[dict[str, float]]:
+    """The trainer's log, less times and the given prefixes."""
+    timed = ("step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", *without)
+    timed = (*timed, "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
+    return [
+        {k: v for k, v in entry.items() if not k.startswith(timed)} for entry in trained.state.log_history
+    ]
 
 
 def weights(trained: Any) -> NDArray[np.float32]:
