@@ -64,9 +64,7 @@ def group_advantages(
     """
     r_N, ids_N = _checked(rewards, group_ids)
     if estimator not in get_args(Estimator):
-        raise ConfigurationError(
-            f"unknown estimator {estimator!r}; choose from {', '.join(get_args(Estimator))}"
-        )
+        raise ConfigurationError(f"unknown estimator {estimator!r}; choose from {', '.join(get_args(Estimator))}")
     if prompt_weight not in get_args(PromptWeight):
         raise ConfigurationError(f"unknown prompt_weight {prompt_weight!r}; choose 'rollout' or 'prompt'")
     if not (np.isfinite(eps) and eps >= 0):

@@ -1,0 +1,137 @@
+"""The allocators by name. A method is one file here and one line below; anybody's own is one call away."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.cero import CeroAllocator
+from cero_api.allocators.uniform import UniformAllocator
+from cero_api.config import AllocatorConfig, CeroConfig, UniformConfig
+from cero_api.errors import ConfigurationError
+from cero_api.protocol import RolloutAllocator
+
+__all__ = [
+    "AllocatorState",
+    "BaseAllocator",
+    "CeroAllocator",
+    "UniformAllocator",
+    "allocator_name",
+    "available_allocators",
+    "config_type",
+    "make_allocator",
+    "register_allocator",
+]
+
+
+class _Entry(NamedTuple):
+    allocator_type: type[RolloutAllocator]
+    config_type: type[AllocatorConfig]
+
+
+_REGISTRY: dict[str, _Entry] = {
+    "cero": _Entry(CeroAllocator, CeroConfig),
+    "uniform": _Entry(UniformAllocator, UniformConfig),
+}
+
+
+def available_allocators() -> tuple[str, ...]:
+    """Names that `make_allocator` knows, sorted.
+
+    >>> available_allocators()
+    ('cero', 'uniform')
+    """
+    return tuple(sorted(_REGISTRY))
+
+
+def config_type(name: str) -> type[AllocatorConfig]:
+    """The configuration model of a registered allocator.
+
+    Raises:
+        ConfigurationError: no allocator has this name.
+
+    >>> config_type("uniform").__name__
+    'UniformConfig'
+    """
+    return _entry(name).config_type
+
+
+def make_allocator(name: str, config: AllocatorConfig | None = None, /, **fields: Any) -> RolloutAllocator:
+    """An allocator by name, from its config or from the config's fields.
+
+    Args:
+        name: one of `available_allocators()`.
+        config: its configuration; None makes one from `fields`.
+        **fields: of the configuration.
+
+    Raises:
+        ConfigurationError: an unknown name, a config of another allocator, or fields that are wrong.
+
+    >>> make_allocator("uniform", num_prompts=4, rounds=2, budget=64).allocate([0, 3]).counts
+    array([8, 8])
+    """
+    entry = _entry(name)
+    if config is None:
+        config = entry.config_type(**fields)
+    elif fields:
+        raise ConfigurationError("give a config or its fields, not both; config.model_copy(update=...) changes one")
+    if type(config) is not entry.config_type:
+        raise ConfigurationError(
+            f"allocator {name!r} takes a {entry.config_type.__name__}, not a {type(config).__name__}"
+        )
+    make: Any = entry.allocator_type
+    allocator: RolloutAllocator = make(config)
+    return allocator
+
+
+def register_allocator(name: str, allocator_type: type[RolloutAllocator], config_type: type[AllocatorConfig]) -> None:
+    """Make an allocator of one's own known by name: to `make_allocator`, to checkpoints and to every adapter.
+
+    Args:
+        name: new, or the same class's own.
+        allocator_type: called with its config, and implementing `RolloutAllocator`.
+        config_type: a subclass of `AllocatorConfig`.
+
+    Raises:
+        ConfigurationError: the name is another allocator's, or a class does not fit.
+
+    >>> register_allocator("uniform", UniformAllocator, UniformConfig)  # again is fine
+    """
+    entry = _Entry(allocator_type, config_type)
+    if _REGISTRY.get(name, entry) != entry:
+        raise ConfigurationError(
+            f"allocator {name!r} is {_REGISTRY[name].allocator_type.__qualname__} already; take another name"
+        )
+    if not issubclass(config_type, AllocatorConfig):
+        raise ConfigurationError(f"config_type of {name!r} must subclass cero_api.AllocatorConfig")
+    missing = [part for part in vars(RolloutAllocator) if part[0] != "_" and not hasattr(allocator_type, part)]
+    missing = [part for part in missing if part != "config"]  # an instance may set it
+    if missing:
+        raise ConfigurationError(f"{allocator_type.__qualname__} has no {', '.join(missing)}; see RolloutAllocator")
+    _REGISTRY[name] = entry
+
+
+def allocator_name(allocator: RolloutAllocator) -> str:
+    """The name under which an allocator's class is registered.
+
+    Raises:
+        ConfigurationError: it is not registered.
+
+    >>> allocator_name(make_allocator("uniform", num_prompts=4, rounds=2, budget=64))
+    'uniform'
+    """
+    for name, entry in _REGISTRY.items():
+        if type(allocator) is entry.allocator_type:
+            return name
+    raise ConfigurationError(
+        f"{type(allocator).__qualname__} is not registered; call register_allocator(name, allocator, config) first"
+    )
+
+
+def _entry(name: str) -> _Entry:
+    try:
+        return _REGISTRY[name]
+    except KeyError:
+        raise ConfigurationError(
+            f"no allocator is called {name!r}; there are {', '.join(available_allocators())}"
+        ) from None

@@ -1,0 +1,244 @@
+"""What every built-in allocator shares: checks, the ledger, the evidence. A method fills in `_deal`."""
+
+from __future__ import annotations
+
+import abc
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.config import AllocatorConfig
+from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.ledger import Ledger, Report
+from cero_api.posterior import posterior_mean
+from cero_api.protocol import Allocation, RolloutOutcomes, whole_numbers
+from cero_api.state import state_entries, with_entries
+
+
+@dataclass
+class AllocatorState:
+    """What changes during training, for any allocator over a pool of M prompts."""
+
+    round: int  # rounds dealt so far
+    ledger: Ledger
+    successes: FloatArray  # [M] evidence beyond the prior, in rollouts
+    failures: FloatArray  # [M]
+    exposure: IntArray  # [M] rollouts dealt, net of refunds
+
+    @classmethod
+    def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
+        """Nothing dealt, nothing seen."""
+        pool = config.num_prompts
+        return cls(
+            round=0,
+            ledger=Ledger(config.budget),
+            successes=np.zeros(pool),
+            failures=np.zeros(pool),
+            exposure=np.zeros(pool, dtype=np.int64),
+            **fields,
+        )
+
+
+ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
+StateT = TypeVar("StateT", bound=AllocatorState)
+
+
+class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
+    """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
+
+    A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
+    deals (`_deal`); `_learn` is there to extend. Not safe for concurrent calls.
+
+    Args:
+        config: the frozen hyper-parameters.
+    """
+
+    config_type: ClassVar[type[AllocatorConfig]]
+
+    def __init__(self, config: ConfigT) -> None:
+        self.config = config
+        self._state = self._initial_state()
+
+    def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
+        """Deal one round; see `RolloutAllocator.allocate`.
+
+        Args:
+            row_ids: int `[P]`, the candidates, no repeats; None is the whole pool.
+            total: exactly this many rollouts; None leaves it to the method.
+
+        Returns:
+            The allocation. Its total is 0 in a zero round, and for good once the budget is spent.
+
+        Raises:
+            PromptError: a row is out of range or repeated.
+            BudgetError: `total` cannot be dealt; nothing has changed.
+        """
+        rows = None if row_ids is None else self._checked_rows(row_ids)
+        if total is not None:
+            total = operator.index(total)
+            if total < 0:
+                raise BudgetError(f"total={total} must be a number of rollouts, 0 or more")
+            if total > self._state.ledger.remaining:
+                raise BudgetError(
+                    f"total={total} rollouts asked for, {self._state.ledger.remaining} of "
+                    f"budget={self.config.budget} remain; ask for fewer, or configure a budget for all rounds"
+                )
+        self._check_request(rows, total)
+        prompt_ids, counts = self._deal(rows, total)
+        state = self._state
+        allocation = Allocation(state.round, prompt_ids, counts)
+        state.ledger.charge(state.round, prompt_ids, counts)
+        state.exposure[prompt_ids] += counts
+        state.round += 1
+        return allocation
+
+    def observe(self, outcomes: RolloutOutcomes) -> None:
+        """Learn from outcomes, in any order, in parts, for any round dealt.
+
+        Raises:
+            PromptError: a prompt is out of range.
+            InvalidOutcomeError: more rollouts than were dealt and are still out; nothing has changed.
+        """
+        self._check_range(outcomes.prompt_ids)
+        reported = outcomes.rollouts > 0
+        if not reported.any():
+            return
+        round = self._round_of(outcomes.round)
+        ids, won, lost = outcomes.prompt_ids[reported], outcomes.successes[reported], outcomes.failures[reported]
+        report = self._state.ledger.settle(round, ids, won, lost)
+        self._learn(round, ids, won, lost, report)
+
+    def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
+        """Give back dealt rollouts that were never generated: the budget and the exposure forget them.
+
+        Args:
+            prompt_ids: int `[P]`, no repeats.
+            counts: int `[P]`, rollouts of each, at least 0.
+            round: the allocation's; None is the latest one.
+
+        Raises:
+            PromptError: a prompt is out of range or repeated.
+            InvalidOutcomeError: more rollouts than are still out; nothing has changed.
+        """
+        rows, given = self._checked_rows(prompt_ids), whole_numbers(counts, "counts")
+        if rows.shape != given.shape or (given < 0).any():
+            raise InvalidOutcomeError("refund one count >= 0 per prompt")
+        if not (given > 0).any():
+            return
+        rows, given = rows[given > 0], given[given > 0]
+        self._state.ledger.refund(self._round_of(round), rows, given)
+        self._state.exposure[rows] -= given
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers worth logging after each round, all in rollouts but for the rates.
+
+        `effective_group_rate` is the share of completed groups with both successes and failures, over the whole
+        training; 0 while none is complete.
+        """
+        state, ledger = self._state, self._state.ledger
+        return {
+            "round": float(state.round),
+            "budget": float(ledger.budget),
+            "budget_spent": float(ledger.spent),
+            "budget_refunded": float(ledger.refunded),
+            "budget_remaining": float(ledger.remaining),
+            "outstanding": float(ledger.outstanding),
+            "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
+        }
+
+    def exposure(self) -> IntArray:
+        """Rollouts dealt to each prompt so far, net of refunds, int64 `[M]`."""
+        return self._state.exposure.copy()
+
+    def success_rate(self) -> FloatArray:
+        """Posterior mean of each prompt's success rate, float64 `[M]`."""
+        a, b = self.config.prior
+        return posterior_mean(a + self._state.successes, b + self._state.failures)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, as plain arrays and numbers; a copy."""
+        return state_entries(self._state)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same configuration; all or nothing.
+
+        Raises:
+            CheckpointError: it is of another allocator or pool, or its books do not balance.
+        """
+        loaded = with_entries(self._state, state)
+        fault = self._fault(loaded)
+        if fault is not None:
+            raise CheckpointError(f"this state is damaged or foreign: {fault}; load the one of this configuration")
+        self._state = loaded
+        self._state_loaded()
+
+    @abc.abstractmethod
+    def citation(self) -> str:
+        """BibTeX of the method in use."""
+
+    @abc.abstractmethod
+    def _initial_state(self) -> StateT:
+        """State before the first round."""
+
+    @abc.abstractmethod
+    def _check_request(self, rows: IntArray | None, total: int | None) -> None:
+        """Raise BudgetError for what cannot be dealt; change nothing."""
+
+    @abc.abstractmethod
+    def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
+        """Prompts and their rollouts, at most what remains, and exactly `total` if it is given."""
+
+    def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
+        """Add the evidence of these outcomes."""
+        self._state.successes[ids] += won
+        self._state.failures[ids] += lost
+
+    def _state_loaded(self) -> None:
+        """Recompute whatever follows from the state and is kept beside it."""
+
+    def _fault(self, state: StateT) -> str | None:
+        """What is wrong with a state of the right names and shapes, or None."""
+        if state.ledger.budget != self.config.budget:
+            return f"its budget is {state.ledger.budget}, this configuration's {self.config.budget}"
+        if state.round < 0 or (state.ledger.open_round >= state.round).any():
+            return "it has rollouts out for a round that was not dealt"
+        if ((state.ledger.open_prompt < 0) | (state.ledger.open_prompt >= self.config.num_prompts)).any():
+            return "it has rollouts out for a prompt that is not in the pool"
+        if (state.exposure < 0).any() or state.exposure.sum() != state.ledger.spent:
+            return f"exposures sum to {state.exposure.sum()}, the ledger has spent {state.ledger.spent}"
+        if (state.successes < 0).any() or (state.failures < 0).any():
+            return "it has negative evidence"
+        return state.ledger.check()
+
+    def _round_of(self, round: int | None) -> int:
+        latest = self._state.round - 1
+        if round is None:
+            round = latest
+        if not 0 <= round <= latest:
+            raise InvalidOutcomeError(f"round {round} was not dealt yet; {latest + 1} rounds were, counted from 0")
+        return int(round)
+
+    def _checked_rows(self, row_ids: ArrayLike) -> IntArray:
+        rows = np.asarray(row_ids)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise PromptError(f"row ids must be one-dimensional integers, not {rows.dtype} of shape {rows.shape}")
+        rows = rows.astype(np.int64)
+        self._check_range(rows)
+        ordered = np.sort(rows)
+        repeated: BoolArray = ordered[1:] == ordered[:-1]
+        if repeated.any():
+            raise PromptError(
+                f"row {ordered[1:][repeated][0]} is given twice; give every candidate once, it can get any count"
+            )
+        return rows
+
+    def _check_range(self, rows: IntArray) -> None:
+        if rows.size and (rows.min() < 0 or rows.max() >= self.config.num_prompts):
+            raise PromptError(
+                f"row ids must be in [0, num_prompts={self.config.num_prompts}), not {rows.min()} to {rows.max()}"
+            )

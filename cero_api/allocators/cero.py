@@ -1,0 +1,263 @@
+"""CERO: rollouts as one budget over the whole training, dealt by Fenchel duals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.config import CeroConfig
+from cero_api.duals import exact_prompt_price, step_budget_price, step_prompt_prices
+from cero_api.errors import BudgetError
+from cero_api.ledger import Report
+from cero_api.posterior import forget, variance_proxy
+from cero_api.selection import TieOrder, fill_by_gain, fill_in_order, groups_in_order
+from cero_api.state import RAGGED, no_integers
+from cero_api.utility import marginal_gain, saturation_rate
+
+_CITATION = """\
+@article{zong2026cero,
+  title   = {Cross-Epoch Adaptive Rollout Optimization for {RL} Post-Training},
+  author  = {Zong, Yiming and Wang, Yige and Jiang, Jiashuo},
+  journal = {arXiv preprint arXiv:2606.05606},
+  year    = {2026}
+}
+@article{zong2026where,
+  title   = {{CERO}: Where and When to Allocate Rollouts for {RL} Post-Training},
+  author  = {Zong and Wang and Hu and Jiang and Shen},
+  journal = {arXiv preprint arXiv:2610.09679},
+  year    = {2026}
+}
+"""
+
+
+# What a round deals if it deals so many units: prompts, and the units of each.
+Filler = Callable[[int], tuple[IntArray, IntArray]]
+
+
+@dataclass
+class CeroState(AllocatorState):
+    """Duals, and the virtual allocation whose dual step is still to come."""
+
+    budget_price: float  # nu
+    prompt_price: FloatArray  # [M] vartheta
+    pending: int = 0  # 1 while the latest round's dual step is to be taken
+    pending_dual: int = 0  # 1 if that round was selected by the duals
+    virtual_prompt: IntArray = field(default_factory=no_integers, metadata=RAGGED)
+    virtual_units: IntArray = field(default_factory=no_integers, metadata=RAGGED)
+
+
+class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
+    r"""Deals each round where a rollout is worth most at the current price of the budget (Algorithm 1).
+
+    Each prompt has a Beta posterior, whose expected Bernoulli variance $\hat q$ sets the saturating utility
+    $U(z) = 1 - e^{-4\lambda\hat q z/R}$ of its cumulative exposure. The duals $\vartheta_i$ (of prompts) and $\nu$ (of
+    the budget) follow projected online gradient descent. A round over the pool admits positive margins
+    $\vartheta_i - \nu$ in order, each up to its cap; a round over candidates deals units one by one to the largest
+    gain, down to the floor and up to the cap. `selection` makes either rule hold for both.
+
+    The dual step of a round is taken when the next one is dealt, with the evidence at hand by then: with rewards in
+    time this is Algorithm 1, and asynchronous trainers never wait. It uses the *virtual* allocation; what is
+    dealt is the same order cut at the remaining budget.
+
+    Args:
+        config: hyper-parameters; the defaults are the paper's.
+
+    Source: arXiv 2606.05606, arXiv 2610.09679.
+
+    >>> from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
+    >>> allocator = CeroAllocator(CeroConfig(num_prompts=6, rounds=4, budget=64))
+    >>> allocation = allocator.allocate()
+    >>> allocation.counts
+    array([8, 8, 8])
+    >>> allocator.observe(RolloutOutcomes(allocation.prompt_ids, [8, 4, 0], [0, 4, 8], round=allocation.round))
+    >>> allocator.metrics()["budget_remaining"]
+    40.0
+    """
+
+    config_type = CeroConfig
+
+    def __init__(self, config: CeroConfig) -> None:
+        unit = config.rollouts_per_unit
+        self._cap = config.max_rollouts_per_prompt // unit  # N_max
+        self._floor = config.floor // unit
+        self._capacity = config.round_capacity // unit  # C
+        self._mean = config.mean_round / unit  # Bbar
+        self._equal_share = config.budget / config.num_prompts / unit  # R
+        self._smallest = -(-2 // unit)  # units of the smallest group that can have contrast
+        self._ties = TieOrder(config.num_prompts, config.seed)
+        super().__init__(config)
+        self._state_loaded()
+
+    def citation(self) -> str:
+        """BibTeX of both papers."""
+        return _CITATION
+
+    def metrics(self) -> dict[str, float]:
+        """The ledger's numbers, the budget's price in [0, 1] and the pool's mean variance proxy."""
+        return super().metrics() | {
+            "budget_price": self._state.budget_price,
+            "mean_variance_proxy": float(self._proxy.mean()),
+        }
+
+    def _initial_state(self) -> CeroState:
+        price = 4.0 * float(variance_proxy(*self.config.prior))
+        return CeroState.initial(
+            self.config,
+            # Without adaptive pacing the budget has no price (the paper's fixed and preset ablations).
+            budget_price=self.config.initial_price if self.config.pacing == "adaptive" else 0.0,
+            prompt_price=np.full(self.config.num_prompts, price),
+        )
+
+    def _check_request(self, rows: IntArray | None, total: int | None) -> None:
+        unit, config = self.config.rollouts_per_unit, self.config
+        if total is not None and total % unit:
+            raise BudgetError(f"total={total} is not a multiple of rollouts_per_unit={unit}; round it")
+        if total is not None and total > config.round_capacity:
+            raise BudgetError(
+                f"total={total} exceeds the round's capacity of {config.round_capacity}; configure a larger "
+                "capacity (or a budget of total x rounds, from which it follows)"
+            )
+        if rows is None:
+            return
+        need = self._need(total) * unit
+        least, most = rows.size * config.floor, rows.size * config.max_rollouts_per_prompt
+        if 0 < need < least or (total is not None and not least <= total <= most):
+            raise BudgetError(
+                f"a round of {need} rollouts for {rows.size} candidates needs {least} to {most}: at least "
+                f"{config.floor} and at most {config.max_rollouts_per_prompt} each; change the number of "
+                "candidates, total, capacity, min_rollouts_per_prompt or max_rollouts_per_prompt"
+            )
+
+    def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
+        self._step_duals()
+        state, unit = self._state, self.config.rollouts_per_unit
+        selection = self.config.selection or ("dual" if rows is None else "marginal")
+        # With an exact total the price cannot decide how much: it acts through the ranking alone.
+        above = -np.inf if total is not None else state.budget_price
+        need = self._need(total)
+        if rows is None:
+            fill = self._pool_filler(selection, need, above)
+        else:
+            fill = self._candidate_filler(selection, rows, above)
+        prompts, units = state.virtual_prompt, state.virtual_units = fill(need)
+        state.pending, state.pending_dual = 1, int(selection == "dual")
+        if units.sum() * unit > state.ledger.remaining:
+            prompts, units = fill(state.ledger.remaining // unit)
+        self._forget_round()
+        return prompts, units * unit
+
+    def _need(self, total: int | None) -> int:
+        """Units that this round is to deal, as far as prices and caps allow."""
+        k, config = self._state.round, self.config
+        if total is not None:
+            return total // config.rollouts_per_unit
+        if config.pacing == "adaptive":
+            return self._capacity
+        if config.pacing == "fixed":
+            units = config.budget // config.rollouts_per_unit
+            return (k + 1) * units // config.rounds - k * units // config.rounds
+        return config.pacing[k] // config.rollouts_per_unit if k < config.rounds else 0
+
+    def _pool_filler(self, selection: str, need: int, above: float) -> Filler:
+        """Admission: prompts in order of their margin, each up to its cap (Algorithm 1, lines 1 to 3)."""
+        values = self._state.prompt_price if selection == "dual" else self._gains_of_full_groups()
+        line = self._ties.leading(values, max(1, -(-need // self._cap)), above)
+
+        def fill(units: int) -> tuple[IntArray, IntArray]:
+            sizes = groups_in_order(line.size, units, self._cap, self._smallest)
+            return line[: sizes.size], sizes
+
+        return fill
+
+    def _gains_of_full_groups(self) -> FloatArray:
+        r"""The paper's greedy, $U(\hat q, z + N_{\max}) - U(\hat q, z)$, per unit and over $\bar c$ like the duals."""
+        rate = saturation_rate(self._proxy, self.config.saturation, self._equal_share)
+        exposure = self._state.exposure / self.config.rollouts_per_unit
+        return marginal_gain(rate, exposure, self._cap) * self._equal_share / (self.config.saturation * self._cap)
+
+    def _candidate_filler(self, selection: str, rows: IntArray, above: float) -> Filler:
+        """Counts for given candidates, in their order, within floor and cap."""
+        rank, sizes = self._ties.rank[rows], (self._floor, self._cap, self._smallest)
+        if selection == "dual":
+            price = self._state.prompt_price[rows]
+            line = np.lexsort((rank, -price))
+            eager = int(np.count_nonzero(price > above))
+            return lambda units: (rows, fill_in_order(line, eager, units, *sizes))
+        rate = saturation_rate(self._proxy[rows], self.config.saturation, self._equal_share)
+        exposure = self._state.exposure[rows] / self.config.rollouts_per_unit
+        price_of_unit = max(above, 0.0) * self.config.saturation / self._equal_share  # mu = cbar nu
+        return lambda units: (rows, fill_by_gain(rate, exposure, rank, price_of_unit, units, *sizes))
+
+    def _step_duals(self) -> None:
+        """Take the dual step of the latest round, with the evidence at hand (Algorithm 1, line 5)."""
+        state, config = self._state, self.config
+        if not state.pending:
+            return
+        served = np.flatnonzero(state.virtual_units)
+        rows, units = state.virtual_prompt[served], state.virtual_units[served]
+        if state.pending_dual:
+            step_prompt_prices(
+                state.prompt_price,
+                self._proxy,
+                step=config.step,
+                supply=self._equal_share / (config.saturation * config.rounds * self._cap),
+                served=rows,
+                share=units / self._cap,
+            )
+        else:
+            # Deviation: the marginal rule reads exposures, not duals, so theirs are set where the steps would
+            # tend to instead of moved; the rest of the pool need not be touched.
+            exposure_share = state.exposure[rows] / (config.budget / config.num_prompts)
+            state.prompt_price[rows] = exact_prompt_price(self._proxy[rows], config.saturation, exposure_share)
+        if config.pacing == "adaptive":
+            state.budget_price = step_budget_price(
+                state.budget_price,
+                step=config.step,
+                mean=self._mean,
+                dealt=float(units.sum()),
+                capacity=self._capacity,
+            )
+        state.pending = 0
+
+    def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
+        state, keep = self._state, self.config.forgetting
+        if keep < 1.0 and self.config.forgetting_clock == "visit":
+            seen = ids[report.first]
+            state.successes[seen] = forget(state.successes[seen], keep)
+            state.failures[seen] = forget(state.failures[seen], keep)
+        elif keep < 1.0:
+            # Late evidence has aged: it weighs what it would weigh had it come in its own round.
+            age = keep ** (state.round - 1 - round)
+            won, lost = won * age, lost * age
+        super()._learn(round, ids, won, lost, report)
+        self._proxy[ids] = self._proxies(ids)
+
+    def _forget_round(self) -> None:
+        """The dealt round's tick of the paper's clock, for visited and unvisited prompts alike."""
+        if self.config.forgetting == 1.0 or self.config.forgetting_clock != "round":
+            return
+        self._state.successes = forget(self._state.successes, self.config.forgetting)
+        self._state.failures = forget(self._state.failures, self.config.forgetting)
+        self._state_loaded()
+
+    def _state_loaded(self) -> None:
+        self._proxy = self._proxies(slice(None))
+
+    def _proxies(self, rows: IntArray | slice) -> FloatArray:
+        a, b = self.config.prior
+        return variance_proxy(a + self._state.successes[rows], b + self._state.failures[rows])
+
+    def _fault(self, state: CeroState) -> str | None:
+        if not 0 <= state.budget_price <= 1 or state.prompt_price.min() < 0 or state.prompt_price.max() > 1:
+            return "it has a price outside of [0, 1]"
+        if state.virtual_prompt.shape != state.virtual_units.shape:
+            return "its virtual allocation has columns of different length"
+        if {state.pending, state.pending_dual} - {0, 1}:
+            return "its pending flags are neither 0 nor 1"
+        if ((state.virtual_prompt < 0) | (state.virtual_prompt >= self.config.num_prompts)).any():
+            return "its virtual allocation has a prompt that is not in the pool"
+        return super()._fault(state)

@@ -1,0 +1,140 @@
+"""Allocators on disk: one npz file, written whole or not at all, read without pickle."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from cero_api.allocators import allocator_name, config_type, make_allocator
+from cero_api.errors import CeroError, CheckpointError
+from cero_api.protocol import RolloutAllocator
+
+_FORMAT, _VERSION = "cero-allocator", 1
+_METADATA = "metadata.json"
+
+
+def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:
+    """Write an allocator's configuration and state to one file, atomically.
+
+    A reader finds the old file or the new one, never half of either: the bytes go to a temporary file beside it,
+    reach the disk, and only then take its name. The file is a zip of plain `.npy` arrays and a readable
+    `metadata.json` (`unzip -p FILE metadata.json`).
+
+    Args:
+        allocator: of a registered class.
+        path: of the file; its folder must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: the file cannot be written; the previous one, if any, is as it was.
+        ConfigurationError: the allocator's class is not registered.
+
+    >>> import tempfile, os.path
+    >>> allocator = make_allocator("uniform", num_prompts=4, rounds=2, budget=64)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     load_allocator(save_allocator(allocator, os.path.join(folder, "allocator.npz"))).config == allocator.config
+    True
+    """
+    path = Path(path)
+    state = allocator.state_dict()
+    metadata = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "allocator": allocator_name(allocator),
+        "config": allocator.config.model_dump(mode="json"),
+    }
+    try:
+        with _replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_METADATA, json.dumps(metadata, indent=2))
+            for name, value in state.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error}; what was there before is unchanged. Free the disk or choose a folder "
+            "that can be written"
+        ) from error
+    return path
+
+
+def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
+    """Read an allocator that `save_allocator` wrote; it goes on as if it had never stopped.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        CheckpointError: the file is missing, torn, or not an allocator's.
+
+    Returns:
+        A new allocator of the saved class and configuration.
+    """
+    metadata, state = _read(Path(path))
+    try:
+        name = metadata["allocator"]
+        allocator = make_allocator(name, config_type(name)(**metadata["config"]))
+        allocator.load_state_dict(state)
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: metadata is incomplete ({error!r}); load an earlier checkpoint") from error
+    except CeroError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return allocator
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            metadata = json.loads(archive.read(_METADATA))
+            if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+                raise CheckpointError(f"{path} is not an allocator's checkpoint; give the file save_allocator wrote")
+            if metadata.get("version") != _VERSION:
+                raise CheckpointError(
+                    f"{path} has format version {metadata.get('version')!r}, this library reads {_VERSION}; "
+                    "install the version of cero-api that wrote it"
+                )
+            state = {}
+            for member in archive.namelist():
+                if member != _METADATA:
+                    with archive.open(member) as file:
+                        array = np.lib.format.read_array(file, allow_pickle=False)
+                    state[member.removesuffix(".npy")] = array if array.ndim else array.item()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} does not exist; check the folder of the checkpoint") from error
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{path} cannot be read ({error}); it is torn or foreign, load an earlier one") from error
+    return metadata, state
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the name `path` once it is complete and on the disk, and vanishes if it never is."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    # The rename itself must survive a power cut; Windows has no handle for a folder.
+    if os.name == "posix":
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -1,0 +1,189 @@
+"""Frozen hyper-parameters, one model per allocator; what changes during training is state and lives elsewhere."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cero_api.errors import ConfigurationError
+
+Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
+Selection = Literal["dual", "marginal"]
+
+
+class AllocatorConfig(BaseModel):
+    """What every allocator needs to know. All sizes are in rollouts (responses).
+
+    Args:
+        num_prompts: prompts in the pool ($M$).
+        rounds: allocation opportunities in the whole training ($K$), usually its steps.
+        budget: rollouts for the whole training ($gB$).
+        prior: Beta prior of a prompt's success rate, `(successes, failures)` as pseudo-counts ($a_0, b_0$).
+        seed: of whatever the allocator decides by chance, ties above all.
+
+    Raises:
+        ConfigurationError: a value is missing, unknown, or out of range.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_prompts: Annotated[int, Field(gt=0, lt=2**31)]
+    rounds: Count
+    budget: Count
+    prior: tuple[Positive, Positive] = (1.0, 1.0)
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(type(self), error)) from None
+
+
+class UniformConfig(AllocatorConfig):
+    """The same number of rollouts for every prompt: what GRPO-style trainers do by default.
+
+    Args:
+        rollouts_per_prompt: size of a group, a trainer's `rollout.n` or `num_generations`.
+
+    >>> UniformConfig(num_prompts=8958, rounds=500, budget=256_000).rollouts_per_prompt
+    8
+    """
+
+    rollouts_per_prompt: Count = 8
+
+    @model_validator(mode="after")
+    def _feasible(self) -> Self:
+        if self.budget > self.rounds * self.num_prompts * self.rollouts_per_prompt:
+            raise ValueError(
+                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
+                f"{self.rollouts_per_prompt} rollouts hold fewer; lower budget or raise rounds"
+            )
+        return self
+
+
+class CeroConfig(AllocatorConfig):
+    r"""Hyper-parameters of CERO; the defaults are the paper's.
+
+    Args:
+        rollouts_per_unit: rollouts that are always dealt together ($g$); the paper's is 4. Sizes below are
+            multiples of it. The method is invariant to it but for the granularity of its counts.
+        max_rollouts_per_prompt: cap per prompt and round ($g N_{\max}$).
+        min_rollouts_per_prompt: floor per *candidate* and round; None is 2 (a group of one has no contrast),
+            in whole units. 0 lets a candidate be passed over. The whole pool knows no floor.
+        capacity: cap per round ($gC$); None is 132/128 of the mean round, in whole groups, as in the paper.
+        saturation: how fast the value of a prompt's exposure saturates ($\lambda$).
+        forgetting: share of a prompt's evidence that is kept ($\rho$); 1 forgets nothing.
+        forgetting_clock: "round" is the paper's, where every prompt forgets in every round. A prompt of a large
+            pool is visited once in M*N_max/C rounds, and $\rho^{140}$ is nothing: "visit" forgets at visits.
+        initial_price: of the budget, normalised ($\nu_1$).
+        step_size: of both duals ($\gamma$); None is $1/\sqrt K$.
+        pacing: "adaptive" lets the price decide when to spend; "fixed" spends the mean round in each
+            ($\nu = 0$); a sequence of `rounds` sizes in rollouts is a given schedule.
+        selection: "dual" ranks by the prompt's dual, "marginal" by the exact gain in utility (the paper's
+            greedy); None is dual over the pool and marginal over candidates.
+
+    Source: arXiv 2610.09679, section "Experiments" and Algorithm 1.
+
+    >>> config = CeroConfig(num_prompts=8958, rounds=500, budget=256_000, rollouts_per_unit=4)
+    >>> config.round_capacity, config.mean_round, round(config.step, 4)
+    (528, 512.0, 0.0447)
+    """
+
+    rollouts_per_unit: Count = 1
+    max_rollouts_per_prompt: Count = 8
+    min_rollouts_per_prompt: Annotated[int, Field(ge=0)] | None = None
+    capacity: Count | None = None
+    saturation: Positive = 1.0
+    forgetting: Share = 1.0
+    forgetting_clock: Literal["round", "visit"] = "round"
+    initial_price: Annotated[float, Field(ge=0, le=1)] = 0.5
+    step_size: Positive | None = None
+    pacing: Pacing = "adaptive"
+    selection: Selection | None = None
+
+    @property
+    def round_capacity(self) -> int:
+        r"""Rollouts that one round may take ($gC$)."""
+        if self.capacity is not None:
+            return self.capacity
+        cap = self.max_rollouts_per_prompt
+        groups = math.ceil(Fraction(self.budget * 132, self.rounds * 128 * cap))
+        return min(groups, self.num_prompts) * cap
+
+    @property
+    def mean_round(self) -> float:
+        r"""Rollouts per round if they were spread evenly ($g\bar B$)."""
+        return self.budget / self.rounds
+
+    @property
+    def floor(self) -> int:
+        """Rollouts that every candidate gets."""
+        if self.min_rollouts_per_prompt is not None:
+            return self.min_rollouts_per_prompt
+        units = -(-2 // self.rollouts_per_unit)
+        return min(units * self.rollouts_per_unit, self.max_rollouts_per_prompt)
+
+    @property
+    def step(self) -> float:
+        r"""Step of the projected gradient ($\gamma$)."""
+        return self.step_size if self.step_size is not None else 1 / math.sqrt(self.rounds)
+
+    @model_validator(mode="after")
+    def _feasible(self) -> Self:
+        unit = self.rollouts_per_unit
+        for name in ("budget", "max_rollouts_per_prompt", "min_rollouts_per_prompt", "capacity"):
+            size = getattr(self, name)
+            if size is not None and size % unit:
+                raise ValueError(f"{name}={size} is not a multiple of rollouts_per_unit={unit}; change either")
+        if self.floor > self.max_rollouts_per_prompt:
+            raise ValueError(
+                f"min_rollouts_per_prompt={self.floor} exceeds max_rollouts_per_prompt="
+                f"{self.max_rollouts_per_prompt}; lower the floor or raise the cap"
+            )
+        most = self.num_prompts * self.max_rollouts_per_prompt
+        if self.round_capacity > most:
+            raise ValueError(
+                f"capacity={self.round_capacity} exceeds num_prompts x max_rollouts_per_prompt = {most}; "
+                "lower capacity or raise the cap"
+            )
+        if self.budget > self.rounds * self.round_capacity:
+            raise ValueError(
+                f"budget={self.budget} cannot be spent in {self.rounds} rounds of at most "
+                f"{self.round_capacity} rollouts; lower budget, or raise rounds, capacity or "
+                "max_rollouts_per_prompt"
+            )
+        if not isinstance(self.pacing, str):
+            self._check_schedule(self.pacing)
+        return self
+
+    def _check_schedule(self, sizes: tuple[int, ...]) -> None:
+        if len(sizes) != self.rounds:
+            raise ValueError(f"pacing has {len(sizes)} sizes for rounds={self.rounds}; give one per round")
+        if any(size % self.rollouts_per_unit for size in sizes):
+            raise ValueError(f"pacing must be in multiples of rollouts_per_unit={self.rollouts_per_unit}")
+        if max(sizes) > self.round_capacity:
+            raise ValueError(f"pacing asks for {max(sizes)} in a round; raise capacity={self.round_capacity}")
+        if sum(sizes) > self.budget:
+            raise ValueError(f"pacing asks for {sum(sizes)} rollouts in all; raise budget={self.budget}")
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    """One line per fault, with the field's name and what it may be instead."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"])
+        said = fault["msg"].removeprefix("Value error, ")
+        if fault["type"] == "extra_forbidden":
+            said = f"unknown; {model.__name__} has {', '.join(model.model_fields)}"
+        elif where and fault["type"] != "missing":
+            said = f"{said} (got {fault['input']!r})"
+        faults.append(f"{where}: {said}" if where else said)
+    return f"{model.__name__}: " + "; ".join(faults)

@@ -1,0 +1,31 @@
+"""Everything this library refuses, each error also a builtin, each message ending with what to do."""
+
+from __future__ import annotations
+
+
+class CeroError(Exception):
+    """Base of every error raised on purpose by this library."""
+
+
+class ConfigurationError(CeroError, ValueError):
+    """A configuration that cannot work: an unknown name, a value out of range, an infeasible budget."""
+
+
+class BudgetError(CeroError, ValueError):
+    """A round that cannot be dealt: more rollouts than remain, or than floors and caps allow."""
+
+
+class PromptError(CeroError, LookupError):
+    """A prompt that the pool does not know, or the same one twice."""
+
+
+class InvalidOutcomeError(CeroError, ValueError):
+    """Rewards or outcomes that cannot be booked: NaN, wrong shape, never allocated, reported twice."""
+
+
+class CheckpointError(CeroError, ValueError):
+    """A saved state that is torn, foreign, or of another pool, allocator or version."""
+
+
+class MissingDependencyError(CeroError, ImportError):
+    """An optional package is needed and not installed."""

@@ -1,0 +1,99 @@
+"""Stable prompt keys to row ids: what a prompt is called outside, and where its state lives inside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from cero_api._types import IntArray
+from cero_api.errors import PromptError
+from cero_api.protocol import whole_numbers
+
+Key = str | int
+
+
+class PromptIndex:
+    """Which row of the pool each prompt is, by a key that survives shuffles, epochs and restarts.
+
+    Use the dataset's own index where there is one, else `content_key` of what makes the prompt what it is.
+
+    Args:
+        keys: one per prompt, in row order, all strings or all integers, no repeats.
+
+    Raises:
+        PromptError: a key repeats, is neither str nor int, or the two are mixed.
+
+    >>> index = PromptIndex(["gsm8k/17", "gsm8k/4"])
+    >>> index.row_ids(["gsm8k/4", "gsm8k/17"]), index.keys([0])
+    (array([1, 0]), ['gsm8k/17'])
+    """
+
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._keys = [key.item() if isinstance(key, np.generic) else key for key in keys]
+        kinds = {type(key) for key in self._keys}
+        if not kinds <= {str} and not kinds <= {int}:
+            named = sorted(kind.__name__ for kind in kinds)
+            raise PromptError(f"prompt keys must be all str or all int, not {named}; convert them first")
+        self._rows = {key: row for row, key in enumerate(self._keys)}
+        if len(self._rows) != len(self._keys):
+            key, times = Counter(self._keys).most_common(1)[0]
+            raise PromptError(
+                f"prompt key {key!r} names {times} rows; drop the duplicates, or put what tells the prompts "
+                "apart into the key"
+            )
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._rows
+
+    def row_ids(self, keys: Sequence[Key]) -> IntArray:
+        """Rows of these prompts, int64 `[P]`.
+
+        Raises:
+            PromptError: a key is not in the pool.
+        """
+        try:
+            return np.array([self._rows[key] for key in keys], dtype=np.int64)
+        except KeyError as error:
+            raise PromptError(
+                f"prompt key {error.args[0]!r} is not one of the {len(self)} in the pool; "
+                "build the index from the dataset that is trained on"
+            ) from None
+
+    def keys(self, row_ids: Iterable[int]) -> list[Key]:
+        """Keys of these rows.
+
+        Raises:
+            PromptError: a row is out of range.
+        """
+        rows = whole_numbers(np.asarray(list(row_ids)), "row_ids")
+        if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
+            raise PromptError(f"row ids must be in [0, {len(self)}), not {rows.min()} to {rows.max()}")
+        return [self._keys[row] for row in rows]
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal keys in equal order: tells whether a saved state is of this pool.
+
+        >>> PromptIndex([1, 2]).fingerprint == PromptIndex([2, 1]).fingerprint
+        False
+        """
+        return content_key(*map(repr, self._keys))
+
+
+def content_key(*parts: str) -> str:
+    """Key of a prompt by what it says, for datasets without an index: 128 bits of SHA-256 over all parts.
+
+    >>> content_key("What is 2 + 3?", "5")[:8]
+    '2f997a7e'
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        text = part.encode()
+        digest.update(len(text).to_bytes(8, "little") + text)  # so that ("ab", "c") is not ("a", "bc")
+    return digest.hexdigest()[:32]

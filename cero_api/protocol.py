@@ -1,0 +1,241 @@
+"""What an allocator is, what it answers, and what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.config import AllocatorConfig
+from cero_api.errors import ConfigurationError, InvalidOutcomeError
+
+# Sums of fractional rewards are whole only up to rounding.
+_WHOLE = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Allocation:
+    """How many rollouts each prompt gets in one round.
+
+    Args:
+        round: 0-based number of the round; outcomes are reported under it.
+        prompt_ids: int64 `[P]`, no repeats. Over the pool: the admitted prompts. Over candidates: as given.
+        counts: int64 `[P]`, rollouts of each. Over the pool all positive; over candidates 0 is possible.
+
+    >>> allocation = Allocation(0, np.array([4, 7]), np.array([2, 3]))
+    >>> allocation.total, allocation.prompt_ids_per_rollout
+    (5, array([4, 4, 7, 7, 7]))
+    """
+
+    round: int
+    prompt_ids: IntArray
+    counts: IntArray
+
+    @property
+    def total(self) -> int:
+        """Rollouts in this round; 0 is a zero round, in which the trainer has nothing to do."""
+        return int(self.counts.sum())
+
+    @property
+    def prompt_ids_per_rollout(self) -> IntArray:
+        """The prompt of every rollout, int64 `[total]`, those of one prompt side by side."""
+        return np.repeat(self.prompt_ids, self.counts)
+
+
+@dataclass(frozen=True, eq=False)
+class RolloutOutcomes:
+    r"""What the rollouts of some prompts earned: $S$ successes and $F$ failures each.
+
+    They may be a part of what was allocated, come late, and be fractional.
+
+    Args:
+        prompt_ids: int64 `[P]`, no repeats.
+        successes: float64 `[P]`, at least 0.
+        failures: float64 `[P]`, at least 0; successes + failures is a whole number of rollouts.
+        round: the allocation's; None is the latest one.
+
+    Raises:
+        InvalidOutcomeError: shapes differ, a prompt repeats, or a number is negative, NaN or infinite.
+
+    >>> RolloutOutcomes([3, 5], [2, 0], [1, 4], round=0).rollouts
+    array([3, 4])
+    """
+
+    prompt_ids: IntArray
+    successes: FloatArray
+    failures: FloatArray
+    round: int | None = None
+
+    def __init__(
+        self, prompt_ids: ArrayLike, successes: ArrayLike, failures: ArrayLike, round: int | None = None
+    ) -> None:
+        ids = whole_numbers(prompt_ids, "prompt_ids")
+        won, lost = np.asarray(successes, dtype=np.float64), np.asarray(failures, dtype=np.float64)
+        if not ids.shape == won.shape == lost.shape:
+            raise InvalidOutcomeError(
+                f"prompt_ids {ids.shape}, successes {won.shape} and failures {lost.shape} must have the same "
+                "length; give one number per prompt"
+            )
+        if np.unique(ids).size != ids.size:
+            raise InvalidOutcomeError(
+                "prompt_ids repeats a prompt; sum its outcomes first, or use RolloutOutcomes.from_rewards"
+            )
+        if not (np.isfinite(won).all() and np.isfinite(lost).all() and (won >= 0).all() and (lost >= 0).all()):
+            raise InvalidOutcomeError("successes and failures must be finite and >= 0; leave lost rollouts out")
+        if (np.abs(won + lost - np.rint(won + lost)) > _WHOLE).any():
+            raise InvalidOutcomeError(
+                "successes + failures must be a whole number of rollouts; a rollout that is half a success is "
+                "also half a failure"
+            )
+        object.__setattr__(self, "prompt_ids", ids)
+        object.__setattr__(self, "successes", won)
+        object.__setattr__(self, "failures", lost)
+        object.__setattr__(self, "round", round)
+
+    @classmethod
+    def from_rewards(
+        cls,
+        prompt_ids_per_rollout: ArrayLike,
+        rewards: ArrayLike,
+        *,
+        round: int | None = None,
+        success_threshold: float | None = None,
+        reward_range: tuple[float, float] | None = None,
+    ) -> Self:
+        r"""Count successes and failures of each prompt from one reward per rollout.
+
+        A rollout is a success if $r \ge$ `success_threshold`; with a `reward_range` $(l, h)$ it is
+        $(r - l)/(h - l)$ of a success and the rest of a failure.
+
+        Args:
+            prompt_ids_per_rollout: int `[N]`, any order.
+            rewards: float `[N]`.
+            round: the allocation's; None is the latest one.
+            success_threshold: 1.0 unless a range is given.
+            reward_range: lowest and highest possible reward.
+
+        Raises:
+            InvalidOutcomeError: shapes differ, or a reward is NaN, infinite or out of its range.
+            ConfigurationError: both rules are given, or the range is empty.
+
+        >>> outcomes = RolloutOutcomes.from_rewards([5, 3, 3, 5], [1.0, 1.0, -1.0, 1.0])
+        >>> outcomes.prompt_ids, outcomes.successes, outcomes.failures
+        (array([3, 5]), array([1., 2.]), array([1., 0.]))
+        >>> RolloutOutcomes.from_rewards([3, 3], [0.5, -1.0], reward_range=(-1, 1)).successes
+        array([0.75])
+        """
+        ids = whole_numbers(prompt_ids_per_rollout, "prompt_ids_per_rollout")
+        reward = np.asarray(rewards, dtype=np.float64)
+        if ids.shape != reward.shape:
+            raise InvalidOutcomeError(
+                f"{ids.size} prompt ids for rewards of shape {reward.shape}; give one reward per rollout"
+            )
+        if not np.isfinite(reward).all():
+            raise InvalidOutcomeError("rewards must be finite; leave failed rollouts out, or refund them")
+        success = _success(reward, success_threshold, reward_range)
+        prompts, group = np.unique(ids, return_inverse=True)
+        won = np.bincount(group, weights=success, minlength=prompts.size)
+        # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
+        lost = np.maximum(np.bincount(group, minlength=prompts.size) - won, 0.0)
+        return cls(prompts, won, lost, round)
+
+    @property
+    def rollouts(self) -> IntArray:
+        """Rollouts reported for each prompt, int64 `[P]`."""
+        return np.rint(self.successes + self.failures).astype(np.int64)
+
+    @property
+    def mixed(self) -> BoolArray:
+        """Whether a group has both successes and failures, bool `[P]`: an effective group, if all is in."""
+        return (self.successes > 0) & (self.failures > 0)
+
+
+@runtime_checkable
+class RolloutAllocator(Protocol):
+    """Decides before each generation step how many rollouts each prompt gets, and learns from the rewards.
+
+    The one interface between this library, its adapters and anybody's own method.
+    """
+
+    @property
+    def config(self) -> AllocatorConfig:
+        """The frozen hyper-parameters."""
+        ...
+
+    def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
+        """Deal one round, over the whole pool or over the given candidates; never waits for rewards.
+
+        Args:
+            row_ids: int `[P]`, the candidates, no repeats; None is the whole pool.
+            total: exactly this many rollouts; None leaves it to the method.
+        """
+        ...
+
+    def observe(self, outcomes: RolloutOutcomes) -> None:
+        """Learn from outcomes: partial, late and missing ones are legal, unallocated ones an error."""
+        ...
+
+    def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
+        """Give back allocated rollouts that were never generated."""
+        ...
+
+    def metrics(self) -> dict[str, float]:
+        """Numbers worth logging after each round."""
+        ...
+
+    def exposure(self) -> IntArray:
+        """Rollouts given to each prompt so far, int64 `[M]`."""
+        ...
+
+    def success_rate(self) -> FloatArray:
+        """Posterior mean of each prompt's success rate, float64 `[M]`."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that changes, as plain arrays and numbers; a copy."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict` of the same configuration; strict, and all or nothing."""
+        ...
+
+    def citation(self) -> str:
+        """BibTeX of the method in use."""
+        ...
+
+
+def whole_numbers(values: ArrayLike, name: str) -> IntArray:
+    """One-dimensional int64 copy of `values`; floats are refused rather than cut."""
+    array = np.asarray(values)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvalidOutcomeError(
+            f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.int64)
+
+
+def _success(
+    reward: FloatArray, success_threshold: float | None, reward_range: tuple[float, float] | None
+) -> FloatArray:
+    if reward_range is None:
+        threshold = 1.0 if success_threshold is None else success_threshold
+        if np.isnan(threshold):
+            raise ConfigurationError("success_threshold is NaN; give the lowest reward that is a success")
+        return (reward >= threshold).astype(np.float64)
+    if success_threshold is not None:
+        raise ConfigurationError("give success_threshold or reward_range, not both")
+    low, high = reward_range
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise ConfigurationError(f"reward_range={reward_range} must be (lowest, highest), finite, lowest < highest")
+    if reward.size and (reward.min() < low or reward.max() > high):
+        raise InvalidOutcomeError(
+            f"rewards from {reward.min():g} to {reward.max():g} leave reward_range={reward_range}; widen the range"
+        )
+    share: FloatArray = (reward - low) / (high - low)
+    return share

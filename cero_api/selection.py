@@ -1,0 +1,238 @@
+"""Who gets a round's rollouts: prompts in order, or candidates unit by unit. Sizes here are in units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cero_api._types import FloatArray, IntArray, RankArray
+
+# Halvings of the price interval before the remaining units are ranked one by one; any number is exact.
+_BISECTIONS = 24
+
+
+class TieOrder:
+    """A fixed random order of the prompts that decides between equals.
+
+    Prompt `i` comes before `j` where its place in `numpy.random.default_rng(seed).permutation(num_prompts)` is
+    earlier.
+
+    Args:
+        num_prompts: in the pool.
+        seed: of the permutation.
+
+    >>> ties = TieOrder(4, seed=0)
+    >>> ties.order, ties.rank
+    (array([2, 0, 1, 3], dtype=int32), array([1, 2, 0, 3], dtype=int32))
+    """
+
+    def __init__(self, num_prompts: int, seed: int) -> None:
+        self.order = np.random.default_rng(seed).permutation(num_prompts).astype(np.int32)  # 4 bytes a prompt each
+        self.rank = np.empty_like(self.order)
+        self.rank[self.order] = np.arange(num_prompts, dtype=np.int32)
+
+    def leading(self, values: FloatArray, count: int, above: float = -np.inf) -> IntArray:
+        """The prompts of largest value, largest first, equals by their place in the order.
+
+        Two passes over `values`; a sort of the pool is never needed for the few that a round admits.
+
+        Args:
+            values: float64 `[M]`.
+            count: how many at most, positive.
+            above: only values strictly above this.
+
+        Returns:
+            int64 `[<= count]`, row ids.
+
+        >>> TieOrder(4, seed=0).leading(np.array([0.5, 0.5, 0.1, 0.9]), count=2)
+        array([3, 0])
+        """
+        count = min(count, values.size)
+        bound = max(_bound_on_kth_largest(values, count), above)
+        rows = np.flatnonzero(values > bound)
+        if rows.size >= count:
+            ahead = values[rows]
+            kth = np.partition(ahead, rows.size - count)[rows.size - count]
+            tied = rows[ahead == kth]
+            rows = rows[ahead > kth]
+            tied = tied[np.argsort(self.rank[tied])]
+            rows = np.concatenate([rows, tied[: count - rows.size]])
+        elif bound > above:
+            # At least `count` values reach the bound and fewer exceed it: it is the kth largest itself.
+            rows = np.concatenate([rows, self._first_equal(values, bound, count - rows.size)])
+        leading: IntArray = rows[np.lexsort((self.rank[rows], -values[rows]))]
+        return leading
+
+    def _first_equal(self, values: FloatArray, value: float, count: int) -> IntArray:
+        """The first `count` rows in the order that hold exactly `value`."""
+        found: list[IntArray] = []
+        missing, start, width = count, 0, 4 * count
+        while missing > 0 and start < values.size:
+            rows = self.order[start : start + width]
+            rows = rows[values[rows] == value][:missing]
+            found.append(rows.astype(np.int64))
+            missing, start, width = missing - rows.size, start + width, 2 * width
+        return np.concatenate(found)
+
+
+def _bound_on_kth_largest(values: FloatArray, count: int) -> float:
+    """A value that at least `count` entries reach: the kth largest of the maxima of 4 * count or so blocks."""
+    width = values.size // (4 * count)
+    if width < 16:
+        return float(np.partition(values, values.size - count)[values.size - count])
+    blocks = values.size // width
+    maxima = values[: blocks * width].reshape(blocks, width).max(axis=1)
+    return float(np.partition(maxima, blocks - count)[blocks - count])
+
+
+def groups_in_order(prompts: int, need: int, cap: int, smallest: int) -> IntArray:
+    """Sizes of the groups of prompts that come in order: `cap` each until `need` is filled, the last one partial.
+
+    A last group below `smallest` is brought up to it by the group before.
+    Deviation from Algorithm 1, which may deal a partial group of one: it has no contrast and teaches nothing.
+
+    Args:
+        prompts: how many stand in line.
+        need: units to deal.
+        cap: most units of one prompt.
+        smallest: least units of a group that can teach, 1 or 2.
+
+    Returns:
+        int64 `[<= prompts]`, positive.
+
+    >>> groups_in_order(prompts=9, need=17, cap=8, smallest=2)
+    array([8, 7, 2])
+    """
+    full, partial = divmod(min(need, prompts * cap), max(cap, 1))
+    sizes = np.full(full + (partial > 0), cap, dtype=np.int64)
+    if partial:
+        sizes[-1] = partial
+        if partial < smallest and full and cap - 1 >= smallest:
+            sizes[-2:] = cap - 1, smallest
+    return sizes
+
+
+def fill_in_order(line: IntArray, eager: int, need: int, floor: int, cap: int, smallest: int) -> IntArray:
+    """Deal units to candidates in order: the floor to each, then up to the cap for the first `eager` of the line.
+
+    Args:
+        line: int `[P]`, places of the candidates, best first.
+        eager: how many of the line want more than the floor.
+        need: units to deal, as far as caps allow.
+        floor: least units of each; if `need` does not cover it, the first get theirs, and the rest 0.
+        cap: most units of each.
+        smallest: least units of a group that can teach.
+
+    Returns:
+        int64 `[P]`, in the candidates' own order.
+
+    >>> fill_in_order(np.array([2, 0, 1]), eager=2, need=14, floor=2, cap=8, smallest=2)
+    array([4, 2, 8])
+    """
+    counts = np.zeros(line.size, dtype=np.int64)
+    if need < floor * line.size:
+        sizes = groups_in_order(line.size, need, floor, smallest)
+    else:
+        counts += floor
+        sizes = groups_in_order(eager, need - floor * line.size, cap - floor, max(1, smallest - floor))
+    counts[line[: sizes.size]] += sizes
+    return counts
+
+
+def fill_by_gain(
+    rate: FloatArray,
+    exposure: FloatArray,
+    rank: RankArray,
+    price: float,
+    need: int,
+    floor: int,
+    cap: int,
+    smallest: int,
+) -> IntArray:
+    r"""Deal units one by one to the candidate of largest gain $U(z+1) - U(z)$, within floor and cap.
+
+    The gains of one candidate decrease, so the greedy rule is exact: it maximises $\sum_i U_i(z_i + n_i)$. It is
+    computed by bisection on the gain of the last unit, with the units between the two ends ranked one by one.
+
+    Args:
+        rate: saturation rates $c$, float64 `[P]`.
+        exposure: $z$, float64 `[P]`, units.
+        rank: int `[P]`, smaller goes first among equal gains.
+        price: gains at or below it are left out, 0 leaves out none.
+        need: units to deal; exactly these if `price` is 0 and floors and caps allow it.
+        floor: least units of each candidate; if `need` does not cover it, the best ones get theirs, and the rest 0.
+        cap: most units of each candidate.
+        smallest: least units of a group that can teach; 0 is the only smaller count dealt.
+
+    Returns:
+        int64 `[P]`.
+
+    >>> rate = np.array([0.1, 0.1, 0.01])
+    >>> fill_by_gain(rate, np.array([0.0, 4, 0]), np.arange(3), 0.0, need=12, floor=2, cap=8, smallest=2)
+    array([7, 3, 2])
+    """
+    # In logarithms: the gain itself underflows where a prompt is far past saturation. Less `rate` per unit more.
+    log_gain = np.log(-np.expm1(-rate)) - rate * exposure
+    if need < floor * rate.size:
+        return fill_in_order(np.lexsort((rank, -log_gain)), 0, need, floor, cap, smallest)
+    log_first = log_gain - rate * floor
+
+    def above(threshold: float) -> FloatArray:
+        return np.clip(np.ceil((log_first - threshold) / rate), 0, cap - floor)
+
+    spare = need - floor * rate.size
+    low = np.log(price) if price > 0 else float((log_first - rate * (cap - floor)).min()) - 1.0
+    most = above(low)
+    if most.sum() <= spare:
+        extra = most.astype(np.int64)
+    else:
+        high = float(log_first.max())
+        least = np.zeros(rate.size)  # no gain is above the largest
+        for _ in range(_BISECTIONS):
+            middle = 0.5 * (low + high)
+            units = above(middle)
+            if units.sum() > spare:
+                low, most = middle, units
+            else:
+                high, least = middle, units
+            if (most - least).sum() <= rate.size:
+                break
+        extra = _best_units(log_first, rate, rank, least.astype(np.int64), most.astype(np.int64), spare)
+    return _without_singles(extra + floor, log_first - rate * extra, rank, cap, smallest)
+
+
+def _best_units(
+    log_first: FloatArray, rate: FloatArray, rank: RankArray, least: IntArray, most: IntArray, spare: int
+) -> IntArray:
+    """`least`, and of the units between `least` and `most` the best, so that the sum is `spare`."""
+    between = most - least
+    owner = np.repeat(np.arange(rate.size), between)
+    # Which unit of its owner each one is: 0, 1, ... within every run.
+    unit = least[owner] + np.arange(owner.size) - np.repeat(np.cumsum(between) - between, between)
+    gain = log_first[owner] - rate[owner] * unit
+    chosen = np.lexsort((unit, rank[owner], -gain))[: spare - int(least.sum())]
+    return least + np.bincount(owner[chosen], minlength=rate.size)
+
+
+def _without_singles(counts: IntArray, next_gain: FloatArray, rank: RankArray, cap: int, smallest: int) -> IntArray:
+    """Counts of the same sum without a one, as far as the caps allow: a group of one has no contrast.
+
+    The better half of the ones gets a second unit from the other half; an odd one out goes to the best candidate
+    that has room, or takes from one that can spare it.
+    """
+    singles = np.flatnonzero(counts == 1)
+    if smallest < 2 or singles.size == 0 or cap < 2:
+        return counts
+    singles = singles[np.lexsort((rank[singles], -next_gain[singles]))]
+    half = singles.size // 2
+    counts[singles[:half]], counts[singles[singles.size - half :]] = 2, 0
+    if singles.size % 2:
+        odd = singles[half]
+        room = np.flatnonzero((counts >= 2) & (counts < cap))
+        spare = np.flatnonzero(counts > 2)
+        if room.size:
+            counts[odd] = 0
+            counts[room[np.lexsort((rank[room], -next_gain[room]))[0]]] += 1
+        elif spare.size:
+            counts[odd] = 2
+            counts[spare[np.lexsort((rank[spare], next_gain[spare]))[0]]] -= 1
+    return counts
