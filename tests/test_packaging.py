@@ -17,9 +17,7 @@ import cero_api
 
 PACKAGE = pathlib.Path(cero_api.__file__).parent
 PYPROJECT = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())
-IMPORT_NAMES = {
-    pathlib.PurePath(p).name for p in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-}
+IMPORT_NAMES = {pathlib.PurePath(p).name for p in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
 CORE_SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "cli" not in p.relative_to(PACKAGE).parts)
 
 IMPORT_THE_CORE = """

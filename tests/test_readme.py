@@ -17,17 +17,21 @@ TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
 PAGES = ["README.md", "CONTRIBUTING.md"]
 
 
-def test_the_example_prints_what_the_readme_says() -> None:
-    match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
-    assert match is not None, (
-        "the README's first example is a python block, with its output in a text block after it"
-    )
-    example, output = match.groups()
-    assert len(example.splitlines()) <= 20
+def printed_by(example: str) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
-    assert printed.getvalue() == output
+    return printed.getvalue()
+
+
+def test_the_example_prints_what_the_readme_says() -> None:
+    match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
+    assert match is not None, "the first example is a python block, with its output in a text block after it"
+    example, output = match.groups()
+    assert len(example.splitlines()) <= 20
+    assert printed_by(example) == output
+    *_, uniform = printed_by(example.replace('"cero"', '"uniform"')).split()
+    assert f"{uniform} of the groups have contrast" in README
 
 
 def test_every_python_block_compiles() -> None:
@@ -44,9 +48,7 @@ def test_every_make_command_is_a_target(page: str) -> None:
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_help_lists_every_target() -> None:
-    listed = subprocess.run(
-        ["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True
-    ).stdout
+    listed = subprocess.run(["make", "-C", str(ROOT), "help"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"^  make ([a-z]+)", listed, re.MULTILINE)) == TARGETS
 
 
