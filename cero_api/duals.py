@@ -9,31 +9,30 @@ from __future__ import annotations
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-
-# Entries that fit the cache beside their scratch: the step then runs at memory speed.
-_BLOCK = 8192
+from cero_api.blocks import SIZE, blocks
 
 
-def exact_prompt_price(proxy: FloatArray, saturation: float, exposure_share: FloatArray) -> FloatArray:
+def exact_prompt_price(slope: FloatArray, saturation: float, exposure_share: FloatArray) -> FloatArray:
     r"""Price that supports an exposure, $\vartheta = U'(z)/\bar c = 4\hat q\, e^{-cz}$: what the steps tend to.
 
     Args:
-        proxy: $\hat q$, float64 `[P]`.
+        slope: $U'(0)/\bar c = 4\hat q$, float64 `[P]` in (0, 1].
         saturation: $\lambda$.
         exposure_share: $z/R$, float64 `[P]`.
 
     Returns:
         float64 `[P]` in [0, 1].
 
-    >>> exact_prompt_price(np.array([0.25]), 1.0, np.array([0.0]))  # unseen and most uncertain: worth the most
+    >>> exact_prompt_price(np.array([1.0]), 1.0, np.array([0.0]))  # unseen and most uncertain: worth the most
     array([1.])
     """
-    return 4.0 * proxy * np.exp(-4.0 * saturation * proxy * exposure_share)
+    return slope * np.exp(-saturation * slope * exposure_share)
 
 
+@np.errstate(divide="ignore")  # a price of 0 supports all of Z
 def step_prompt_prices(
     price: FloatArray,
-    proxy: FloatArray,
+    slope: FloatArray,
     *,
     step: float,
     supply: float,
@@ -48,39 +47,30 @@ def step_prompt_prices(
 
     Args:
         price: $\vartheta$, float64 `[M]`, overwritten.
-        proxy: $\hat q$ after the round's feedback, float64 `[M]`, positive.
+        slope: $4\hat q$ after the round's feedback, float64 `[M]` in (0, 1].
         step: $\gamma$.
         supply: $R/(\lambda Z)$, the equal share over the most exposure there can be.
         served: rows with $\tilde N_i > 0$, int64 `[P]`.
         share: $\tilde N_i/N_{\max}$ of those, float64 `[P]`.
     """
     before = price[served]
-    scratch = np.empty((2, min(_BLOCK, price.size)))
-    with np.errstate(divide="ignore"):  # a price of 0 supports all of Z
-        for start in range(0, price.size, _BLOCK):
-            block = price[start : start + _BLOCK]
-            slope, rise = scratch[:, : block.size]
-            _supporting_share(block, proxy[start : start + _BLOCK], supply, slope, rise)
-            rise *= step
-            block += rise
-            np.minimum(block, 1.0, out=block)
-        # Again from the old price for the few that were served: their step may go down.
-        slope, rise = np.empty((2, served.size))
-        _supporting_share(before, proxy[served], supply, slope, rise)
-    price[served] = np.clip(before - step * (share - rise), 0.0, 1.0)
+    scratch = np.empty(min(SIZE, price.size))
+    for rows in blocks(price.size):
+        block = price[rows]
+        block += _rise(block, slope[rows], step, supply, scratch[: block.size])
+        np.minimum(block, 1.0, out=block)
+    # Again from the old price for the few that were served: their step may go down.
+    rise = _rise(before, slope[served], step, supply, np.empty(served.size))
+    price[served] = np.clip(before - step * share + rise, 0.0, 1.0)
 
 
-def _supporting_share(
-    price: FloatArray, proxy: FloatArray, supply: float, slope: FloatArray, share: FloatArray
-) -> None:
-    """Write z*/Z into `share`, with `slope` as scratch."""
-    np.multiply(proxy, 4.0, out=slope)
-    np.divide(slope, price, out=share)
-    np.log(share, out=share)
-    np.divide(share, slope, out=share)
-    share *= supply
-    np.maximum(share, 0.0, out=share)
-    np.minimum(share, 1.0, out=share)
+def _rise(price: FloatArray, slope: FloatArray, step: float, supply: float, out: FloatArray) -> FloatArray:
+    """Write gamma z*/Z into `out`: with the caller's two, seven passes over what the cache holds."""
+    np.divide(slope, price, out=out)
+    np.log(out, out=out)
+    np.divide(out, slope, out=out)
+    out *= step * supply
+    return np.clip(out, 0.0, step, out=out)
 
 
 def step_budget_price(price: float, *, step: float, mean: float, dealt: float, capacity: float) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.blocks import blocks
 from cero_api.config import CeroConfig
 from cero_api.duals import exact_prompt_price, step_budget_price, step_prompt_prices
 from cero_api.errors import BudgetError
@@ -100,7 +101,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         """The ledger's numbers, the budget's price in [0, 1] and the pool's mean variance proxy."""
         return super().metrics() | {
             "budget_price": self._state.budget_price,
-            "mean_variance_proxy": float(self._proxy.mean()),
+            "mean_variance_proxy": float(self._slope.mean()) / 4.0,
         }
 
     def _initial_state(self) -> CeroState:
@@ -175,9 +176,11 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def _gains_of_full_groups(self) -> FloatArray:
         r"""The paper's greedy, $U(\hat q, z + N_{\max}) - U(\hat q, z)$, per unit and over $\bar c$ like the duals."""
-        rate = saturation_rate(self._proxy, self.config.saturation, self._equal_share)
-        exposure = self._state.exposure / self.config.rollouts_per_unit
-        return marginal_gain(rate, exposure, self._cap) * self._equal_share / (self.config.saturation * self._cap)
+        gains = np.empty(self.config.num_prompts)
+        for rows in blocks(gains.size):
+            gains[rows] = marginal_gain(self._saturation_rate(rows), self._units_given(rows), self._cap)
+        gains *= self._equal_share / (self.config.saturation * self._cap)
+        return gains
 
     def _candidate_filler(self, selection: str, rows: IntArray, above: float) -> Filler:
         """Counts for given candidates, in their order, within floor and cap."""
@@ -187,8 +190,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             line = np.lexsort((rank, -price))
             eager = int(np.count_nonzero(price > above))
             return lambda units: (rows, fill_in_order(line, eager, units, *sizes))
-        rate = saturation_rate(self._proxy[rows], self.config.saturation, self._equal_share)
-        exposure = self._state.exposure[rows] / self.config.rollouts_per_unit
+        rate = self._saturation_rate(rows)
+        exposure = self._units_given(rows)
         price_of_unit = max(above, 0.0) * self.config.saturation / self._equal_share  # mu = cbar nu
         return lambda units: (rows, fill_by_gain(rate, exposure, rank, price_of_unit, units, *sizes))
 
@@ -202,7 +205,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         if state.pending_dual:
             step_prompt_prices(
                 state.prompt_price,
-                self._proxy,
+                self._slope,
                 step=config.step,
                 supply=self._equal_share / (config.saturation * config.rounds * self._cap),
                 served=rows,
@@ -211,8 +214,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         else:
             # Deviation: the marginal rule reads exposures, not duals, so theirs are set where the steps would
             # tend to instead of moved; the rest of the pool need not be touched.
-            exposure_share = state.exposure[rows] / (config.budget / config.num_prompts)
-            state.prompt_price[rows] = exact_prompt_price(self._proxy[rows], config.saturation, exposure_share)
+            exposure_share = self._units_given(rows) / self._equal_share
+            state.prompt_price[rows] = exact_prompt_price(self._slope[rows], config.saturation, exposure_share)
         if config.pacing == "adaptive":
             state.budget_price = step_budget_price(
                 state.budget_price,
@@ -226,30 +229,43 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
         state, keep = self._state, self.config.forgetting
         if keep < 1.0 and self.config.forgetting_clock == "visit":
-            seen = ids[report.first]
-            state.successes[seen] = forget(state.successes[seen], keep)
-            state.failures[seen] = forget(state.failures[seen], keep)
+            self._forget(ids[report.first])
         elif keep < 1.0:
             # Late evidence has aged: it weighs what it would weigh had it come in its own round.
             age = keep ** (state.round - 1 - round)
             won, lost = won * age, lost * age
         super()._learn(round, ids, won, lost, report)
-        self._proxy[ids] = self._proxies(ids)
+        self._slope[ids] = self._slopes(ids)
 
     def _forget_round(self) -> None:
         """The dealt round's tick of the paper's clock, for visited and unvisited prompts alike."""
         if self.config.forgetting == 1.0 or self.config.forgetting_clock != "round":
             return
-        self._state.successes = forget(self._state.successes, self.config.forgetting)
-        self._state.failures = forget(self._state.failures, self.config.forgetting)
-        self._state_loaded()
+        for rows in blocks(self.config.num_prompts):
+            self._forget(rows)
+            self._slope[rows] = self._slopes(rows)
+
+    def _forget(self, rows: IntArray | slice) -> None:
+        for evidence in (self._state.successes, self._state.failures):
+            evidence[rows] = forget(evidence[rows], self.config.forgetting)
 
     def _state_loaded(self) -> None:
-        self._proxy = self._proxies(slice(None))
+        self._slope = np.empty(self.config.num_prompts)
+        for rows in blocks(self._slope.size):
+            self._slope[rows] = self._slopes(rows)
 
-    def _proxies(self, rows: IntArray | slice) -> FloatArray:
+    def _slopes(self, rows: IntArray | slice) -> FloatArray:
+        r"""Value of a prompt's first rollout, $U'(0)/\bar c = 4\hat q$: kept because every dual step reads it."""
         a, b = self.config.prior
-        return variance_proxy(a + self._state.successes[rows], b + self._state.failures[rows])
+        return 4.0 * variance_proxy(a + self._state.successes[rows], b + self._state.failures[rows])
+
+    def _units_given(self, rows: IntArray | slice) -> FloatArray:
+        """Exposure $z$."""
+        return self._state.exposure[rows] / self.config.rollouts_per_unit
+
+    def _saturation_rate(self, rows: IntArray | slice) -> FloatArray:
+        """$c$, per unit."""
+        return saturation_rate(self._slope[rows] / 4.0, self.config.saturation, self._equal_share)
 
     def _fault(self, state: CeroState) -> str | None:
         if not 0 <= state.budget_price <= 1 or state.prompt_price.min() < 0 or state.prompt_price.max() > 1:

@@ -1,0 +1,133 @@
+"""Cost of one allocation round, as a ratio to copying three float64 arrays of the pool's length.
+
+    python benchmarks/speed.py [--prompts 1000000] [--rounds 60] [--json FILE]
+
+Ratios are of medians within this one process, so they travel better than milliseconds. The strict baseline copies into
+arrays that exist; `array.copy()`, which pays for fresh memory, is given beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cero_api import Allocation, CeroAllocator, CeroConfig, RolloutOutcomes
+
+CANDIDATES = 1024
+GROUP = 8
+
+
+def milliseconds(action: Callable[[], object], repeats: int) -> float:
+    """Median wall time of an action."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def answer(allocation: Allocation, rates: np.ndarray, rng: np.random.Generator) -> RolloutOutcomes:
+    """Rewards of a round, drawn from the prompts' success rates."""
+    won = rng.binomial(allocation.counts, rates[allocation.prompt_ids]).astype(float)
+    return RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won, round=allocation.round)
+
+
+def rounds(
+    allocator: CeroAllocator, rates: np.ndarray, number: int, batch: bool, clock: Callable[[], float]
+) -> Iterator[float]:
+    """Milliseconds of allocate + observe, round by round; the trainer's part in between is not counted."""
+    rng = np.random.default_rng(1)
+    epoch = rng.permutation(rates.size)
+    for k in range(number):
+        candidates = epoch[np.arange(k * CANDIDATES, (k + 1) * CANDIDATES) % epoch.size] if batch else None
+        start = clock()
+        allocation = allocator.allocate(candidates, total=CANDIDATES * GROUP if batch else None)
+        dealt = clock()
+        outcomes = answer(allocation, rates, rng)
+        answered = clock()
+        allocator.observe(outcomes)
+        yield 1e3 * (dealt - start + clock() - answered)
+
+
+def measure(prompts: int, number: int) -> dict[str, Any]:
+    """All figures of the table."""
+    rng = np.random.default_rng(0)
+    rates = rng.beta(0.5, 0.5, prompts)
+    arrays = [rng.random(prompts) for _ in range(3)]
+    targets = [np.empty(prompts) for _ in range(3)]
+
+    def copy_into() -> None:
+        for target, array in zip(targets, arrays, strict=True):
+            np.copyto(target, array)
+
+    # Batches come round again after an epoch; a long horizon keeps every round of the measurement in budget.
+    horizon = max(500, 4 * prompts // CANDIDATES)
+    config = CeroConfig(
+        num_prompts=prompts, rounds=horizon, budget=horizon * CANDIDATES * GROUP, max_rollouts_per_prompt=32
+    )
+    scopes = {
+        "pool: paper's admission, 256 prompts a round": (config, False),
+        "pool: forgetting by round": (config.model_copy(update={"forgetting": 0.99}), False),
+        "pool: marginal selection": (config.model_copy(update={"selection": "marginal"}), False),
+        f"batch: {CANDIDATES} candidates, exact total": (config, True),
+        f"batch: {CANDIDATES} candidates, dual selection": (config.model_copy(update={"selection": "dual"}), True),
+    }
+    copies = {"copy into": milliseconds(copy_into, 51), "copy()": milliseconds(lambda: [a.copy() for a in arrays], 51)}
+    table = {}
+    for label, (variant, batch) in scopes.items():
+        allocator = CeroAllocator(variant)
+        times = list(rounds(allocator, rates, number, batch, time.perf_counter))
+        table[label] = {
+            "milliseconds": statistics.median(times),
+            "slowest": max(times),
+            "ratio": statistics.median(times) / copies["copy into"],
+            "ratio to copy()": statistics.median(times) / copies["copy()"],
+        }
+    return {"prompts": prompts, "copies": copies, "rounds": table, "bytes per prompt": memory(config, rates)}
+
+
+def memory(config: CeroConfig, rates: np.ndarray) -> dict[str, float]:
+    """Bytes a prompt: held by an allocator, and at the peak of a few rounds."""
+    tracemalloc.start()
+    allocator = CeroAllocator(config)
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.reset_peak()
+    for _ in rounds(allocator, rates, 3, False, time.perf_counter):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # `rounds` itself permutes the pool, for batches; that array is the benchmark's.
+    return {"held": held / config.num_prompts, "peak": peak / config.num_prompts - 8}
+
+
+def main() -> None:
+    """Measure, print, and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--prompts", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=60, help="rounds to take the median of")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "speed.json")
+    options = parser.parse_args()
+    result = measure(options.prompts, options.rounds) | {"python": sys.version.split()[0], "numpy": np.__version__}
+    copies = result["copies"]
+    print(f"one round (allocate + observe) over {options.prompts:,} prompts; median of {options.rounds}")
+    print(f"copying 3 float64 arrays: {copies['copy into']:.2f} ms into place, {copies['copy()']:.2f} ms with copy()\n")
+    print(f"{'':48}{'ms':>8}{'slowest':>9}{'ratio':>8}{'to copy()':>11}")
+    for label, row in result["rounds"].items():
+        print("{:48}{:8.2f}{:9.2f}{:8.2f}{:11.2f}".format(label, *row.values()))
+    print("\nbytes a prompt: {held:.0f} held, {peak:.0f} at the peak of a round".format(**result["bytes per prompt"]))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
