@@ -87,9 +87,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks; each prints a table and writes JSON beside it."""
+    """Run the benchmarks; each prints a table and writes JSON."""
     session.install("-e", ".[test]")
-    for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
+    for script in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), *session.posargs)
 
 
