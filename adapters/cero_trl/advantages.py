@@ -63,9 +63,7 @@ def grouped_advantages(
         elif scale_rewards == "batch":
             std = nanstd(rewards).expand_as(rewards)
         else:
-            raise ConfigurationError(
-                f"scale_rewards={scale_rewards!r} is not one of 'group', 'batch', 'none'"
-            )
+            raise ConfigurationError(f"scale_rewards={scale_rewards!r} is not one of 'group', 'batch', 'none'")
         advantages = rewards - mean
         if scale_rewards != "none":
             advantages = advantages / (std + _EPS)

@@ -49,16 +49,12 @@ def judged_rewards(
     elif names.count(success_reward) == 1:
         total = rewards_per_func[:, names.index(success_reward)]
     else:
-        raise ConfigurationError(
-            f"success_reward={success_reward!r} must be one of the reward functions {names}"
-        )
+        raise ConfigurationError(f"success_reward={success_reward!r} must be one of the reward functions {names}")
     judged: NDArray[np.float64] = total.double().cpu().numpy()
     return judged
 
 
-def outcomes_of(
-    allocation: Allocation, judged: NDArray[np.float64], config: CeroTRLConfig
-) -> RolloutOutcomes | None:
+def outcomes_of(allocation: Allocation, judged: NDArray[np.float64], config: CeroTRLConfig) -> RolloutOutcomes | None:
     """Successes and failures of a round; rollouts without a reward are left out, None if all are.
 
     Args:

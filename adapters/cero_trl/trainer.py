@@ -182,15 +182,11 @@ class CeroGRPOTrainer(GRPOTrainer):
         # rows are one rollout each.
         if self._allocation is not None:
             num_generations = 1
-        return super()._generate_single_turn(
-            prompt_ids, images, multimodal_fields, num_generations, has_tool_images
-        )
+        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, has_tool_images)
 
     # Rewards back
 
-    def _calculate_rewards(
-        self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any
-    ) -> torch.Tensor:
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
         if self._allocation is not None:
             self._gathered_rewards = rewards_per_func
@@ -313,9 +309,7 @@ def _fitting_allocator(
         defaults = default_allocator_config(allocator, scope, schedule)
         allocator = make_allocator(allocator, **{**defaults, **(allocator_config or {})})
     elif allocator_config is not None:
-        raise ConfigurationError(
-            "allocator_config goes with an allocator's name; configure the allocator itself"
-        )
+        raise ConfigurationError("allocator_config goes with an allocator's name; configure the allocator itself")
     config = allocator.config
     if config.num_prompts != schedule.num_prompts:
         raise ConfigurationError(

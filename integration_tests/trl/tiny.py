@@ -25,9 +25,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left"
-    )
+    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left")
 
 
 def model(seed: int = 0) -> LlamaForCausalLM:
@@ -59,9 +57,14 @@ def digits(completions: Sequence[str], **_: Any) -> list[float]:
     return [sum(c.isdigit() for c in text) / max(len(text), 1) for text in completions]
 
 
-def first_is_digit(completions: Sequence[str], **_: Any) -> list[float | None]:
-    """Success or failure; not applicable (None) to an empty completion."""
-    return [float(text[0].isdigit()) if text else None for text in completions]
+def first_is_digit(completions: Sequence[str], **_: Any) -> list[float]:
+    """Success or failure."""
+    return [float(text[:1].isdigit()) for text in completions]
+
+
+def last_is_digit(completions: Sequence[str], **_: Any) -> list[float | None]:
+    """Success or failure; not applicable (None) to completions that begin with a digit."""
+    return [None if text[:1].isdigit() else float(text[-1:].isdigit()) for text in completions]
 
 
 def arguments(folder: Path, **changes: Any) -> GRPOConfig:
@@ -107,9 +110,7 @@ class Scripted(UniformAllocator):
     def _check_request(self, rows: NDArray[np.int64] | None, total: int | None) -> None:
         pass
 
-    def _deal(
-        self, rows: NDArray[np.int64] | None, total: int | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _deal(self, rows: NDArray[np.int64] | None, total: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         counts = np.array(self.script[len(self.asked) % len(self.script)], dtype=np.int64)
         self.asked.append(None if rows is None else [int(row) for row in rows])
         return np.array(self.pool[: len(counts)], dtype=np.int64) if rows is None else rows, counts
@@ -172,11 +173,13 @@ def trainer(
 
 def history(trained: Any, *, without: Sequence[str] = ("cero/",)) -> list[dict[str, float]]:
     """The trainer's log, less times and the given prefixes."""
-    timed = ("step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", *without)
-    timed = (*timed, "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
-    return [
-        {k: v for k, v in entry.items() if not k.startswith(timed)} for entry in trained.state.log_history
-    ]
+    left_out = (
+        *("step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second"),
+        *("eval_runtime", "eval_samples_per_second", "eval_steps_per_second", "cero/allocator_seconds"),
+        *without,
+    )
+    log = trained.state.log_history
+    return [{k: v for k, v in entry.items() if not k.startswith(left_out)} for entry in log]
 
 
 def weights(trained: Any) -> NDArray[np.float32]:
