@@ -19,9 +19,7 @@ Batch = tuple[NDArray[np.float64], NDArray[np.int64]]
 def batches(draw: st.DrawFn) -> Batch:
     """Rewards on a grid of 1/8 (differences are exact), groups of 1 to 6, interleaved, with odd ids."""
     sizes = draw(st.lists(st.integers(1, 6), min_size=1, max_size=8))
-    names = draw(
-        st.lists(st.integers(-(2**62), 2**62), min_size=len(sizes), max_size=len(sizes), unique=True)
-    )
+    names = draw(st.lists(st.integers(-(2**62), 2**62), min_size=len(sizes), max_size=len(sizes), unique=True))
     ids = np.repeat(np.array(names, dtype=np.int64), sizes)
     rewards = draw(st.lists(st.integers(-16, 16), min_size=len(ids), max_size=len(ids)))
     order = draw(st.permutations(range(len(ids))))
@@ -126,9 +124,7 @@ def test_a_group_without_contrast_stays_zero_beside_one_with_it() -> None:
 
 
 @given(batches(), st.sampled_from(("dr_grpo", "rloo", "grpo")))
-def test_prompt_weight_makes_the_mean_over_rollouts_one_over_prompts(
-    batch: Batch, estimator: Estimator
-) -> None:
+def test_prompt_weight_makes_the_mean_over_rollouts_one_over_prompts(batch: Batch, estimator: Estimator) -> None:
     rewards, ids = batch
     gradient = np.cos(np.arange(len(ids)))  # a stand-in for the score of each rollout
     plain = group_advantages(rewards, ids, estimator=estimator) * gradient
