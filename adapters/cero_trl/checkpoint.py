@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils import send_to_device
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -129,7 +130,8 @@ def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, 
             f"{path} is missing: the checkpoint was written in the middle of a generation batch; copy the "
             "whole folder, or resume from a checkpoint at the end of a generation batch"
         )
-    batch: list[dict[str, Any]] = torch.load(path, map_location=device, weights_only=True)
+    # By way of the CPU: torch.load cannot restore to "cpu:0", as accelerate calls the device of a CPU rank.
+    batch: list[dict[str, Any]] = send_to_device(torch.load(path, map_location="cpu", weights_only=True), device)
     return batch
 
 

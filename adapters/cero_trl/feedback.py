@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutOutcomes
-from cero_api.errors import ConfigurationError
 from cero_trl.config import CeroTRLConfig
 
 
@@ -39,17 +38,12 @@ def judged_rewards(
 
     Returns:
         NaN for a rollout that no function scored, or not the named one.
-
-    Raises:
-        ConfigurationError: no function, or several, have that name.
     """
     if success_reward is None:
         total = (rewards_per_func * weights.to(rewards_per_func.device)).nansum(dim=1)
         total[rewards_per_func.isnan().all(dim=1)] = torch.nan
-    elif names.count(success_reward) == 1:
-        total = rewards_per_func[:, names.index(success_reward)]
     else:
-        raise ConfigurationError(f"success_reward={success_reward!r} must be one of the reward functions {names}")
+        total = rewards_per_func[:, names.index(success_reward)]
     judged: NDArray[np.float64] = total.double().cpu().numpy()
     return judged
 

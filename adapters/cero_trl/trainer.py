@@ -87,7 +87,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         check_trainer(self)
         self.schedule = schedule_of(self.args, len(self.train_dataset))
         self.allocator = _fitting_allocator(allocator, allocator_config, scope, self.schedule)
-        self._refuse_unsupported_generation()
+        self._refuse_unsupported_options()
         self._on_round = on_round
         self._rollouts_so_far = 0
         # The round in generation, and its rewards on all ranks; None outside training's generation.
@@ -269,11 +269,16 @@ class CeroGRPOTrainer(GRPOTrainer):
             pool=self._fingerprint,
         )
 
-    def _refuse_unsupported_generation(self) -> None:
+    def _refuse_unsupported_options(self) -> None:
         if self.use_vllm and self.vllm_mode == "server" and "seed" in (self.args.generation_kwargs or {}):
             raise ConfigurationError(
                 "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
                 "would make all rollouts of a prompt equal; leave the seed out"
+            )
+        judge = self.cero_config.success_reward
+        if judge is not None and self.reward_func_names.count(judge) != 1:
+            raise ConfigurationError(
+                f"success_reward={judge!r} must be one of the reward functions {self.reward_func_names}"
             )
 
 

@@ -1,0 +1,71 @@
+"""One of two gloo ranks; `test_ranks.py` runs this under torchrun and reads what it writes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from cero_api.errors import CeroError
+from integration_tests.trl import tiny
+
+# 4 rows on each rank; with counts 5 and 3 the first group straddles them. Two steps to a round.
+HALVED = {"per_device_train_batch_size": 2, "steps_per_generation": 2, "max_steps": 6, "save_steps": 1}
+
+
+def report(trainer: Any) -> dict[str, Any]:
+    return {
+        "records": [[r.round, r.prompt_ids.tolist(), r.counts.tolist()] for r in trainer.records],
+        "rows": [batch["prompt_ids"].tolist() for batch in trainer.batches],
+        "rewards": [rewards[:, 0].tolist() for rewards in trainer.rewards],
+        "advantages": [batch["advantages"].tolist() for batch in trainer.batches],
+        "logged": list(trainer._logs["advantages"]),
+        "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
+        "weights": float(np.abs(tiny.weights(trainer)).sum()),
+        "exposure": trainer.allocator.exposure().tolist(),
+        "allocator": trainer.allocator.metrics(),
+    }
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    result: dict[str, Any] = {}
+
+    options: dict[str, Any] = {"per_device_train_batch_size": 4, "max_steps": 2}
+    uneven = tiny.trainer(folder / "uneven", allocator=tiny.Scripted([[5, 3], [1, 7]]), args=options)
+    uneven.train()
+    rank = uneven.accelerator.process_index
+    result["uneven"] = report(uneven)
+
+    for name, kind in (("stock", {"stock": True}), ("uniform", {"allocator": "uniform"})):
+        even = tiny.trainer(folder / name, args=options, **kind)
+        even.train()
+        result[name] = {
+            "advantages": [batch["advantages"].tolist() for batch in even.batches],
+            "weights": float(np.abs(tiny.weights(even)).sum()),
+        }
+
+    saving = {**HALVED, "save_strategy": "steps"}
+    whole = tiny.trainer(folder / "whole", tiny.first_is_digit, args=saving)
+    whole.train()
+    result["whole"] = report(whole)
+    rest = tiny.trainer(folder / "rest", tiny.first_is_digit, args={**saving, "save_steps": 100})
+    rest.train(resume_from_checkpoint=str(folder / "whole" / "checkpoint-3"))
+    result["rest"] = report(rest)
+
+    drifted = tiny.trainer(folder / "drifted", allocator=tiny.Scripted([[4 + rank, 4 - rank]]), args=options)
+    try:
+        drifted.train()
+    except CeroError as error:
+        result["drifted"] = str(error)
+
+    (folder / f"rank{rank}.json").write_text(json.dumps(result))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
