@@ -70,7 +70,7 @@ def optimal_counts(rate: FloatArray, budget: int, limit: int) -> IntArray:
         int64 `[M]`.
 
     >>> optimal_counts(np.array([0.5, 0.1, 0.0]), budget=5, limit=10)
-    array([3, 2, 0])
+    array([4, 1, 0])
     """
     rate = np.asarray(rate, dtype=np.float64)
     counts = np.zeros(rate.size, dtype=np.int64)

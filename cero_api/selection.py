@@ -118,7 +118,7 @@ def fill_in_order(line: IntArray, eager: int, need: int, floor: int, cap: int, s
         line: int `[P]`, places of the candidates, best first.
         eager: how many of the line want more than the floor.
         need: units to deal, as far as caps allow.
-        floor: least units of each; if `need` does not cover it, the first get theirs, and the rest 0.
+        floor: least units of each; if `need` does not cover it, the first get theirs, and the others 0.
         cap: most units of each.
         smallest: least units of a group that can teach.
 
@@ -130,10 +130,12 @@ def fill_in_order(line: IntArray, eager: int, need: int, floor: int, cap: int, s
     """
     counts = np.zeros(line.size, dtype=np.int64)
     if need < floor * line.size:
-        sizes = groups_in_order(line.size, need, floor, smallest)
-    else:
-        counts += floor
-        sizes = groups_in_order(eager, need - floor * line.size, cap - floor, max(1, smallest - floor))
+        served, left = divmod(need, floor)
+        counts[line[:served]] = floor
+        counts[line[: min(served, 1)]] += min(left, cap - floor)
+        return counts
+    counts += floor
+    sizes = groups_in_order(eager, need - floor * line.size, cap - floor, max(1, smallest - floor))
     counts[line[: sizes.size]] += sizes
     return counts
 

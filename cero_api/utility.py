@@ -81,7 +81,7 @@ def supporting_exposure(rate: ArrayLike, dual: ArrayLike, limit: float) -> Float
     5.5452
     """
     rate, dual = np.broadcast_arrays(np.asarray(rate, dtype=np.float64), np.asarray(dual, dtype=np.float64))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         between = np.log(rate / dual) / rate
     # One clip covers both ends: ln(c/theta)/c passes 0 at theta = c and Z at theta = c exp(-cZ).
     return np.where(rate > 0, np.clip(between, 0.0, limit), 0.0)

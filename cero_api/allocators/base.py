@@ -91,7 +91,8 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         self._check_request(rows, total)
         prompt_ids, counts = self._deal(rows, total)
         state = self._state
-        allocation = Allocation(state.round, prompt_ids, counts)
+        # Copies: whoever gets the allocation may change its arrays.
+        allocation = Allocation(state.round, prompt_ids.copy(), counts.copy())
         state.ledger.charge(state.round, prompt_ids, counts)
         state.exposure[prompt_ids] += counts
         state.round += 1
