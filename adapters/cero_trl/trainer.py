@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,8 @@ from cero_trl.config import CeroTRLConfig, Schedule, Scope, default_allocator_co
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of
 from cero_trl.guard import check_trainer, check_trl
+
+T = TypeVar("T")
 
 
 class CeroGRPOTrainer(GRPOTrainer):
@@ -90,6 +92,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._refuse_unsupported_options()
         self._on_round = on_round
         self._rollouts_so_far = 0
+        self._allocator_seconds = 0.0
         # The round in generation, and its rewards on all ranks; None outside training's generation.
         self._allocation: Allocation | None = None
         self._gathered_rewards: torch.Tensor | None = None
@@ -101,8 +104,8 @@ class CeroGRPOTrainer(GRPOTrainer):
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         # The training loader hands out row numbers: a prompt's identity through shuffling, epochs, restarts.
-        # The rows themselves are read when dealt, once per prompt and round, where TRL's loader reads each
-        # num_generations * steps_per_generation * num_iterations times.
+        # The rows themselves are read when dealt: once per rollout, where TRL's loader reads a row for each of
+        # its uses, steps_per_generation * num_iterations times as often.
         if kwargs.get("is_training"):
             dataset = range(len(dataset))
         return super()._get_dataloader(dataset, *args, **kwargs)
@@ -112,11 +115,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         if not self.model.training:
             output = super()._generate_and_score_completions(inputs)
             return output
-        started = time.perf_counter()
-        allocation = self._allocate(inputs)
-        allocator_seconds = time.perf_counter() - started
-
-        self._allocation = allocation
+        self._allocator_seconds = 0.0
+        self._allocation = allocation = self._allocate(inputs)
         try:
             output = super()._generate_and_score_completions(self._rows_of_this_rank(allocation))
             rewards_per_func = self._gathered_rewards
@@ -124,35 +124,16 @@ class CeroGRPOTrainer(GRPOTrainer):
             self._allocation = self._gathered_rewards = None
         assert rewards_per_func is not None  # _calculate_rewards was called, or super() raised
         self._replace_advantages(output, allocation, rewards_per_func)
-
-        started = time.perf_counter()
-        judged = judged_rewards(
-            rewards_per_func, self.reward_weights, self.reward_func_names, self.cero_config.success_reward
-        )
-        outcomes = outcomes_of(allocation, judged, self.cero_config)
-        if outcomes is not None:
-            self.allocator.observe(outcomes)
-        allocator_seconds += time.perf_counter() - started
-
-        self._rollouts_so_far += allocation.total
-        record = record_of(
-            allocation,
-            outcomes,
-            rollouts_so_far=self._rollouts_so_far,
-            allocator_seconds=allocator_seconds,
-        )
-        self._log_round(record, judged)
-        if self._on_round is not None and self.is_world_process_zero():
-            self._on_round(record)
+        self._learn(allocation, rewards_per_func)
         return output
 
     def _allocate(self, inputs: list[int]) -> Allocation:
         total = self.schedule.rollouts
         if self.cero_config.scope == "pool":
-            allocation = self.allocator.allocate(total=total)
+            allocation = self._timed(self.allocator.allocate, total=total)
         else:
             rows = candidates(gather_object(inputs), self.num_generations)
-            allocation = self.allocator.allocate(rows, total=total)
+            allocation = self._timed(self.allocator.allocate, rows, total=total)
         check_filled(allocation, total, self.schedule.num_prompts)
         if self.accelerator.num_processes > 1:
             # Each rank runs its own copy of the allocator on the same evidence, so nothing is broadcast.
@@ -167,8 +148,7 @@ class CeroGRPOTrainer(GRPOTrainer):
 
     def _rows_of_this_rank(self, allocation: Allocation) -> list[dict[str, Any]]:
         rows = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
-        read = {row: self._pool[row] for row in dict.fromkeys(rows)}
-        return [dict(read[row]) for row in rows]  # copies, for TRL may add fields to a rollout's row
+        return [self._pool[row] for row in rows]  # one by one, so that no two rollouts share an object
 
     def _generate_single_turn(
         self,
@@ -212,6 +192,31 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._metrics["train"]["frac_reward_zero_std"][-1] = is_std_zero.float().mean().item()
         # A deque as long as one generation batch, so this drops what TRL has just logged.
         self._logs["advantages"].extend(advantages.tolist())
+
+    def _learn(self, allocation: Allocation, rewards_per_func: torch.Tensor) -> None:
+        """Tell the allocator, the log and the listener what the round earned."""
+        judged = judged_rewards(
+            rewards_per_func, self.reward_weights, self.reward_func_names, self.cero_config.success_reward
+        )
+        outcomes = outcomes_of(allocation, judged, self.cero_config)
+        if outcomes is not None:
+            self._timed(self.allocator.observe, outcomes)
+        self._rollouts_so_far += allocation.total
+        record = record_of(
+            allocation,
+            outcomes,
+            rollouts_so_far=self._rollouts_so_far,
+            allocator_seconds=self._allocator_seconds,
+        )
+        self._log_round(record, judged)
+        if self._on_round is not None and self.is_world_process_zero():
+            self._on_round(record)
+
+    def _timed(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        started = time.perf_counter()
+        result = call(*args, **kwargs)
+        self._allocator_seconds += time.perf_counter() - started
+        return result
 
     def _log_round(self, record: RoundRecord, judged: NDArray[np.float64]) -> None:
         given = record.counts[record.counts > 0]

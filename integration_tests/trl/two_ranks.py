@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ def main(folder: Path) -> None:
         result["drifted"] = str(error)
 
     (folder / f"rank{rank}.json").write_text(json.dumps(result))
-    torch.distributed.destroy_process_group()
+    sys.stdout.flush()
+    torch.distributed.barrier()
+    os._exit(0)  # gloo's teardown can hang, with all done and written
 
 
 if __name__ == "__main__":
