@@ -14,14 +14,30 @@ from cero_api.advantages import group_advantages
 from cero_api.allocators import (
     AllocatorState,
     BaseAllocator,
+    BatchAllocator,
     CeroAllocator,
+    GvmAllocator,
+    HoraAllocator,
+    KnapsackAllocator,
+    RandomMatchedAllocator,
     UniformAllocator,
+    VipAllocator,
     available_allocators,
     make_allocator,
     register_allocator,
 )
 from cero_api.checkpoint import load_allocator, save_allocator
-from cero_api.config import AllocatorConfig, CeroConfig, UniformConfig
+from cero_api.config import (
+    AllocatorConfig,
+    BatchConfig,
+    CeroConfig,
+    GvmConfig,
+    HoraConfig,
+    KnapsackConfig,
+    RandomMatchedConfig,
+    UniformConfig,
+    VipConfig,
+)
 from cero_api.errors import (
     BudgetError,
     CeroError,
@@ -30,9 +46,11 @@ from cero_api.errors import (
     InvalidOutcomeError,
     MissingDependencyError,
     PromptError,
+    TraceError,
 )
 from cero_api.prompts import PromptIndex, content_key
 from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
+from cero_api.testing import check_allocator
 
 try:
     __version__ = version("cero-api")
@@ -44,21 +62,35 @@ __all__ = [
     "AllocatorConfig",
     "AllocatorState",
     "BaseAllocator",
+    "BatchAllocator",
+    "BatchConfig",
     "BudgetError",
     "CeroAllocator",
     "CeroConfig",
     "CeroError",
     "CheckpointError",
     "ConfigurationError",
+    "GvmAllocator",
+    "GvmConfig",
+    "HoraAllocator",
+    "HoraConfig",
     "InvalidOutcomeError",
+    "KnapsackAllocator",
+    "KnapsackConfig",
     "MissingDependencyError",
     "PromptError",
     "PromptIndex",
+    "RandomMatchedAllocator",
+    "RandomMatchedConfig",
     "RolloutAllocator",
     "RolloutOutcomes",
+    "TraceError",
     "UniformAllocator",
     "UniformConfig",
+    "VipAllocator",
+    "VipConfig",
     "available_allocators",
+    "check_allocator",
     "content_key",
     "group_advantages",
     "load_allocator",

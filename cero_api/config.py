@@ -69,6 +69,73 @@ class UniformConfig(AllocatorConfig):
         return self
 
 
+class BatchConfig(AllocatorConfig):
+    """What the methods that share out one batch need to know.
+
+    Args:
+        rollouts_per_prompt: mean count of a batch whose total is not given.
+        min_rollouts_per_prompt: floor; a group of one has no contrast.
+        max_rollouts_per_prompt: cap.
+    """
+
+    rollouts_per_prompt: Count = 8
+    min_rollouts_per_prompt: Annotated[int, Field(ge=0)] = 2
+    max_rollouts_per_prompt: Count = 128
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        low, mean, high = self.min_rollouts_per_prompt, self.rollouts_per_prompt, self.max_rollouts_per_prompt
+        if not low <= mean <= high:
+            raise ValueError(
+                f"min_rollouts_per_prompt={low}, rollouts_per_prompt={mean} and max_rollouts_per_prompt={high} "
+                "must be in this order"
+            )
+        if self.budget > self.rounds * self.num_prompts * high:
+            raise ValueError(
+                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
+                f"{high} rollouts hold fewer; lower budget or raise rounds"
+            )
+        return self
+
+
+class KnapsackConfig(BatchConfig):
+    """Hyper-parameters of Knapsack RL; the counts' range is the paper's, 2 to 128."""
+
+
+class HoraConfig(BatchConfig):
+    """Hyper-parameters of HORA."""
+
+
+class VipConfig(BatchConfig):
+    """Hyper-parameters of VIP.
+
+    Args:
+        estimator: whose gradient variance is predicted; "dr_grpo" needs a floor of 3, below which its variance is
+            not convex in the count and no rounding is safe.
+    """
+
+    estimator: Literal["dr_grpo", "rloo"] = "dr_grpo"
+    min_rollouts_per_prompt: Annotated[int, Field(ge=2)] = 3
+
+    @model_validator(mode="after")
+    def _convex(self) -> Self:
+        if self.estimator == "dr_grpo" and self.min_rollouts_per_prompt < 3:
+            raise ValueError("min_rollouts_per_prompt must be at least 3 with estimator='dr_grpo', or use 'rloo'")
+        return self
+
+
+class GvmConfig(BatchConfig):
+    r"""Hyper-parameters of GVM.
+
+    Args:
+        alpha: $\alpha$, weight of the penalty that keeps hopeless prompts from taking everything.
+        beta: $\beta$, its exponent.
+    """
+
+    alpha: Positive = 1e-3
+    beta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+
+
 class CeroConfig(AllocatorConfig):
     r"""Hyper-parameters of CERO; the defaults are the paper's.
 
@@ -173,6 +240,10 @@ class CeroConfig(AllocatorConfig):
             raise ValueError(f"pacing asks for {max(sizes)} in a round; raise capacity={self.round_capacity}")
         if sum(sizes) > self.budget:
             raise ValueError(f"pacing asks for {sum(sizes)} rollouts in all; raise budget={self.budget}")
+
+
+class RandomMatchedConfig(CeroConfig):
+    """Hyper-parameters of the control: CERO's own, whose sizes and timing it takes."""
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:

@@ -45,8 +45,8 @@ def variance_proxy(a: ArrayLike, b: ArrayLike) -> FloatArray:
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     total = a + b
-    # As a product of two rates: a * b would overflow to infinity long before its quotient is large.
-    return np.asarray((a / total) * (b / (total + 1.0)))
+    # In this order it is the same to the last bit for (a, b) and (b, a), which are equally uncertain.
+    return np.asarray(a * b / (total * (total + 1.0)))
 
 
 def calibration_bound(rollouts: ArrayLike, prior: tuple[float, float] = (1.0, 1.0)) -> FloatArray:

@@ -6,6 +6,10 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
 
+# Added to what is compared, it leaves 36 binary places. The last bits of exp and log differ between processors and
+# numpy versions, and must not decide who comes first: what differs by less than 1e-11 is a tie, and ties have an order.
+_GRID = 1.5 * 2.0**16
+
 # Halvings of the price interval before the remaining units are ranked one by one; any number is exact.
 _BISECTIONS = 24
 
@@ -29,11 +33,12 @@ class TieOrder:
         self.order = np.random.default_rng(seed).permutation(num_prompts).astype(np.int32)  # 4 bytes a prompt each
         self.rank = np.empty_like(self.order)
         self.rank[self.order] = np.arange(num_prompts, dtype=np.int32)
+        self._gridded = np.empty(0)
 
     def leading(self, values: FloatArray, count: int, above: float = -np.inf) -> IntArray:
-        """The prompts of largest value, largest first, equals by their place in the order.
+        """The prompts of largest value, largest first, equals (to 36 binary places) by their place in the order.
 
-        Two passes over `values`; a sort of the pool is never needed for the few that a round admits.
+        Three passes over `values`; a sort of the pool is never needed for the few that a round admits.
 
         Args:
             values: float64 `[M]`.
@@ -47,6 +52,9 @@ class TieOrder:
         array([3, 0])
         """
         count = min(count, values.size)
+        if self._gridded.size != values.size:
+            self._gridded = np.empty(values.size)
+        values, above = np.add(values, _GRID, out=self._gridded), above + _GRID
         bound = max(_bound_on_kth_largest(values, count), above)
         rows = np.flatnonzero(values > bound)
         if rows.size >= count:
@@ -173,7 +181,7 @@ def fill_by_gain(
     array([7, 3, 2])
     """
     # In logarithms: the gain itself underflows where a prompt is far past saturation. Less `rate` per unit more.
-    log_gain = np.log(-np.expm1(-rate)) - rate * exposure
+    log_gain = np.log(-np.expm1(-rate)) - rate * exposure + _GRID - _GRID
     if need < floor * rate.size:
         return fill_in_order(np.lexsort((rank, -log_gain)), 0, need, floor, cap, smallest)
     log_first = log_gain - rate * floor
@@ -210,7 +218,7 @@ def _best_units(
     owner = np.repeat(np.arange(rate.size), between)
     # Which unit of its owner each one is: 0, 1, ... within every run.
     unit = least[owner] + np.arange(owner.size) - np.repeat(np.cumsum(between) - between, between)
-    gain = log_first[owner] - rate[owner] * unit
+    gain = log_first[owner] - rate[owner] * unit + _GRID
     chosen = np.lexsort((unit, rank[owner], -gain))[: spare - int(least.sum())]
     return least + np.bincount(owner[chosen], minlength=rate.size)
 
@@ -237,4 +245,36 @@ def _without_singles(counts: IntArray, next_gain: FloatArray, rank: RankArray, c
         elif spare.size:
             counts[odd] = 2
             counts[spare[np.lexsort((rank[spare], next_gain[spare]))[0]]] -= 1
+    return counts
+
+
+def fill_by_table(gains: FloatArray, rank: RankArray, spare: int) -> IntArray:
+    """Deal units one by one to the largest gain, where nobody's gains increase: exact for any concave value.
+
+    Any increasing function of the gains will do; logarithms keep small ones apart.
+
+    The units dealt are the `spare` largest entries of the table, which one partition finds; a row's are its first
+    ones, because its gains do not increase.
+
+    Args:
+        gains: float64 `[P, L]`, of the first, second, ... unit of each candidate; compared to 36 binary places.
+        rank: int `[P]`, smaller goes first among equal gains.
+        spare: units to deal, at most P * L.
+
+    Returns:
+        int64 `[P]`, at most L.
+
+    >>> fill_by_table(np.array([[5.0, 1.0], [4.0, 3.0], [4.0, 0.0]]), np.array([0, 2, 1]), spare=2)
+    array([1, 0, 1])
+    """
+    if spare <= 0 or gains.size == 0:
+        return np.zeros(len(gains), dtype=np.int64)
+    spare, gains = min(spare, gains.size), gains + _GRID
+    last = np.partition(gains, gains.size - spare, axis=None)[gains.size - spare]
+    counts: IntArray = np.count_nonzero(gains > last, axis=1)
+    tied: IntArray = np.count_nonzero(gains == last, axis=1)
+    line = np.argsort(rank)
+    # Among equals in order: everything of the first, then of the second, until nothing is left.
+    before = np.cumsum(tied[line]) - tied[line]
+    counts[line] += np.clip(spare - int(counts.sum()) - before, 0, tied[line])
     return counts

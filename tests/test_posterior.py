@@ -18,8 +18,10 @@ def test_the_proxy_is_the_expected_bernoulli_variance(a: float, b: float) -> Non
     assert posterior_mean(a, b) == pytest.approx(mean, rel=1e-12)
 
 
-def test_the_proxy_keeps_its_precision_at_the_ends() -> None:
-    assert variance_proxy(1e200, 1e200) == pytest.approx(0.25)
+def test_the_proxy_is_symmetric_and_keeps_its_precision_at_the_ends() -> None:
+    a, b = np.random.default_rng(0).uniform(0.1, 500, (2, 10_000))
+    np.testing.assert_array_equal(variance_proxy(a, b), variance_proxy(b, a))
+    assert variance_proxy(1e150, 1e150) == pytest.approx(0.25)
     assert variance_proxy(1e9, 1.0) == pytest.approx(1e-9, rel=1e-6)
 
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.batch import BatchAllocator
 from cero_api.allocators.cero import CeroAllocator
+from cero_api.allocators.gvm import GvmAllocator
+from cero_api.allocators.hora import HoraAllocator
+from cero_api.allocators.knapsack import KnapsackAllocator
+from cero_api.allocators.random_matched import RandomMatchedAllocator
 from cero_api.allocators.uniform import UniformAllocator
-from cero_api.config import AllocatorConfig, CeroConfig, UniformConfig
+from cero_api.allocators.vip import VipAllocator
+from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
 from cero_api.protocol import RolloutAllocator
 
 __all__ = [
     "AllocatorState",
     "BaseAllocator",
+    "BatchAllocator",
     "CeroAllocator",
+    "GvmAllocator",
+    "HoraAllocator",
+    "KnapsackAllocator",
+    "RandomMatchedAllocator",
     "UniformAllocator",
+    "VipAllocator",
     "allocator_name",
     "available_allocators",
     "config_type",
@@ -29,17 +41,23 @@ class _Entry(NamedTuple):
     config_type: type[AllocatorConfig]
 
 
-_REGISTRY: dict[str, _Entry] = {
-    "cero": _Entry(CeroAllocator, CeroConfig),
-    "uniform": _Entry(UniformAllocator, UniformConfig),
+_BUILT_IN: dict[str, type[BaseAllocator[Any, Any]]] = {
+    "cero": CeroAllocator,
+    "gvm": GvmAllocator,
+    "hora": HoraAllocator,
+    "knapsack": KnapsackAllocator,
+    "random_matched": RandomMatchedAllocator,
+    "uniform": UniformAllocator,
+    "vip": VipAllocator,
 }
+_REGISTRY: dict[str, _Entry] = {name: _Entry(kind, kind.config_type) for name, kind in _BUILT_IN.items()}
 
 
 def available_allocators() -> tuple[str, ...]:
     """Names that `make_allocator` knows, sorted.
 
     >>> available_allocators()
-    ('cero', 'uniform')
+    ('cero', 'gvm', 'hora', 'knapsack', 'random_matched', 'uniform', 'vip')
     """
     return tuple(sorted(_REGISTRY))
 
@@ -95,7 +113,7 @@ def register_allocator(name: str, allocator_type: type[RolloutAllocator], config
     Raises:
         ConfigurationError: the name is another allocator's, or a class does not fit.
 
-    >>> register_allocator("uniform", UniformAllocator, UniformConfig)  # again is fine
+    >>> register_allocator("uniform", UniformAllocator, UniformAllocator.config_type)  # again is fine
     """
     entry = _Entry(allocator_type, config_type)
     if _REGISTRY.get(name, entry) != entry:

@@ -18,6 +18,7 @@ from cero_api.ledger import Ledger, Report
 from cero_api.posterior import posterior_mean
 from cero_api.protocol import Allocation, RolloutOutcomes, whole_numbers
 from cero_api.state import state_entries, with_entries
+from cero_api.walk import Walk
 
 
 @dataclass
@@ -42,6 +43,23 @@ class AllocatorState:
             exposure=np.zeros(pool, dtype=np.int64),
             **fields,
         )
+
+
+@dataclass
+class WalkState(AllocatorState):
+    """State of a method that walks through the pool, or shares out the batches that a loader draws."""
+
+    walk: Walk
+
+
+def even_round(round: int, config: AllocatorConfig) -> int:
+    """Whole rollouts for a round if the budget is spread evenly, so that all rounds together spend it.
+
+    >>> config = AllocatorConfig(num_prompts=4, rounds=3, budget=32)
+    >>> [even_round(k, config) for k in range(3)]
+    [10, 11, 11]
+    """
+    return (round + 1) * config.budget // config.rounds - round * config.budget // config.rounds
 
 
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)

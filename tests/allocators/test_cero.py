@@ -43,7 +43,10 @@ class Plain:
         return a * b / ((a + b) * (a + b + 1))
 
     def allocate(self) -> dict[int, int]:
-        order = sorted((i for i in range(self.M) if self.v[i] - self.nu > 0), key=lambda i: (-self.v[i], self.rank[i]))
+        # Equal to 36 binary places is equal: ours, so that the last bit of a logarithm decides nothing.
+        price = [round(v * 2**36) for v in self.v]
+        positive = (i for i in range(self.M) if price[i] > round(self.nu * 2**36))
+        order = sorted(positive, key=lambda i: (-price[i], self.rank[i]))
         self.virtual, executed = {}, {}
         room, left = self.C, self.remaining
         for i in order:

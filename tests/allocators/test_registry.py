@@ -30,7 +30,7 @@ def test_an_allocator_is_made_from_a_config_or_its_fields() -> None:
 @pytest.mark.parametrize(
     ("name", "config", "fields", "remedy"),
     [
-        ("ceru", None, SIZE, "there are cero, uniform"),
+        ("ceru", None, SIZE, "there are cero, gvm, hora"),
         ("cero", CeroConfig(**SIZE), {"seed": 3}, "not both"),
         ("cero", UniformConfig(**SIZE), {}, "takes a CeroConfig"),
         ("cero", None, SIZE | {"sed": 1}, "sed: unknown"),
@@ -50,7 +50,7 @@ class Mine(UniformAllocator):
 def test_ones_own_allocator_is_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
     register_allocator("mine", Mine, UniformConfig)
-    assert available_allocators() == ("cero", "mine", "uniform")
+    assert "mine" in available_allocators()
     assert isinstance(make_allocator("mine", **SIZE), Mine)
     with pytest.raises(ConfigurationError, match="take another name"):
         register_allocator("cero", Mine, UniformConfig)

@@ -1,6 +1,5 @@
 """The baseline: equal groups, whole epochs."""
 
-import numpy as np
 import pytest
 
 from cero_api import BudgetError, UniformAllocator, UniformConfig

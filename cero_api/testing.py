@@ -1,0 +1,268 @@
+"""The contract of an allocator as executable checks, for the built-in ones and for anybody's own."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from cero_api._types import IntArray
+from cero_api.errors import BudgetError, CeroError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
+
+PROMPTS, ROUNDS, BUDGET = 24, 30, 1440
+BATCH, TOTAL = 6, 30  # candidates of a round, and the rollouts they share
+
+
+class ContractError(CeroError, AssertionError):
+    """An allocator breaks its contract; the message says which clause, and how."""
+
+
+class AllocatorFactory(Protocol):
+    """Makes an allocator of the given size; every call with the same arguments an equal one."""
+
+    def __call__(self, *, num_prompts: int, rounds: int, budget: int, seed: int) -> RolloutAllocator:
+        """A new allocator."""
+        ...
+
+
+def check_allocator(factory: AllocatorFactory) -> None:
+    """Check the whole contract of `RolloutAllocator`, on seeded runs of a small pool.
+
+    Budget identity, exact totals, floors and caps, determinism, equivariance to the order of candidates, state round
+    trip, inputs and state kept apart, asynchronous, late, partial and missing outcomes, refunds, and refusals that
+    change nothing.
+
+    Args:
+        factory: makes the allocator; usually `lambda **size: MyAllocator(MyConfig(**size))`.
+
+    Raises:
+        ContractError: a clause is broken.
+
+    >>> from cero_api import make_allocator
+    >>> check_allocator(lambda **size: make_allocator("uniform", **size))
+    """
+    for check in CHECKS:
+        check(factory)
+
+
+def _make(factory: AllocatorFactory, seed: int = 0) -> RolloutAllocator:
+    return factory(num_prompts=PROMPTS, rounds=ROUNDS, budget=BUDGET, seed=seed)
+
+
+def _require(clause: str, holds: bool | np.bool_, found: str) -> None:
+    if not holds:
+        raise ContractError(f"{clause}: {found}; see cero_api.RolloutAllocator")
+
+
+def _requests() -> Iterator[dict[str, Any]]:
+    """What a run asks for: the pool, candidates, and candidates with an exact total, in turn."""
+    rng = np.random.default_rng(0)
+    for k in range(ROUNDS):
+        rows = rng.choice(PROMPTS, size=BATCH, replace=False)
+        yield ({}, {"row_ids": rows}, {"row_ids": rows, "total": TOTAL})[k % 3]
+
+
+def _outcomes(allocation: Allocation) -> RolloutOutcomes:
+    """Rewards that differ from prompt to prompt and from round to round."""
+    rng = np.random.default_rng(allocation.round)
+    won = rng.binomial(allocation.counts, np.linspace(0.0, 1.0, PROMPTS)[allocation.prompt_ids])
+    return RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won, round=allocation.round)
+
+
+def _part(outcomes: RolloutOutcomes, rows: slice) -> RolloutOutcomes:
+    ids, won, lost = outcomes.prompt_ids[rows], outcomes.successes[rows], outcomes.failures[rows]
+    return RolloutOutcomes(ids, won, lost, round=outcomes.round)
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def _books(allocator: RolloutAllocator, dealt: IntArray, when: str) -> None:
+    metrics = allocator.metrics()
+    spent, remaining = metrics["budget_spent"], metrics["budget_remaining"]
+    _require("budget identity", spent + remaining == BUDGET, f"{spent} + {remaining} is not {BUDGET} {when}")
+    _require("budget identity", spent == dealt.sum(), f"{spent} spent, {dealt.sum()} dealt {when}")
+    _require("budget identity", remaining >= 0, f"{remaining} remain {when}")
+    _require("exposure", np.array_equal(allocator.exposure(), dealt), f"it is not what was dealt {when}")
+
+
+def _check_allocations(factory: AllocatorFactory) -> None:
+    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
+    config = allocator.config
+    floor = getattr(config, "floor", getattr(config, "min_rollouts_per_prompt", 0)) or 0
+    cap = getattr(config, "max_rollouts_per_prompt", BUDGET)
+    for k, request in enumerate(_requests()):
+        allocation = allocator.allocate(**request)
+        ids, counts, total = allocation.prompt_ids, allocation.counts, request.get("total")
+        short = allocator.metrics()["budget_remaining"] == 0
+        _require("round", allocation.round == k, f"round {k} is called {allocation.round}")
+        _require("counts", ids.shape == counts.shape and (counts >= 0).all(), f"{counts} for {ids}")
+        _require("counts", np.unique(ids).size == ids.size, f"a prompt twice in {ids}")
+        if "row_ids" in request:
+            same_order = np.array_equal(ids, request["row_ids"])
+            _require("candidates", same_order, f"{ids} instead of {request['row_ids']}, in this order")
+            within = (counts >= floor).all() or short
+            _require("floors and caps", within, f"{counts} goes below {floor} a candidate")
+        else:
+            _require("pool", (counts > 0).all(), f"admitted prompts with counts {counts}")
+        _require("floors and caps", (counts <= cap).all(), f"{counts} exceeds {cap} a prompt")
+        _require("exact totals", total in (None, counts.sum()), f"{counts.sum()} dealt for total={total}")
+        dealt[ids] += counts
+        _books(allocator, dealt, f"after round {k}")
+        allocator.observe(_outcomes(allocation))
+        _books(allocator, dealt, f"after the rewards of round {k}")
+    for _ in range(10 * ROUNDS):
+        allocator.allocate()
+    left = allocator.metrics()["budget_remaining"]
+    _require("budget", left == 0 or allocator.allocate().total > 0, f"{left} remain and are not dealt")
+
+
+def _check_determinism(factory: AllocatorFactory) -> None:
+    np.random.seed(1)  # noqa: NPY002 - the global state is what must not matter
+    one, other = _make(factory, seed=3), _make(factory, seed=3)
+    for request in _requests():
+        np.random.random()  # noqa: NPY002 - likewise
+        first, second = one.allocate(**request), other.allocate(**request)
+        same = np.array_equal(first.prompt_ids, second.prompt_ids) and np.array_equal(first.counts, second.counts)
+        _require("determinism", same, f"equal allocators differ in round {first.round}; draw from the seed alone")
+        one.observe(_outcomes(first))
+        other.observe(_outcomes(first))
+
+
+def _check_equivariance(factory: AllocatorFactory) -> None:
+    one, other, unit = _make(factory), _make(factory), 1
+    for allocator in (one, other):
+        unit = getattr(allocator.config, "rollouts_per_unit", 1)
+        for start in range(0, PROMPTS, BATCH):
+            allocator.observe(_outcomes(allocator.allocate(range(start, start + BATCH), total=TOTAL)))
+    rows = np.arange(0, PROMPTS, 3)
+    shuffled = np.random.default_rng(0).permutation(rows)
+    straight = one.allocate(rows, total=TOTAL).counts
+    back = other.allocate(shuffled, total=TOTAL).counts[np.argsort(shuffled)]
+    # Between equals the order may decide, over one unit.
+    _require(
+        "equivariance",
+        np.array_equal(np.sort(straight), np.sort(back)) and (np.abs(straight - back) <= unit).all(),
+        f"{straight} in one order of the candidates, {back} in another",
+    )
+
+
+def _check_round_trip(factory: AllocatorFactory) -> None:
+    straight, stopped = _make(factory), _make(factory)
+    late: RolloutOutcomes | None = None
+    for request in _requests():
+        first, second = straight.allocate(**request), stopped.allocate(**request)
+        same = np.array_equal(first.prompt_ids, second.prompt_ids) and np.array_equal(first.counts, second.counts)
+        _require("round trip", same, f"a reloaded allocator deals round {first.round} differently")
+        outcomes = _outcomes(first)
+        for allocator in (straight, stopped):
+            allocator.observe(_part(outcomes, slice(2, None)))
+            if late is not None:
+                allocator.observe(late)
+        late = _part(outcomes, slice(2))
+        state = stopped.state_dict()
+        for name, value in state.items():
+            plain = isinstance(value, (int, float)) or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb")
+            _require("round trip", plain, f"state entry {name!r} is a {type(value).__name__}, not a plain array")
+        stopped = _make(factory)
+        stopped.load_state_dict(state)
+    _require("round trip", _same(straight.state_dict(), stopped.state_dict()), "the states differ in the end")
+
+
+def _check_isolation(factory: AllocatorFactory) -> None:
+    allocator, rows = _make(factory), np.array([3, 1, 2])
+    allocation = allocator.allocate(rows)
+    outcomes = _outcomes(allocation)
+    given = (rows, outcomes.prompt_ids, outcomes.successes, outcomes.failures)
+    kept = copy.deepcopy(given)
+    allocator.observe(outcomes)
+    unmutated = all(np.array_equal(now, before) for now, before in zip(given, kept, strict=True))
+    _require("isolation", unmutated, "an array that was passed in has changed")
+    state, before = allocator.state_dict(), allocator.state_dict()
+    taken = (allocator.exposure(), allocator.success_rate(), allocation.counts, allocation.prompt_ids, rows)
+    for array in (*taken, *state.values()):
+        if isinstance(array, np.ndarray):
+            array[...] = 0
+    _require("isolation", _same(allocator.state_dict(), before), "an array that was handed out is the state itself")
+
+
+def _check_asynchrony(factory: AllocatorFactory) -> None:
+    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
+    allocations = []
+    for request in list(_requests())[:9]:  # allocate never waits for rewards
+        allocations.append(allocator.allocate(**request))
+        np.add.at(dealt, allocations[-1].prompt_ids, allocations[-1].counts)
+    for allocation in allocations[::-2]:  # late, out of order, in two parts, and every second one missing
+        outcomes = _outcomes(allocation)
+        allocator.observe(_part(outcomes, slice(3, None)))
+        allocator.observe(_part(outcomes, slice(3)))
+        _books(allocator, dealt, f"after the late rewards of round {allocation.round}")
+    allocator = _make(factory)
+    late, believed = allocator.allocate(range(BATCH)), allocator.success_rate()
+    allocator.allocate(range(BATCH, 2 * BATCH))
+    allocator.observe(_outcomes(late))
+    moved = not np.array_equal(allocator.success_rate(), believed)
+    _require("late outcomes", moved, "success_rate() took no notice of them")
+
+
+def _check_refunds(factory: AllocatorFactory) -> None:
+    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
+    lost = 0
+    for request in _requests():
+        allocation = allocator.allocate(**request)
+        failed = np.minimum(allocation.counts, allocation.prompt_ids % 3)
+        allocator.refund(allocation.prompt_ids, failed, round=allocation.round)
+        dealt[allocation.prompt_ids] += allocation.counts - failed
+        lost += int(failed.sum())
+        _books(allocator, dealt, f"after a refund in round {allocation.round}")
+    refunded = allocator.metrics()["budget_refunded"]
+    _require("refunds", refunded == lost, f"{refunded} booked, {lost} refunded")
+
+
+def _check_refusals(factory: AllocatorFactory) -> None:
+    allocator = _make(factory)
+    allocation = allocator.allocate([3, 1, 2])
+    allocator.observe(_outcomes(allocation))
+    before = allocator.state_dict()
+    damaged = before | {name: before[name] * np.nan for name in before if np.asarray(before[name]).dtype.kind == "f"}
+    refused: dict[str, tuple[type[CeroError], Callable[[], object]]] = {
+        "a row beyond the pool": (PromptError, lambda: allocator.allocate([PROMPTS])),
+        "a negative row": (PromptError, lambda: allocator.allocate([-1])),
+        "a candidate twice": (PromptError, lambda: allocator.allocate([2, 2])),
+        "more than remains": (BudgetError, lambda: allocator.allocate(range(PROMPTS), total=BUDGET + 48)),
+        "outcomes beyond the pool": (PromptError, lambda: allocator.observe(RolloutOutcomes([PROMPTS], [1], [0]))),
+        "outcomes reported twice": (InvalidOutcomeError, lambda: allocator.observe(_outcomes(allocation))),
+        "outcomes never dealt": (InvalidOutcomeError, lambda: allocator.observe(RolloutOutcomes([9], [1], [0]))),
+        "outcomes of a round to come": (
+            InvalidOutcomeError,
+            lambda: allocator.observe(RolloutOutcomes([3], [1], [0], round=1)),
+        ),
+        "a refund of reported rollouts": (InvalidOutcomeError, lambda: allocator.refund([3], [1])),
+        "an empty state": (CheckpointError, lambda: allocator.load_state_dict({})),
+        "a state with one entry more": (CheckpointError, lambda: allocator.load_state_dict(before | {"more": 1})),
+        "a state with NaN": (CheckpointError, lambda: allocator.load_state_dict(damaged)),
+    }
+    for what, (error, call) in refused.items():
+        try:
+            call()
+        except error:
+            pass
+        else:
+            raise ContractError(f"refusals: {what} is accepted; raise {error.__name__} and change nothing")
+        _require("refusals", _same(allocator.state_dict(), before), f"refusing {what} changed the state")
+
+
+CHECKS: tuple[Callable[[AllocatorFactory], None], ...] = (
+    _check_allocations,
+    _check_determinism,
+    _check_equivariance,
+    _check_round_trip,
+    _check_isolation,
+    _check_asynchrony,
+    _check_refunds,
+    _check_refusals,
+)
