@@ -1,0 +1,357 @@
+"""The desk between an allocator and processes that retry, restart and answer late: every request has a name.
+
+A *ticket* is one prompt's turn at generation (verl's uid). Asking twice for a ticket gives the same count, and
+reporting a session of it twice counts once, so callers may repeat whatever they are not sure has arrived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from cero_api import RolloutAllocator, RolloutOutcomes
+from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
+
+# Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
+# saved, and the last reward of such a prompt may have come in just before.
+_REMEMBERED = 16_384
+
+
+class SuccessRule(BaseModel):
+    """How a reward becomes a success: the same two ways as `RolloutOutcomes.from_rewards`.
+
+    Args:
+        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
+        reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.
+
+    >>> SuccessRule()(1.0), SuccessRule()(-1.0), SuccessRule(reward_range=(-1, 1))(0.5)
+    (1.0, 0.0, 0.75)
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    success_threshold: float | None = None
+    reward_range: tuple[float, float] | None = None
+
+    def __call__(self, reward: float) -> float:
+        """Share of a success, from 0 to 1.
+
+        Raises:
+            InvalidOutcomeError: the reward leaves the range.
+        """
+        if self.reward_range is None:
+            threshold = 1.0 if self.success_threshold is None else self.success_threshold
+            # Rewards pass through float32: 0.9 comes back as 0.89999998, which still reaches 0.9.
+            return float(np.float32(reward) >= np.float32(threshold))
+        low, high = self.reward_range
+        share = (reward - low) / (high - low)
+        if not -1e-6 <= share <= 1 + 1e-6:
+            raise InvalidOutcomeError(f"a reward of {reward:g} leaves reward_range={self.reward_range}; widen the range")
+        return min(max(share, 0.0), 1.0)
+
+
+@dataclass
+class Deal:
+    """What one ticket was dealt, and what has come back."""
+
+    round: int | None  # None: outside of the allocator's books, the budget being spent
+    row: int
+    count: int
+    step: int
+    outcomes: dict[int, float | None] = field(default_factory=dict)  # session -> success; None: refunded
+
+    @property
+    def done(self) -> bool:
+        """Whether every rollout has been reported or refunded."""
+        return len(self.outcomes) >= self.count
+
+
+class Desk:
+    """Deals counts to tickets and takes their rewards, in any order, any number of times.
+
+    Evidence waits here until the next request and is then booked in one go, in the order of rounds and rows: what
+    the allocator sees does not depend on which rollout happened to finish first.
+
+    Args:
+        allocator: whose decisions these are; the desk owns it from here on.
+        rule: how a reward becomes a success.
+        on_done: called with the ticket and its deal once the last rollout is in.
+    """
+
+    def __init__(
+        self,
+        allocator: RolloutAllocator,
+        rule: SuccessRule | None = None,
+        on_done: Callable[[str, Deal], None] | None = None,
+    ) -> None:
+        self.allocator = allocator
+        self.rule = rule or SuccessRule()
+        self.on_done = on_done
+        self._open: dict[str, Deal] = {}
+        self._done: OrderedDict[str, Deal] = OrderedDict()
+        self._unbooked: list[tuple[str, int]] = []
+        self._latest: list[Deal] = []
+        self.unbudgeted = 0  # rollouts dealt after the budget was spent
+        self.fault: str | None = None  # an outcome that cannot be booked, for whoever asks next
+
+    def deal(
+        self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int = 0, exact: bool = True
+    ) -> list[int]:
+        """Rollouts of each ticket.
+
+        A row that stands twice among new tickets (the end of one epoch and the start of the next) is dealt in
+        consecutive rounds, for an allocator takes each candidate once.
+
+        Args:
+            tickets: names, new or old; an old one gets what it got.
+            rows: the prompt of each.
+            mean: rollouts per prompt; a round's total is this times its prompts.
+            step: the trainer's, for the record.
+            exact: whether the total is exactly that; else the allocator's prices decide.
+
+        Raises:
+            PromptError: an old ticket comes with another prompt.
+            InvalidOutcomeError: rewards that came in could not be booked.
+        """
+        self._book()
+        fresh: OrderedDict[str, int] = OrderedDict()
+        for ticket, row in zip(tickets, rows, strict=True):
+            known = self.find(ticket)
+            if known is not None and known.row != row:
+                raise PromptError(f"ticket {ticket} was dealt for row {known.row}, not {row}; give each prompt its own")
+            if known is None:
+                fresh[ticket] = int(row)
+        self._latest = self._latest if not fresh else []
+        while fresh:
+            turn: dict[int, str] = {}
+            for ticket, row in fresh.items():
+                turn.setdefault(row, ticket)
+            self._deal_round(list(turn.values()), list(turn), mean, step, exact)
+            for ticket in turn.values():
+                del fresh[ticket]
+        return [self._known(ticket).count for ticket in tickets]
+
+    def deal_pool(self, tickets: Sequence[str], *, total: int, step: int = 0, exact: bool = True) -> tuple[list[int], list[int]]:
+        """Prompts from the whole pool for these tickets, and rollouts of each; what is left over gets 0.
+
+        Args:
+            tickets: names, one per prompt that the trainer has room for.
+            total: rollouts of the round.
+            step: the trainer's, for the record.
+            exact: whether the total is exactly that; else the allocator's prices decide, and rounds in which nothing
+                is worth its price are passed over.
+
+        Returns:
+            rows and counts, aligned with the tickets; a row of -1 has no rollouts.
+        """
+        self._book()
+        fresh = [ticket for ticket in tickets if self.find(ticket) is None]
+        if fresh:
+            self._latest = []
+            self._deal_from_pool(fresh, total * len(fresh) // len(tickets), step, exact)
+        deals = [self._known(ticket) for ticket in tickets]
+        return [deal.row for deal in deals], [deal.count for deal in deals]
+
+    def report(self, ticket: str, session: int, reward: float) -> None:
+        """Take the reward of one rollout; NaN is one that was lost.
+
+        What cannot be booked is kept as the desk's fault and raised at the next deal: a reward must never stop
+        the generation that earned it.
+        """
+        try:
+            share = None if math.isnan(reward) else self.rule(reward)
+        except InvalidOutcomeError as error:
+            self.fault = self.fault or str(error)
+            return
+        self._settle(ticket, session, share)
+
+    def refund(self, ticket: str, session: int) -> None:
+        """Give back one rollout that failed."""
+        self._settle(ticket, session, None)
+
+    def close(self, ticket: str) -> None:
+        """Give back all rollouts of a ticket that have not been reported: none will come any more."""
+        deal = self._open.get(ticket)
+        if deal is not None:
+            for session in range(deal.count):
+                self._settle(ticket, session, None)
+
+    def find(self, ticket: str) -> Deal | None:
+        """The deal of a ticket, or None if there never was one (or it has long been completed)."""
+        return self._open.get(ticket) or self._done.get(ticket)
+
+    def metrics(self) -> dict[str, float]:
+        """The allocator's own numbers, and how the latest request's counts are spread."""
+        self._book()
+        numbers = dict(self.allocator.metrics())
+        numbers["unbudgeted"] = float(self.unbudgeted)
+        numbers["prompts_in_flight"] = float(len(self._open))
+        counts = np.array([deal.count for deal in self._latest], dtype=np.int64)
+        if counts.size:
+            numbers |= {
+                "count/min": float(counts.min()),
+                "count/mean": float(counts.mean()),
+                "count/max": float(counts.max()),
+                "count/zero": float((counts == 0).sum()),
+                **{f"count/share_{name}": share for name, share in _histogram(counts).items()},
+            }
+        done = [deal for deal in self._latest if deal.round is not None and deal.done]
+        scored = [[s for s in deal.outcomes.values() if s is not None] for deal in done]
+        scored = [shares for shares in scored if shares]
+        if scored:
+            mixed = [0.0 < sum(shares) < len(shares) for shares in scored]
+            numbers["step_effective_group_rate"] = sum(mixed) / len(mixed)
+            numbers["step_success_rate"] = sum(map(sum, scored)) / sum(map(len, scored))
+        return numbers
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tickets that may be asked for again, as plain JSON; the allocator's state is saved apart."""
+        self._book()
+        recent = list(self._done.items())[-_REMEMBERED:]
+        return {
+            "open": {ticket: _plain(deal) for ticket, deal in self._open.items()},
+            "done": {ticket: [deal.round, deal.row, deal.count, deal.step] for ticket, deal in recent},
+            "unbudgeted": self.unbudgeted,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`.
+
+        Raises:
+            CheckpointError: it is not one.
+        """
+        try:
+            opened = {ticket: _deal(*row) for ticket, row in state["open"].items()}
+            done = {ticket: _completed(*row) for ticket, row in state["done"].items()}
+            unbudgeted = int(state["unbudgeted"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"these are not a desk's tickets ({error!r}); load an earlier checkpoint") from error
+        self._open, self._done, self.unbudgeted = opened, OrderedDict(done), unbudgeted
+        self._unbooked, self._latest = [], []
+
+    def _deal_round(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
+        total = mean * len(rows)
+        remaining = int(self.allocator.metrics()["budget_remaining"])
+        if total > remaining:
+            # Refills and retries can cost more than was planned for. Generation goes on as without an allocator.
+            self._hand_out(None, tickets, rows, [mean] * len(rows), step)
+            return
+        allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
+        self._hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
+
+    def _deal_from_pool(self, tickets: list[str], total: int, step: int, exact: bool) -> None:
+        remaining = int(self.allocator.metrics()["budget_remaining"])
+        total = min(total, remaining)
+        while True:
+            allocation = self.allocator.allocate(total=total) if exact else self.allocator.allocate()
+            if allocation.total or exact or not int(self.allocator.metrics()["budget_remaining"]):
+                break
+        rows, counts = allocation.prompt_ids.tolist(), allocation.counts.tolist()
+        if len(rows) > len(tickets):
+            # More prompts than the trainer has room for; the last ones wait for another round.
+            self.allocator.refund(rows[len(tickets) :], counts[len(tickets) :], round=allocation.round)
+            rows, counts = rows[: len(tickets)], counts[: len(tickets)]
+        spare = len(tickets) - len(rows)
+        self._hand_out(allocation.round, tickets, rows + [-1] * spare, counts + [0] * spare, step)
+
+    def _hand_out(self, round: int | None, tickets: list[str], rows: list[int], counts: list[int], step: int) -> None:
+        for ticket, row, count in zip(tickets, rows, counts, strict=True):
+            deal = Deal(round, row, int(count), step)
+            self._latest.append(deal)
+            if round is None:
+                self.unbudgeted += deal.count
+            if deal.count:
+                self._open[ticket] = deal
+            else:
+                self._complete(ticket, deal)
+
+    def _settle(self, ticket: str, session: int, share: float | None) -> None:
+        deal = self._open.get(ticket)
+        if deal is None:
+            if ticket not in self._done:
+                self.fault = self.fault or f"a rollout of {ticket} was reported, which was never dealt; deal it first"
+            return
+        if session in deal.outcomes:
+            return
+        if not 0 <= session < deal.count:
+            self.fault = self.fault or (
+                f"session {session} of {ticket} was reported, and {deal.count} were dealt; number them from 0"
+            )
+            return
+        deal.outcomes[session] = share
+        if deal.round is not None:
+            self._unbooked.append((ticket, session))
+        if deal.done:
+            del self._open[ticket]
+            self._complete(ticket, deal)
+
+    def _complete(self, ticket: str, deal: Deal) -> None:
+        self._done[ticket] = deal
+        # Twice the number, so that the evidence waiting to be booked is never among what is forgotten.
+        while len(self._done) > 2 * _REMEMBERED:
+            self._done.popitem(last=False)
+        if self.on_done is not None:
+            self.on_done(ticket, deal)
+
+    def _book(self) -> None:
+        """Tell the allocator what has come in since the last time."""
+        waiting, self._unbooked = self._unbooked, []
+        rounds: dict[int, dict[int, list[tuple[int, float | None]]]] = {}
+        for ticket, session in waiting:
+            deal = self._known(ticket)
+            assert deal.round is not None  # others are never put here
+            rounds.setdefault(deal.round, {}).setdefault(deal.row, []).append((session, deal.outcomes[session]))
+        for round in sorted(rounds):
+            self._book_round(round, rounds[round])
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise InvalidOutcomeError(fault)
+
+    def _book_round(self, round: int, came: dict[int, list[tuple[int, float | None]]]) -> None:
+        rows = np.array(sorted(came))
+        shares = [[share for _, share in sorted(came[row]) if share is not None] for row in rows.tolist()]
+        given = np.array([len(part) for part in shares])
+        won = np.array([math.fsum(part) for part in shares])
+        lost = np.array([len(came[row]) for row in rows.tolist()]) - given
+        # Evidence first: a group that is partly refunded counts as a group by what did come in.
+        self.allocator.observe(RolloutOutcomes(rows, won, given - won, round=round))
+        self.allocator.refund(rows, lost, round=round)
+
+    def _known(self, ticket: str) -> Deal:
+        deal = self.find(ticket)
+        assert deal is not None  # dealt above, or taken from the open ones
+        return deal
+
+
+def _histogram(counts: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:
+    """Share of prompts by count: 0, 1, 2, 3-4, 5-8, 9-16 and so on, which keeps the names few and fixed.
+
+    >>> _histogram(np.array([0, 2, 4, 4]))
+    {'0': 0.25, '2': 0.25, '3_4': 0.5}
+    """
+    upper = [0] + [1 << k for k in range(max(int(counts.max()) - 1, 0).bit_length() + 1)]
+    shares, below = {}, -1
+    for top in upper:
+        share = float(((counts > below) & (counts <= top)).mean())
+        if share:
+            shares[str(top) if top - below == 1 else f"{below + 1}_{top}"] = share
+        below = top
+    return shares
+
+
+def _plain(deal: Deal) -> list[Any]:
+    return [deal.round, deal.row, deal.count, deal.step, sorted(deal.outcomes.items())]
+
+
+def _deal(round: int | None, row: int, count: int, step: int, outcomes: list[tuple[int, float | None]]) -> Deal:
+    return Deal(round, row, count, step, {int(session): share for session, share in outcomes})
+
+
+def _completed(round: int | None, row: int, count: int, step: int) -> Deal:
+    return Deal(round, row, count, step, dict.fromkeys(range(count)))

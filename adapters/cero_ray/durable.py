@@ -1,0 +1,222 @@
+"""A desk whose every step is on disk before it is answered, so that a successor can take over in mid-round."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.errors import CheckpointError
+from cero_ray.desk import Deal, Desk, SuccessRule
+
+ALLOCATOR_FILE = "cero_allocator.npz"
+TICKETS_FILE = "cero_tickets.json"
+
+# Lines of journal after which a snapshot is cheaper to read back.
+_SNAPSHOT_EVERY = 200_000
+
+
+class DurableDesk:
+    """A `Desk` in a folder: a snapshot, and a journal of what was asked since.
+
+    The allocator is deterministic, so replaying the journal on the snapshot gives the very state that was lost. A
+    line that was only half written belongs to a request that was never answered; the caller asks again.
+
+    Args:
+        folder: on a disk that survives the process. What it holds wins over `allocator`.
+        allocator: where to begin in an empty folder.
+        rule: how a reward becomes a success.
+        tickets: `Desk.state_dict` to begin from, with `allocator`.
+        trace: file that gets one line per completed prompt and round.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        allocator: RolloutAllocator,
+        rule: SuccessRule | None = None,
+        tickets: dict[str, Any] | None = None,
+        trace: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._folder = Path(folder)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._rule = rule or SuccessRule()
+        self._trace_path = None if trace is None else Path(trace)
+        self._trace: io.TextIOBase | None = None
+        self._journal: io.TextIOBase | None = None
+        self._lines = 0
+        generations = sorted(int(path.stem.removeprefix("desk-")) for path in self._folder.glob("desk-*.npz"))
+        if generations:
+            self._generation = generations[-1]
+            self._read_back()
+        else:
+            self._generation = 0
+            self._desk = self._new_desk(allocator, tickets)
+            self._snapshot()
+            self._cut_trace()
+        if self._trace_path is not None:
+            self._trace = self._trace_path.open("a", encoding="utf-8")
+
+    @property
+    def desk(self) -> Desk:
+        """The desk itself, for reading."""
+        return self._desk
+
+    def deal(self, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool) -> list[int]:
+        """See `Desk.deal`."""
+        if all(self._desk.find(ticket) for ticket in tickets):
+            return self._desk.deal(tickets, rows, mean=mean, step=step, exact=exact)
+        return self._noted("deal", list(tickets), [int(row) for row in rows], mean, step, exact)
+
+    def deal_pool(self, tickets: Sequence[str], total: int, step: int, exact: bool) -> tuple[list[int], list[int]]:
+        """See `Desk.deal_pool`."""
+        return self._noted("deal_pool", list(tickets), total, step, exact)
+
+    def report(self, ticket: str, session: int, reward: float) -> None:
+        """See `Desk.report`."""
+        self._noted("report", ticket, session, float(reward))
+
+    def refund(self, ticket: str, session: int) -> None:
+        """See `Desk.refund`."""
+        self._noted("refund", ticket, session)
+
+    def close(self, ticket: str) -> None:
+        """See `Desk.close`."""
+        deal = self._desk.find(ticket)
+        if deal is not None and not deal.done:
+            self._noted("close", ticket)
+
+    def metrics(self) -> dict[str, float]:
+        """See `Desk.metrics`."""
+        # Noted, for it books the evidence: a successor must book at the same moments.
+        return self._noted("metrics")
+
+    def checkpoint(self) -> dict[str, bytes]:
+        """Name and content of the files from which `restored` goes on."""
+        self._noted("metrics")
+        return _files_of(self._desk)
+
+    def _noted(self, name: str, *arguments: Any) -> Any:
+        """Write the request down, then do it."""
+        assert self._journal is not None
+        self._journal.write(json.dumps([name, *arguments]) + "\n")
+        self._journal.flush()  # to the system: survives this process; a dead machine ends the training anyway
+        answer = _do(self._desk, name, arguments)
+        if self._trace is not None:
+            self._trace.flush()
+        self._lines += 1
+        if self._lines >= _SNAPSHOT_EVERY:
+            self._snapshot()
+        return answer
+
+    def _snapshot(self) -> None:
+        files = _files_of(self._desk)
+        new = self._generation + 1
+        (self._folder / f"desk-{new}.json").write_bytes(files[TICKETS_FILE])
+        # The last file is what makes the snapshot count, and it takes its name in one go.
+        unfinished = self._folder / "unfinished"
+        unfinished.write_bytes(files[ALLOCATOR_FILE])
+        unfinished.replace(self._folder / f"desk-{new}.npz")
+        if self._journal is not None:
+            self._journal.close()
+        self._journal, self._lines = (self._folder / f"desk-{new}.jsonl").open("a", encoding="utf-8"), 0
+        for path in self._folder.glob("desk-*"):
+            if path.stem != f"desk-{new}":
+                path.unlink()
+        self._generation = new
+
+    def _read_back(self) -> None:
+        stem = self._folder / f"desk-{self._generation}"
+        allocator = load_allocator(stem.with_suffix(".npz"))
+        self._desk = self._new_desk(allocator, json.loads(stem.with_suffix(".json").read_bytes()))
+        journal = stem.with_suffix(".jsonl")
+        text = journal.read_text(encoding="utf-8") if journal.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        for line in whole.splitlines():
+            name, *arguments = json.loads(line)
+            try:
+                _do(self._desk, name, arguments)
+            except Exception:  # the request failed then, too, and its caller was told
+                continue
+        journal.write_text(whole, encoding="utf-8")  # without the half line, if there is one
+        self._journal, self._lines = journal.open("a", encoding="utf-8"), whole.count("\n")
+
+    def _new_desk(self, allocator: RolloutAllocator, tickets: dict[str, Any] | None) -> Desk:
+        desk = Desk(allocator, self._rule, on_done=self._record)
+        if tickets is not None:
+            desk.load_state_dict(tickets)
+        return desk
+
+    def _cut_trace(self) -> None:
+        """Leave in the trace what came before this beginning: nothing, or what the checkpoint knows as completed."""
+        if self._trace_path is None:
+            return
+        self._trace_path.parent.mkdir(parents=True, exist_ok=True)
+        lines = self._trace_path.read_text(encoding="utf-8").splitlines() if self._trace_path.exists() else []
+        rounds = self._desk.allocator.metrics()["round"]
+        kept = []
+        for line in lines:
+            entry = json.loads(line)
+            deal = self._desk.find(entry["ticket"])
+            if (entry["round"] or 0) < rounds and (deal is None or deal.done):
+                kept.append(line + "\n")
+        self._trace_path.write_text("".join(kept), encoding="utf-8")
+
+    def _record(self, ticket: str, deal: Deal) -> None:
+        # Closed while the journal is replayed, for those lines are in the file.
+        if self._trace is None:
+            return
+        shares = [share for share in deal.outcomes.values() if share is not None]
+        line = {
+            "step": deal.step,
+            "round": deal.round,
+            "prompt": deal.row,
+            "count": deal.count,
+            "reported": len(shares),
+            "successes": sum(shares),
+            "ticket": ticket,
+        }
+        self._trace.write(json.dumps(line) + "\n")
+
+
+def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]:
+    """Allocator and tickets of a `checkpoint`.
+
+    Raises:
+        CheckpointError: a file is missing, torn or foreign.
+    """
+    missing = [name for name in (ALLOCATOR_FILE, TICKETS_FILE) if name not in files]
+    if missing:
+        raise CheckpointError(f"{', '.join(missing)} is missing; copy the whole checkpoint, or load an earlier one")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / ALLOCATOR_FILE
+        path.write_bytes(files[ALLOCATOR_FILE])
+        allocator = load_allocator(path)
+    try:
+        tickets: dict[str, Any] = json.loads(files[TICKETS_FILE])
+    except ValueError as error:
+        raise CheckpointError(f"{TICKETS_FILE} cannot be read ({error}); load an earlier checkpoint") from error
+    Desk(allocator).load_state_dict(tickets)
+    return allocator, tickets
+
+
+def _files_of(desk: Desk) -> dict[str, bytes]:
+    tickets = json.dumps(desk.state_dict()).encode()
+    with tempfile.TemporaryDirectory() as folder:
+        allocator = save_allocator(desk.allocator, Path(folder) / ALLOCATOR_FILE).read_bytes()
+    return {ALLOCATOR_FILE: allocator, TICKETS_FILE: tickets}
+
+
+def _do(desk: Desk, name: str, arguments: Sequence[Any]) -> Any:
+    if name == "deal":
+        tickets, rows, mean, step, exact = arguments
+        return desk.deal(tickets, rows, mean=mean, step=step, exact=exact)
+    if name == "deal_pool":
+        tickets, total, step, exact = arguments
+        return desk.deal_pool(tickets, total=total, step=step, exact=exact)
+    return getattr(desk, name)(*arguments)

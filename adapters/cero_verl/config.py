@@ -1,0 +1,232 @@
+"""The flag's settings, and what follows from verl's own configuration."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from cero_api.allocators import config_type
+from cero_api.config import AllocatorConfig
+from cero_api.errors import ConfigurationError
+from cero_ray.desk import SuccessRule
+
+FLAG = "rollout_allocator"
+MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"
+CALLBACK = "cero_verl.checkpoint.AllocatorCheckpoint"
+
+Scope = Literal["batch", "pool"]
+
+
+class VerlAllocatorConfig(BaseModel):
+    """How counts go into verl's generation and how its rewards come back; the allocator's own fields stand beside.
+
+    Args:
+        name: of a registered allocator.
+        scope: "batch" shares the rollouts of a batch among the prompts that verl's loader drew; "pool" puts prompts
+            that the allocator picks from the whole train dataset in their place, as in the paper.
+        mean_rollouts_per_prompt: None is verl's `rollout.n`; a batch of P prompts gets P times this. Less than
+            `rollout.n` leaves room in verl's batches for groups of different size, where several batches mix.
+        constant_total: whether every batch gets exactly that total; False lets the budget's price decide.
+        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given, which is
+            right for rewards in {0, 1} and in {-1, 1}.
+        reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.
+        success_key: a key of `reward_extra_info` that judges success (say "acc"); None is the reward itself.
+        reserve: budget over what uniform verl would generate without refills, as a factor; None is 1, or 3 where verl
+            replaces groups (filter_groups and the asynchronous modes).
+        trace: file that gets one line per prompt and round.
+        fresh_start: resume a checkpoint that has no allocator state, with a new allocator for the steps that remain.
+        checkpoint_callback: a class of your own for verl's `trainer.checkpoint_callback_class`, which the flag takes.
+        module: a module that registers an allocator of your own, imported in every process that needs it.
+
+    Raises:
+        ConfigurationError: a value is unknown or contradicts another; the message names the flag.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    scope: Scope = "batch"
+    mean_rollouts_per_prompt: int | None = Field(default=None, ge=1)
+    constant_total: bool = True
+    success_threshold: float | None = None
+    reward_range: tuple[float, float] | None = None
+    success_key: str | None = None
+    reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    trace: str | None = None
+    fresh_start: bool = False
+    checkpoint_callback: str | None = None
+    module: str | None = None
+
+    @property
+    def rule(self) -> SuccessRule:
+        """How a reward becomes a success."""
+        return SuccessRule(success_threshold=self.success_threshold, reward_range=self.reward_range)
+
+    @model_validator(mode="after")
+    def _one_rule_of_success(self) -> Self:
+        if self.success_threshold is not None and math.isnan(self.success_threshold):
+            raise ValueError("success_threshold is NaN; give the lowest reward that is a success")
+        if self.reward_range is not None:
+            if self.success_threshold is not None:
+                raise ValueError("give success_threshold or reward_range, not both")
+            low, high = self.reward_range
+            if not (math.isfinite(low) and math.isfinite(high) and low < high):
+                raise ValueError(f"reward_range={self.reward_range} must be finite with lowest < highest")
+        return self
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What uniform verl would generate in this training."""
+
+    steps: int
+    batch: int  # prompts per step
+    rollouts: int  # per prompt, on average
+    group_capacity: int  # verl's rollout.n
+    warmup: int  # prompts that the asynchronous modes generate ahead
+    refills: bool  # whether verl replaces groups, at costs that nobody knows beforehand
+    num_prompts: int  # rows of the train dataset
+
+    @property
+    def budget(self) -> int:
+        """Rollouts for the whole training, without refills."""
+        return (self.steps * self.batch + self.warmup) * self.rollouts
+
+    @property
+    def rounds(self) -> int:
+        """Allocation rounds, without refills."""
+        return self.steps + (self.warmup > 0)
+
+
+def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
+    """The adapter's settings and the allocator's fields that were set, from verl's composed configuration.
+
+    Raises:
+        ConfigurationError: the flag is missing or wrong.
+    """
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.select(config, FLAG)
+    if node is None:
+        raise ConfigurationError(f"the configuration has no {FLAG}; add +{FLAG}=cero to the command line")
+    values: dict[str, Any] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else dict(node)
+    own = {key: value for key, value in values.items() if key in VerlAllocatorConfig.model_fields}
+    # None stands for "the default" in YAML, and so it does here.
+    own = {key: value for key, value in own.items() if value is not None}
+    try:
+        settings = VerlAllocatorConfig(**own)
+    except ValidationError as error:
+        raise _named(error) from None
+    if settings.module is not None:
+        importlib.import_module(settings.module)
+    fields = {key: value for key, value in values.items() if key not in VerlAllocatorConfig.model_fields}
+    known = config_type(settings.name).model_fields
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"{FLAG}.{unknown[0]} is unknown; {settings.name} has {', '.join(sorted(known))}, and the adapter "
+            f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}"
+        )
+    return settings, {key: value for key, value in fields.items() if value is not None}
+
+
+def schedule_of(config: Any, settings: VerlAllocatorConfig, num_prompts: int, done: int = 0) -> Schedule:
+    """Steps, batches and warm-up of this training, by verl's own arithmetic.
+
+    Args:
+        config: verl's.
+        settings: the adapter's.
+        num_prompts: rows of the train dataset, after verl's filters.
+        done: steps already trained when the allocator begins.
+    """
+    batch, trainer = int(config.data.train_batch_size), config.trainer
+    per_epoch = num_prompts // batch
+    steps = per_epoch * int(trainer.total_epochs)
+    if trainer.total_training_steps is not None:
+        # verl stops at whichever comes first.
+        steps = min(steps, int(trainer.total_training_steps))
+    mode = trainer.v1.trainer_mode
+    warmup = 0.0 if mode == "sync" else float(trainer.v1[mode].num_warmup_batches)
+    capacity = int(config.actor_rollout_ref.rollout.n)
+    return Schedule(
+        steps=steps - done,
+        batch=batch,
+        rollouts=settings.mean_rollouts_per_prompt or capacity,
+        group_capacity=capacity,
+        warmup=math.floor(warmup * batch),
+        refills=mode != "sync" or replaces_groups(config),
+        num_prompts=num_prompts,
+    )
+
+
+def replaces_groups(config: Any) -> bool:
+    """Whether the synchronous trainer generates anew for groups that it drops."""
+    filters = config.algorithm.get("filter_groups")
+    refill = config.trainer.v1.sampler.get("sync_refill_failed_groups", False)
+    return bool(filters is not None and filters.get("enable", False)) or bool(refill)
+
+
+def allocator_config(
+    settings: VerlAllocatorConfig, fields: Mapping[str, Any], schedule: Schedule
+) -> AllocatorConfig:
+    """The allocator's configuration: what was set, and for the rest what uniform verl would spend.
+
+    Raises:
+        ConfigurationError: a field is wrong, or the training asks for more than it allows; the message names the flag.
+    """
+    if schedule.steps < 1:
+        raise ConfigurationError(
+            f"the train dataset has {schedule.num_prompts} prompts and data.train_batch_size={schedule.batch}, so "
+            "nothing is left to train; lower data.train_batch_size or raise trainer.total_training_steps"
+        )
+    reserve = settings.reserve or (3.0 if schedule.refills else 1.0)
+    rounds = math.ceil(schedule.rounds * reserve)
+    largest = max(schedule.batch, schedule.warmup) * schedule.rollouts
+    mean, room = schedule.rollouts, schedule.group_capacity
+    # Over the pool an admitted prompt gets one group, as in the paper; in a batch that would leave nothing to decide.
+    # With room over the mean, groups that fit it keep any batch of groups within verl's own batch size.
+    cap = mean if settings.scope == "pool" else (room if room > mean else 2 * mean)
+    cap = int(fields.get("max_rollouts_per_prompt", cap))
+    # The walk of `uniform` over the pool deals a round's mean, so its rounds must not be stretched.
+    own = {
+        "cero": {"max_rollouts_per_prompt": cap, "capacity": min(largest, schedule.num_prompts * cap)},
+        "uniform": {"rollouts_per_prompt": mean},
+    }
+    values = {
+        "num_prompts": schedule.num_prompts,
+        "rounds": rounds,
+        "budget": min(math.ceil(schedule.budget * reserve), rounds * largest),
+        **own.get(settings.name, {}),
+        **fields,
+    }
+    try:
+        config = config_type(settings.name)(**values)
+    except ConfigurationError as error:
+        cause = error.__context__
+        raise (_named(cause) if isinstance(cause, ValidationError) else error) from None
+    if settings.constant_total and config.budget < schedule.budget:
+        raise ConfigurationError(
+            f"{FLAG}.budget={config.budget} ends before the training, which generates {schedule.budget} rollouts in "
+            f"{schedule.steps} steps; raise it, lower trainer.total_training_steps, or set {FLAG}.constant_total=false"
+        )
+    return config
+
+
+def _named(error: ValidationError) -> ConfigurationError:
+    """One line per fault, each by the flag that would mend it."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        where = ".".join(str(part) for part in fault["loc"][:1])
+        said = fault["msg"].removeprefix("Value error, ")
+        if not where:
+            faults.append(f"{FLAG}: {said}")
+        elif fault["type"] == "missing":
+            faults.append(f"{FLAG}.{where} is missing")
+        else:
+            faults.append(f"{FLAG}.{where}={fault['input']!r}: {said}")
+    return ConfigurationError("; ".join(faults))

@@ -1,0 +1,174 @@
+"""Counts into generation: verl's agent loop manager, which asks the allocator before it dispatches prompts."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import ray
+import transfer_queue
+from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
+from verl.utils import tensordict_utils
+from verl.utils.dataset.rl_dataset import collate_fn
+
+from cero_api.allocators import config_type
+from cero_api.errors import CheckpointError, ConfigurationError
+from cero_ray import AllocatorClient, start_allocator
+from cero_verl.checkpoint import Progress, load_state, resumed_folder, save_state
+from cero_verl.config import Schedule, allocator_config, read_flag, schedule_of
+from cero_verl.feedback import ReportingAgentLoopWorker
+from cero_verl.guard import check_verl
+from cero_verl.metrics import log_with_steps
+from cero_verl.prompts import column, index_of, prompt_key, train_dataset
+from cero_verl.refusals import refuse_unsupported
+
+logger = logging.getLogger(__name__)
+
+
+class AllocatedAgentLoopManager(AgentLoopManagerTQ):
+    """verl's manager, with rollouts per prompt decided by an allocator.
+
+    Every dispatch of training prompts (a batch, a refill, a warm-up, what was in flight when a checkpoint was saved)
+    goes through `generate_sequences`. Decisions are kept by the prompt's uid: asked again, the answer is the same.
+
+    Args:
+        *args: as for verl's manager.
+        **kwargs: as for verl's manager.
+
+    Raises:
+        ConfigurationError: an option that would go wrong; the message says what to change.
+        PromptError: the dataset does not tell its prompts apart.
+        CheckpointError: the checkpoint that verl resumes has no allocator state, or another run's.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        check_verl()
+        self.settings = refuse_unsupported(self.config)
+        self.agent_loop_workers_class = ray.remote(ReportingAgentLoopWorker)
+        dataset = train_dataset(self.config)
+        self._index = index_of(dataset)
+        # Over the pool the prompts come from here; else the index is all that is needed of the dataset.
+        self._pool = dataset if self.settings.scope == "pool" else None
+        self.schedule: Schedule
+        self._first_step: int | None
+        self.allocator = self._start()
+        self._seconds = 0.0
+        log_with_steps(self.step_metrics)
+
+    def generate_sequences(self, prompts: Any) -> None:
+        """Dispatch prompts; training prompts get their counts on the way."""
+        if not _is_validation(prompts):
+            started = time.perf_counter()
+            prompts = self._with_counts(prompts)
+            self._seconds += time.perf_counter() - started
+        super().generate_sequences(prompts)
+
+    def step_metrics(self) -> dict[str, float]:
+        """The allocator's numbers for verl's log, and the seconds it took since they were last asked for."""
+        started = time.perf_counter()
+        numbers = self.allocator.metrics()
+        self._seconds += time.perf_counter() - started
+        numbers["seconds"], self._seconds = self._seconds, 0.0
+        return {f"rollout_allocator/{name}": value for name, value in numbers.items()}
+
+    def save(self, folder: str | Path, step: int) -> None:
+        """Write the allocator's state into verl's checkpoint."""
+        save_state(Path(folder), self.allocator.checkpoint(), Progress(step=step, pool=self._index.fingerprint))
+
+    async def _init_agent_loop_workers(self) -> None:
+        await super()._init_agent_loop_workers()
+        key = self.settings.success_key
+        for worker in self.agent_loop_workers:
+            await worker.set_allocator.remote(self.allocator, key)
+
+    def _start(self) -> AllocatorClient:
+        """The allocator's actor, from the beginning or from the checkpoint that verl has just loaded."""
+        settings, fields = read_flag(self.config)
+        folder = resumed_folder(self.config)
+        done = 0 if folder is None else folder.step
+        afresh = folder is None or settings.fresh_start
+        self.schedule = schedule_of(self.config, settings, len(self._index), done if afresh else 0)
+        config = allocator_config(settings, fields, self.schedule)
+        self._first_step = done + 1
+        if folder is None or afresh:
+            begin: dict[str, Any] = {"name": settings.name, "config": config.model_dump(mode="json")}
+        else:
+            expected = Progress(step=folder.step, pool=self._index.fingerprint)
+            begin = {"files": load_state(folder.path, config_type(settings.name), config, expected)}
+        name = f"cero_rollout_allocator_{uuid.uuid4().hex[:8]}"
+        logger.warning(
+            "%s over %d prompts: %d rollouts in %d steps, actor %s, %s",
+            *(settings.name, len(self._index), config.budget, self.schedule.steps, name),
+            "from the beginning" if folder is None or afresh else f"resumed from {folder.path}",
+        )
+        return start_allocator(
+            name,
+            # For a successor of the actor on this machine, not for a later run: that has the checkpoint.
+            tempfile.mkdtemp(prefix="cero-allocator-"),
+            begin,
+            rule=settings.rule,
+            trace=settings.trace,
+            modules=[settings.module] if settings.module else [],
+        )
+
+    def _with_counts(self, prompts: Any) -> Any:
+        if "__rollout_n__" in prompts:
+            raise ConfigurationError(
+                "the dataset has a column __rollout_n__, which sets the counts that the allocator is to set; drop it"
+            )
+        step = int(_constant(prompts["global_steps"]))
+        self._check_first(step)
+        tickets = [str(uid) for uid in column(prompts, "uid")]
+        exact, mean = self.settings.constant_total, self.schedule.rollouts
+        if self._pool is None:
+            rows = self._index.row_ids(self._keys(prompts)).tolist()
+            counts = self.allocator.deal(tickets, rows, mean=mean, step=step, exact=exact)
+        else:
+            rows, counts = self.allocator.deal_pool(tickets, total=mean * len(tickets), step=step, exact=exact)
+            prompts = self._replaced(prompts, tickets, rows)
+        tensordict_utils.assign_non_tensor_stack(prompts, "__rollout_n__", counts)
+        return prompts
+
+    def _keys(self, prompts: Any) -> list[str]:
+        indices = column(prompts, "index")
+        sources = column(prompts, "data_source") if "data_source" in prompts else [None] * len(indices)
+        return [prompt_key(source, index) for source, index in zip(sources, indices, strict=True)]
+
+    def _replaced(self, prompts: Any, tickets: list[str], rows: list[int]) -> Any:
+        """The admitted prompts under the uids of those that the loader drew; it has but set the pace."""
+        assert self._pool is not None
+        # A slot without rollouts keeps some prompt, for its row must have the shape of the others.
+        chosen = collate_fn([self._pool[max(row, 0)] for row in rows])
+        chosen["uid"] = column(prompts, "uid")
+        batch = tensordict_utils.get_tensordict(chosen)
+        if self.config.trainer.v1.trainer_mode != "sync":
+            # verl has put the loader's prompts there, to be read again on resuming.
+            transfer_queue.kv_batch_put(keys=tickets, partition_id="train", fields=batch.clone())
+        batch["global_steps"] = prompts["global_steps"]
+        return batch
+
+    def _check_first(self, step: int) -> None:
+        """The state that was restored must be that of the step which verl resumed."""
+        if self._first_step is not None and step != self._first_step:
+            raise CheckpointError(
+                f"verl begins at step {step}, the allocator was restored for step {self._first_step}; leave the "
+                "checkpoint folder alone while a run starts, and start again"
+            )
+        self._first_step = None
+
+
+def _is_validation(prompts: Any) -> bool:
+    return "validate" in prompts and bool(_constant(prompts["validate"]))
+
+
+def _constant(value: Any) -> Any:
+    """What is the same for every row of a batch, whatever it is stored as."""
+    value = getattr(value, "data", value)
+    while isinstance(value, list):
+        value = value[0]
+    return value

@@ -1,0 +1,123 @@
+"""What the adapter relies on inside verl, checked before anything can go wrong silently."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from typing import Any
+
+from cero_api.errors import MissingDependencyError
+
+VERL_VERSION = "0.9.1"
+
+_TQ = "verl.trainer.ppo.v1.agent_loop_tq"
+_WORKER = f"{_TQ}.AgentLoopWorkerTQ"
+_TRAINER = "verl.trainer.ppo.v1.trainer_base.PPOTrainer"
+
+# Every function and method that the adapter overrides or calls, with its parameters.
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    f"{_TQ}.AgentLoopManagerTQ.__init__": ("self", "args", "kwargs"),
+    f"{_TQ}.AgentLoopManagerTQ.create": ("args", "kwargs"),
+    f"{_TQ}.AgentLoopManagerTQ.generate_sequences": ("self", "prompts"),
+    f"{_TQ}.AgentLoopManagerTQ._init_agent_loop_workers": ("self",),
+    f"{_WORKER}._run_prompt": ("self", "prompt", "sampling_params", "trajectory", "trace"),
+    f"{_WORKER}._run_agent_loop": ("self", "sampling_params", "trajectory", "agent_name", "trace", "kwargs"),
+    f"{_WORKER}._agent_loop_postprocess": ("self", "output", "validate", "kwargs"),
+    f"{_TRAINER}._submit_batch_to_rollout": ("self", "batch"),
+    f"{_TRAINER}._reissue_inflight_prompts": ("self", "partition_id"),
+    f"{_TRAINER}._load_checkpoint": ("self",),
+    "verl.trainer.ppo.checkpoint_callback.CheckpointCallback.on_save": (
+        "self",
+        "trainer",
+        "global_step",
+        "checkpoint_dir",
+        "async_save",
+        "kwargs",
+    ),
+    "verl.trainer.ppo.utils.create_rl_dataset": (
+        "data_paths",
+        "data_config",
+        "tokenizer",
+        "processor",
+        "is_train",
+        "max_samples",
+    ),
+    "verl.utils.checkpoint.checkpoint_manager.find_latest_ckpt_path": ("path", "directory_format"),
+    "verl.utils.config.omega_conf_to_dataclass": ("config", "dataclass_type"),
+    "verl.utils.dataset.rl_dataset.collate_fn": ("data_list",),
+    "verl.utils.import_utils.load_class_from_fqn": ("fqn", "description"),
+    "verl.utils.tensordict_utils.assign_non_tensor_stack": ("tensor_dict", "key", "val"),
+    "verl.utils.tensordict_utils.get_tensordict": ("tensor_dict", "non_tensor_dict"),
+    "verl.utils.tracking.Tracking.log": ("self", "data", "step", "backend"),
+}
+# Names that upstream reads from a prompt or writes into a step's record; they must occur in that function's code.
+WORDS: dict[str, tuple[str, ...]] = {
+    f"{_WORKER}._run_prompt": ("__rollout_n__", "uid", "validate", "session_id"),
+    f"{_WORKER}._agent_loop_postprocess": ("uid", "session_id"),
+    f"{_TRAINER}._fetch_one_gen_batch": ("uid", "raw_prompt"),
+    f"{_TRAINER}._next_train_batch": ("global_steps",),
+    f"{_TRAINER}._validate": ("validate",),
+    f"{_TRAINER}._compute_metrics": ("training/global_step",),
+}
+
+
+def check_verl() -> None:
+    """Refuse a verl whose internals differ from those the adapter was written for; warn at another version.
+
+    Raises:
+        MissingDependencyError: verl is missing, or a private name is gone or takes other arguments.
+    """
+    try:
+        import verl
+    except ImportError as error:
+        raise MissingDependencyError(f'verl is not installed; pip install "cero-api[verl]" ({error})') from error
+    changed = [path for path, parameters in FUNCTIONS.items() if _parameters(path) != parameters]
+    changed += [path for path, words in WORDS.items() if not set(words) <= _constants(_plain(path))]
+    if changed:
+        raise MissingDependencyError(
+            f"cero_verl was written for verl {VERL_VERSION}; in verl {verl.__version__} these are gone or work "
+            f"differently: {', '.join(changed)}; install verl=={VERL_VERSION}"
+        )
+    if verl.__version__ != VERL_VERSION:
+        warnings.warn(
+            f"cero_verl is tested with verl {VERL_VERSION}, and this is {verl.__version__}; its internals look the "
+            f"same, but run the adapter's tests before relying on it, or install verl=={VERL_VERSION}",
+            stacklevel=2,
+        )
+
+
+def _plain(path: str) -> Any:
+    """The function of this dotted path, from behind Ray's and verl's decorators; None if there is none."""
+    parts = path.split(".")
+    depth = next(i for i, part in enumerate(parts) if part[0].isupper() or i == len(parts) - 1)
+    try:
+        found = importlib.import_module(".".join(parts[:depth]))
+        for name in parts[depth:]:
+            found = getattr(found, name)
+            actor = getattr(found, "__ray_metadata__", None)
+            found = actor.modified_class if actor is not None else found
+    except (ImportError, AttributeError):
+        return None
+    return inspect.unwrap(found) if callable(found) else None
+
+
+def _parameters(path: str) -> tuple[str, ...] | None:
+    function = _plain(path)
+    return None if function is None else tuple(inspect.signature(function).parameters)
+
+
+def _constants(function: Any) -> set[str]:
+    """Every string in a function's code, and in the functions inside of it."""
+    code = getattr(function, "__func__", function)
+    code = getattr(code, "__code__", code)
+    words: set[str] = set()
+    for constant in getattr(code, "co_consts", ()):
+        if isinstance(constant, str):
+            words.add(constant)
+        elif isinstance(constant, tuple):
+            words |= {item for item in constant if isinstance(item, str)}
+        elif hasattr(constant, "co_consts"):
+            words |= _constants(constant)
+    # Keyword arguments are names in the code's tables, not constants of it, on some Python versions.
+    return words | set(getattr(code, "co_names", ())) | set(getattr(code, "co_varnames", ()))

@@ -1,0 +1,175 @@
+"""All that a real verl training needs, made on the spot: a tiny Llama, its tokenizer, prompts, the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import datasets
+import ray
+import torch
+from hydra import compose, initialize_config_module
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz+= \n"
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+HERE = Path(__file__).parent
+# Prompts never, sometimes and always solved.
+RATES = (0.0, 0.5, 1.0, 0.2)
+
+ENVIRONMENT = {
+    "VERL_PLATFORM": "cpu",
+    "VERL_ENGINE_DEVICE": "cuda",  # the name under which verl registers its FSDP engine
+    "VERL_USE_EXTERNAL_MODULES": "integration_tests.verl.cpu",
+    "OMP_NUM_THREADS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_OFFLINE": "1",
+    "PYTHONPATH": str(HERE.parents[1]),
+}
+
+
+def save_model(folder: Path, seed: int = 0) -> Path:
+    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *ALPHABET])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    core.decoder = decoders.Fuse()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>")
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    torch.manual_seed(seed)
+    LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            max_position_embeddings=256,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=1,
+        )
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_prompts(path: Path, count: int = 16, indices: Sequence[int] | None = None) -> Path:
+    rows = [
+        {
+            "data_source": "tiny",
+            "prompt": [{"role": "user", "content": f"{i}+{i % 3}="}],
+            "ability": "math",
+            "reward_model": {"style": "rule", "ground_truth": str(RATES[i % len(RATES)])},
+            "extra_info": {"index": i if indices is None else indices[i], "split": "train"},
+        }
+        for i in range(count)
+    ]
+    datasets.Dataset.from_list(rows).to_parquet(str(path))
+    return path
+
+
+@dataclass
+class Tiny:
+    """One training's folder and command line."""
+
+    folder: Path
+    steps: int = 3
+    batch: int = 4
+    n: int = 4
+    prompts: int = 16
+    mode: str = "sync"
+    extra: list[str] = field(default_factory=list)
+
+    def overrides(self) -> list[str]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        model = self.folder / "model"
+        if not model.exists():
+            save_model(model)
+        train = self.folder / "train.parquet"
+        if not train.exists():
+            save_prompts(train, self.prompts)
+        return [
+            f"data.train_files={train}",
+            f"data.val_files={train}",
+            f"data.train_batch_size={self.batch}",
+            "data.max_prompt_length=16",
+            "data.max_response_length=6",
+            "data.dataloader_num_workers=0",
+            "data.seed=1",
+            "algorithm.adv_estimator=grpo",
+            f"actor_rollout_ref.model.path={model}",
+            "actor_rollout_ref.model.use_remove_padding=False",
+            "actor_rollout_ref.model.enable_gradient_checkpointing=False",
+            "+actor_rollout_ref.model.override_config.attn_implementation=eager",
+            "actor_rollout_ref.actor.strategy=fsdp2",
+            "actor_rollout_ref.actor.fsdp_config.dtype=float32",
+            "actor_rollout_ref.actor.fsdp_config.model_dtype=float32",
+            "actor_rollout_ref.actor.use_torch_compile=False",
+            "actor_rollout_ref.actor.fsdp_config.use_torch_compile=False",
+            "actor_rollout_ref.actor.optim.lr=1e-2",
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={self.batch}",
+            "actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=16",
+            "actor_rollout_ref.rollout.name=tiny",
+            "actor_rollout_ref.rollout.dtype=float32",
+            "actor_rollout_ref.rollout.tensor_model_parallel_size=1",
+            f"actor_rollout_ref.rollout.n={self.n}",
+            "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=16",
+            "actor_rollout_ref.rollout.free_cache_engine=False",
+            "actor_rollout_ref.rollout.agent.num_workers=1",
+            "reward.num_workers=1",
+            f"reward.custom_reward_function.path={HERE / 'rewards.py'}",
+            "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
+            "trainer.logger=[console]",
+            "trainer.n_gpus_per_node=1",
+            "trainer.nnodes=1",
+            "trainer.device=cpu",
+            "trainer.val_before_train=False",
+            f"trainer.total_training_steps={self.steps}",
+            "trainer.total_epochs=100",
+            f"trainer.default_local_dir={self.folder / 'checkpoints'}",
+            f"trainer.v1.trainer_mode={self.mode}",
+            *self.extra,
+        ]
+
+    def config(self) -> Any:
+        with initialize_config_module("verl.trainer.config", version_base=None):
+            return compose("ppo_trainer", overrides=self.overrides())
+
+
+def run(config: Any) -> Any:
+    """verl's own task runner in this process, so that a test can look at the trainer afterwards."""
+    from verl.trainer.main_ppo import TaskRunnerV1
+
+    runner = TaskRunnerV1.__ray_metadata__.modified_class()
+    runner.run(config)
+    return runner
+
+
+@contextlib.contextmanager
+def cluster() -> Iterator[None]:
+    """A Ray of two CPUs and one GPU by name only, on the loopback."""
+    os.environ |= ENVIRONMENT
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
+    sys.path.insert(0, str(HERE.parents[1]))
+    ray.init(
+        num_cpus=16,
+        num_gpus=4,
+        include_dashboard=False,
+        object_store_memory=200 * 2**20,
+        _node_ip_address="127.0.0.1",
+        log_to_driver=True,
+        runtime_env={"env_vars": {"TRANSFER_QUEUE_ENABLE": "1"}},
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
