@@ -91,7 +91,7 @@ def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     steps_per_epoch = max(math.ceil(batches_per_epoch / args.gradient_accumulation_steps), 1)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
     epochs, steps = divmod(steps, steps_per_epoch)
-    batches = epochs * batches_per_epoch + min(steps * args.gradient_accumulation_steps, batches_per_epoch)
+    batches = epochs * batches_per_epoch + steps * args.gradient_accumulation_steps
     return Schedule(math.ceil(batches / per_round), rollouts, group_size, num_prompts)
 
 
