@@ -27,5 +27,9 @@ class CheckpointError(CeroError, ValueError):
     """A saved state that is torn, foreign, or of another pool, allocator or version."""
 
 
+class TraceError(CeroError, ValueError):
+    """A recorded run that cannot be read or continued; names the file, the line and the reason."""
+
+
 class MissingDependencyError(CeroError, ImportError):
     """An optional package is needed and not installed."""

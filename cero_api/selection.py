@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
@@ -248,31 +250,45 @@ def _without_singles(counts: IntArray, next_gain: FloatArray, rank: RankArray, c
     return counts
 
 
-def fill_by_table(gains: FloatArray, rank: RankArray, spare: int) -> IntArray:
+def fill_by_table(gains: Callable[[int], FloatArray], longest: int, rank: RankArray, spare: int) -> IntArray:
     """Deal units one by one to the largest gain, where nobody's gains increase: exact for any concave value.
+
+    The units dealt are the `spare` largest entries of the table, which one partition finds; a row's are its first
+    ones, because its gains do not increase. So a table that nobody empties need not be wider, and few are.
 
     Any increasing function of the gains will do; logarithms keep small ones apart.
 
-    The units dealt are the `spare` largest entries of the table, which one partition finds; a row's are its first
-    ones, because its gains do not increase.
-
     Args:
-        gains: float64 `[P, L]`, of the first, second, ... unit of each candidate; compared to 36 binary places.
+        gains: makes the table of a given width L: float64 `[P, L]`, gains of the first, second, ... unit of each
+            candidate, compared to 36 binary places.
+        longest: most units of a candidate.
         rank: int `[P]`, smaller goes first among equal gains.
-        spare: units to deal, at most P * L.
+        spare: units to deal, at most P * longest.
 
     Returns:
-        int64 `[P]`, at most L.
+        int64 `[P]`, at most `longest`.
 
-    >>> fill_by_table(np.array([[5.0, 1.0], [4.0, 3.0], [4.0, 0.0]]), np.array([0, 2, 1]), spare=2)
+    >>> table = np.array([[5.0, 1.0], [4.0, 3.0], [4.0, 0.0]])
+    >>> fill_by_table(lambda width: table[:, :width], 2, np.array([0, 2, 1]), spare=2)
     array([1, 0, 1])
     """
-    if spare <= 0 or gains.size == 0:
-        return np.zeros(len(gains), dtype=np.int64)
-    spare, gains = min(spare, gains.size), gains + _GRID
-    last = np.partition(gains, gains.size - spare, axis=None)[gains.size - spare]
-    counts: IntArray = np.count_nonzero(gains > last, axis=1)
-    tied: IntArray = np.count_nonzero(gains == last, axis=1)
+    if spare <= 0 or rank.size == 0:
+        return np.zeros(rank.size, dtype=np.int64)
+    width = 4 * -(-spare // rank.size)
+    while width < longest:
+        counts = _largest_entries(gains(width), rank, spare)
+        if counts.max() < width:
+            return counts
+        width *= 2
+    return _largest_entries(gains(longest), rank, spare)
+
+
+def _largest_entries(table: FloatArray, rank: RankArray, spare: int) -> IntArray:
+    """How many of the `spare` largest entries of the table are in each row."""
+    spare, table = min(spare, table.size), table + _GRID
+    last = np.partition(table, table.size - spare, axis=None)[table.size - spare]
+    counts: IntArray = np.count_nonzero(table > last, axis=1)
+    tied: IntArray = np.count_nonzero(table == last, axis=1)
     line = np.argsort(rank)
     # Among equals in order: everything of the first, then of the second, until nothing is left.
     before = np.cumsum(tied[line]) - tied[line]

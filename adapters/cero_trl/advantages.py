@@ -51,7 +51,6 @@ def grouped_advantages(
     """
     unscorable = torch.isnan(rewards_per_func).all(dim=1)
     weights = reward_weights.to(rewards_per_func.device).unsqueeze(0)
-    alone = sizes == 1
 
     if aggregation == "sum_then_normalize":
         rewards = (rewards_per_func * weights).nansum(dim=1)
@@ -59,7 +58,7 @@ def grouped_advantages(
         padded, _ = _by_group(rewards, sizes)
         mean = torch.nanmean(padded, dim=1).repeat_interleave(sizes, dim=0)
         if scale_rewards in ("group", "none"):
-            std = nanstd(padded, dim=1).masked_fill(alone, 0.0).repeat_interleave(sizes, dim=0)
+            std = nanstd(padded, dim=1).masked_fill(sizes == 1, 0.0).repeat_interleave(sizes, dim=0)
         elif scale_rewards == "batch":
             std = nanstd(rewards).expand_as(rewards)
         else:
@@ -71,7 +70,7 @@ def grouped_advantages(
     elif aggregation == "normalize_then_sum":
         padded, filled = _by_group(rewards_per_func, sizes)
         mean = torch.nanmean(padded, dim=1, keepdim=True)
-        std = nanstd(padded, dim=1, keepdim=True).masked_fill(alone[:, None, None], 0.0)
+        std = nanstd(padded, dim=1, keepdim=True)  # NaN for a group of one, which nansum turns into 0
         normalised = ((padded - mean) / (std + _EPS))[filled]
         rewards = (normalised * weights).nansum(dim=1)
         rewards[unscorable] = torch.nan

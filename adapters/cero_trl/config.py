@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from trl import GRPOConfig
 
 from cero_api.advantages import PromptWeight
+from cero_api.allocators import config_type
 from cero_api.errors import ConfigurationError
 
 Scope = Literal["batch", "pool"]
@@ -91,24 +92,23 @@ def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     steps_per_epoch = max(math.ceil(batches_per_epoch / args.gradient_accumulation_steps), 1)
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
     epochs, steps = divmod(steps, steps_per_epoch)
-    batches = epochs * batches_per_epoch + min(steps * args.gradient_accumulation_steps, batches_per_epoch)
+    batches = epochs * batches_per_epoch + steps * args.gradient_accumulation_steps
     return Schedule(math.ceil(batches / per_round), rollouts, group_size, num_prompts)
 
 
 def default_allocator_config(name: str, scope: Scope, schedule: Schedule) -> dict[str, Any]:
-    """Settings for an allocator given by name: the rounds and the budget of uniform TRL, exactly.
+    """Settings for an allocator given by name: the rounds, the budget and the group size of uniform TRL.
 
-    The cap per prompt is TRL's group size over the pool (as in the paper: an admitted prompt gets one group),
-    and twice that in a batch, where a cap of one group would leave nothing to decide.
+    An allocator that has a cap per prompt and no group size, like CERO, is capped at one group over the pool
+    (as in the paper), and at two in a batch, where a cap of one would leave nothing to decide.
+
+    Raises:
+        ConfigurationError: no allocator has that name.
     """
-    cap = schedule.group_size * (1 if scope == "pool" else 2)
-    own = {
-        "cero": {"max_rollouts_per_prompt": cap},
-        "uniform": {"rollouts_per_prompt": schedule.group_size},
-    }
-    return {
-        "num_prompts": schedule.num_prompts,
-        "rounds": schedule.rounds,
-        "budget": schedule.budget,
-        **own.get(name, {}),
-    }
+    fields = config_type(name).model_fields
+    config = {"num_prompts": schedule.num_prompts, "rounds": schedule.rounds, "budget": schedule.budget}
+    if "rollouts_per_prompt" in fields:
+        config["rollouts_per_prompt"] = schedule.group_size
+    elif "max_rollouts_per_prompt" in fields:
+        config["max_rollouts_per_prompt"] = schedule.group_size * (1 if scope == "pool" else 2)
+    return config

@@ -1,10 +1,15 @@
-"""The allocators by name. A method is one file here and one line below; anybody's own is one call away."""
+"""The allocators by name. A method is one file here and one line below.
+
+Anybody's own is known after `register_allocator`, or by an entry point of the group `cero_api.allocators` that names
+its class; the class says its configuration in `config_type`.
+"""
 
 from __future__ import annotations
 
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
-from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.base import AllocatorState, BaseAllocator, WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.allocators.cero import CeroAllocator
 from cero_api.allocators.gvm import GvmAllocator
@@ -28,12 +33,16 @@ __all__ = [
     "RandomMatchedAllocator",
     "UniformAllocator",
     "VipAllocator",
+    "WalkState",
     "allocator_name",
     "available_allocators",
     "config_type",
     "make_allocator",
     "register_allocator",
 ]
+
+
+ENTRY_POINTS = "cero_api.allocators"
 
 
 class _Entry(NamedTuple):
@@ -54,12 +63,12 @@ _REGISTRY: dict[str, _Entry] = {name: _Entry(kind, kind.config_type) for name, k
 
 
 def available_allocators() -> tuple[str, ...]:
-    """Names that `make_allocator` knows, sorted.
+    """Names that `make_allocator` knows, installed plugins' among them, sorted.
 
     >>> available_allocators()
     ('cero', 'gvm', 'hora', 'knapsack', 'random_matched', 'uniform', 'vip')
     """
-    return tuple(sorted(_REGISTRY))
+    return tuple(sorted({*_REGISTRY, *(point.name for point in entry_points(group=ENTRY_POINTS))}))
 
 
 def config_type(name: str) -> type[AllocatorConfig]:
@@ -147,9 +156,21 @@ def allocator_name(allocator: RolloutAllocator) -> str:
 
 
 def _entry(name: str) -> _Entry:
+    if name not in _REGISTRY:
+        for point in entry_points(group=ENTRY_POINTS):
+            if point.name == name:
+                _register_plugin(point)
+                break
+        else:
+            raise ConfigurationError(f"no allocator is called {name!r}; there are {', '.join(available_allocators())}")
+    return _REGISTRY[name]
+
+
+def _register_plugin(point: EntryPoint) -> None:
     try:
-        return _REGISTRY[name]
-    except KeyError:
+        allocator_type = point.load()
+    except (ImportError, AttributeError) as error:
         raise ConfigurationError(
-            f"no allocator is called {name!r}; there are {', '.join(available_allocators())}"
-        ) from None
+            f"allocator {point.name!r} of {point.value!r} cannot be loaded ({error}); repair or uninstall its package"
+        ) from error
+    register_allocator(point.name, allocator_type, getattr(allocator_type, "config_type", AllocatorConfig))

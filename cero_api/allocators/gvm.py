@@ -60,7 +60,9 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
         exact = _proportional(weight, need, floor, cap)
         counts: IntArray = np.floor(exact).astype(np.int64)
         remainder = np.where(counts < cap, exact - counts, -1.0)
-        return counts + fill_by_table(remainder[:, None], self._ties.rank[rows], need - int(counts.sum()))
+        return counts + fill_by_table(
+            lambda width: remainder[:, None], 1, self._ties.rank[rows], need - int(counts.sum())
+        )
 
 
 def _proportional(weight: FloatArray, need: int, floor: int, cap: int) -> FloatArray:

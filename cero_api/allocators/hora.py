@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
@@ -49,14 +51,14 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         a0, b0 = self.config.prior
         a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
-        gains = self._gains(a, b, cap)[:, floor:]
-        return floor + fill_by_table(gains, self._ties.rank[rows], need - floor * rows.size)
+        table = partial(self._gains, a, b, floor)
+        return floor + fill_by_table(table, cap - floor, self._ties.rank[rows], need - floor * rows.size)
 
     @staticmethod
-    def _gains(a: FloatArray, b: FloatArray, cap: int) -> FloatArray:
-        """Logarithms of the gains of units 1 ... cap, `[P, cap]`."""
-        n = np.arange(cap)
+    def _gains(a: FloatArray, b: FloatArray, floor: int, width: int) -> FloatArray:
+        """Logarithms of the gains of units floor + 1, floor + 2, ..., `[P, width]`."""
+        n = np.arange(floor + width)
         total = a[:, None] + b[:, None] + n
         all_failed = np.cumsum(np.log((b[:, None] + n) / total), axis=1)
         gains: FloatArray = np.log(a[:, None] / total) + np.hstack([np.zeros((a.size, 1)), all_failed[:, :-1]])
-        return gains
+        return gains[:, floor:]

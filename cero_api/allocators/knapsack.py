@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -96,7 +97,8 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
         base = min(need // max(rows.size, 1), cap)
         counts[~valued] = base
         rank = self._ties.rank[rows]
-        counts[valued] += fill_by_table(self._gains(rate[valued], floor, cap), rank[valued], need - int(counts.sum()))
+        table = partial(self._gains, rate[valued], floor)
+        counts[valued] += fill_by_table(table, cap - floor, rank[valued], need - int(counts.sum()))
         # What is left when everybody of value is at the cap: first to prompts never solved, then to whoever has room.
         for takers in (seen & (rate == 0), np.ones(rows.size, dtype=np.bool_)):
             left, room = need - int(counts.sum()), cap - counts[takers]
@@ -105,16 +107,21 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
         return counts
 
     @staticmethod
-    def _gains(rate: FloatArray, floor: int, cap: int) -> FloatArray:
-        r"""Gains $\ln p(1-p)^2[(1-p)p^n + p(1-p)^n]$ of a unit after $n = $ floor ... cap - 1, `[P, cap - floor]`."""
-        log_p, log_q = np.log(rate)[:, None], np.log1p(-rate)[:, None]
-        n = np.arange(floor, cap)
+    def _gains(rate: FloatArray, floor: int, width: int) -> FloatArray:
+        r"""Gains $\ln p(1-p)^2[(1-p)p^n + p(1-p)^n]$ of a unit after $n = $ floor, floor + 1, ..., `[P, width]`."""
+        p, group = np.unique(rate, return_inverse=True)  # pass rates are fractions of small counts: few differ
+        log_p, log_q = np.log(p)[:, None], np.log1p(-p)[:, None]
+        n = np.arange(floor, floor + width)
         gains: FloatArray = log_p + 2 * log_q + np.logaddexp(log_q + n * log_p, log_p + n * log_q)
-        return gains
+        return gains[group]
 
 
 def _evenly(room: IntArray, rank: RankArray, left: int) -> IntArray:
     """Split `left` as evenly as the room of each allows, which suffices."""
     # Each further unit of a prompt is worth less than anybody's earlier one, whatever the prompt.
-    unit = np.arange(room.max(initial=0))
-    return fill_by_table(np.where(unit < room[:, None], -unit, -np.inf), rank, left)
+
+    def table(width: int) -> FloatArray:
+        unit = np.arange(width)
+        return np.where(unit < room[:, None], -unit, -np.inf)
+
+    return fill_by_table(table, int(room.max(initial=0)), rank, left)

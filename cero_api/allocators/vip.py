@@ -55,8 +55,10 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
         floor = self.config.min_rollouts_per_prompt
         a0, b0 = self.config.prior
         mean = posterior_mean(a0 + self._state.successes[rows], b0 + self._state.failures[rows])
-        gains = np.log(mean * (1 - mean))[:, None] + np.log(self._decreases())
-        return floor + fill_by_table(gains, self._ties.rank[rows], need - floor * rows.size)
+        weight, decreases = np.log(mean * (1 - mean))[:, None], np.log(self._decreases())
+        return floor + fill_by_table(
+            lambda width: weight + decreases[:width], decreases.size, self._ties.rank[rows], need - floor * rows.size
+        )
 
     def _decreases(self) -> FloatArray:
         """h(n) - h(n + 1) for n = floor ... cap - 1."""

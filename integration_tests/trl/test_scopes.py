@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from cero_api import available_allocators
 from cero_api.errors import BudgetError, PromptError
 from integration_tests.trl import tiny
 
@@ -41,6 +42,17 @@ def test_cero_in_a_batch_deals_uneven_counts(tmp_path: Path) -> None:
     assert counts.min() >= 2
     assert counts.max() <= 8
     assert len(np.unique(counts)) > 1
+
+
+@pytest.mark.parametrize("scope", ["batch", "pool"])
+@pytest.mark.parametrize("name", available_allocators())
+def test_every_allocator_works_by_name(tmp_path: Path, name: str, scope: str) -> None:
+    options = {"max_steps": 2, "per_device_train_batch_size": 24, "num_generations": 12}
+    trained = tiny.trainer(tmp_path, tiny.first_is_digit, allocator=name, scope=scope, args=options)
+    trained.train()
+    assert [record.counts.sum() for record in trained.records] == [24, 24]
+    assert trained.records[0].counts.tolist() == [12, 12]  # nothing is known yet
+    assert trained.allocator.metrics()["budget_remaining"] == 0
 
 
 def test_evaluation_is_left_alone(tmp_path: Path) -> None:
