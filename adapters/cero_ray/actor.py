@@ -21,7 +21,7 @@ class AllocatorActor:
         folder: of the `DurableDesk`.
         begin: name and configuration of the allocator, or the files of a checkpoint.
         rule: `SuccessRule` as plain values.
-        trace: file for one line per completed prompt and round, or None.
+        trace: arguments of a `TraceWriter`, or None.
         modules: to import first, for allocators that register themselves.
     """
 
@@ -30,7 +30,7 @@ class AllocatorActor:
         folder: str,
         begin: dict[str, Any],
         rule: dict[str, Any],
-        trace: str | None,
+        trace: dict[str, Any] | None,
         modules: Sequence[str] = (),
     ) -> None:
         for module in modules:
@@ -117,7 +117,7 @@ def start_allocator(
     begin: dict[str, Any],
     *,
     rule: SuccessRule | None = None,
-    trace: str | None = None,
+    trace: dict[str, Any] | None = None,
     modules: Sequence[str] = (),
 ) -> AllocatorClient:
     """Start the actor on this machine and wait until it stands.
@@ -130,7 +130,7 @@ def start_allocator(
         folder: on this machine's disk, for the actor's journal.
         begin: `{"name": ..., "config": {...}}`, or `{"files": checkpoint}`.
         rule: how a reward becomes a success.
-        trace: file for one line per completed prompt and round.
+        trace: arguments of the `TraceWriter` that gets every round, once it is complete.
         modules: to import there first, for allocators that register themselves.
 
     Raises:

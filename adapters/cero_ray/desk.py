@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from cero_api import RolloutAllocator, RolloutOutcomes
@@ -72,6 +73,17 @@ class Deal:
         return len(self.outcomes) >= self.count
 
 
+@dataclass(frozen=True, eq=False)
+class RoundRecord:
+    """What happened in one round, as `TraceWriter` takes it. Arrays are aligned with `prompt_ids`."""
+
+    round: int
+    prompt_ids: NDArray[np.int64]  # [P] rows of the pool
+    counts: NDArray[np.int64]  # [P] rollouts given, 0 for a candidate that was passed over
+    successes: NDArray[np.float64]  # [P]
+    failures: NDArray[np.float64]  # [P] with the successes less than the counts where rollouts were lost
+
+
 class Desk:
     """Deals counts to tickets and takes their rewards, in any order, any number of times.
 
@@ -81,22 +93,24 @@ class Desk:
     Args:
         allocator: whose decisions these are; the desk owns it from here on.
         rule: how a reward becomes a success.
-        on_done: called with the ticket and its deal once the last rollout is in.
+        on_round: called once for every round, in order, when its last rollout is in.
     """
 
     def __init__(
         self,
         allocator: RolloutAllocator,
         rule: SuccessRule | None = None,
-        on_done: Callable[[str, Deal], None] | None = None,
+        on_round: Callable[[RoundRecord], None] | None = None,
     ) -> None:
         self.allocator = allocator
         self.rule = rule or SuccessRule()
-        self.on_done = on_done
+        self.on_round = on_round
         self._open: dict[str, Deal] = {}
         self._done: OrderedDict[str, Deal] = OrderedDict()
         self._unbooked: list[tuple[str, int]] = []
         self._latest: list[Deal] = []
+        # Rounds that are not complete, or wait for one that is not: ticket -> deal.
+        self._rounds: dict[int, dict[str, Deal]] = {}
         self.unbudgeted = 0  # rollouts dealt after the budget was spent
         self.fault: str | None = None  # an outcome that cannot be booked, for whoever asks next
 
@@ -137,7 +151,9 @@ class Desk:
                 del fresh[ticket]
         return [self._known(ticket).count for ticket in tickets]
 
-    def deal_pool(self, tickets: Sequence[str], *, total: int, step: int = 0, exact: bool = True) -> tuple[list[int], list[int]]:
+    def deal_pool(
+        self, tickets: Sequence[str], *, total: int, step: int = 0, exact: bool = True
+    ) -> tuple[list[int], list[int]]:
         """Prompts from the whole pool for these tickets, and rollouts of each; what is left over gets 0.
 
         Args:
@@ -217,6 +233,7 @@ class Desk:
         return {
             "open": {ticket: _plain(deal) for ticket, deal in self._open.items()},
             "done": {ticket: [deal.round, deal.row, deal.count, deal.step] for ticket, deal in recent},
+            "rounds": {round: {t: _plain(d) for t, d in deals.items()} for round, deals in self._rounds.items()},
             "unbudgeted": self.unbudgeted,
         }
 
@@ -229,11 +246,20 @@ class Desk:
         try:
             opened = {ticket: _deal(*row) for ticket, row in state["open"].items()}
             done = {ticket: _completed(*row) for ticket, row in state["done"].items()}
+            rounds = {
+                int(round): {ticket: opened.get(ticket) or _deal(*row) for ticket, row in deals.items()}
+                for round, deals in state["rounds"].items()
+            }
             unbudgeted = int(state["unbudgeted"])
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"these are not a desk's tickets ({error!r}); load an earlier checkpoint") from error
         self._open, self._done, self.unbudgeted = opened, OrderedDict(done), unbudgeted
-        self._unbooked, self._latest = [], []
+        self._rounds, self._unbooked, self._latest = rounds, [], []
+
+    @property
+    def next_round(self) -> int:
+        """The first round that has not been handed to `on_round`."""
+        return min(self._rounds, default=int(self.allocator.metrics()["round"]))
 
     def _deal_round(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total = mean * len(rows)
@@ -266,10 +292,10 @@ class Desk:
             self._latest.append(deal)
             if round is None:
                 self.unbudgeted += deal.count
-            if deal.count:
-                self._open[ticket] = deal
-            else:
-                self._complete(ticket, deal)
+            elif row >= 0:
+                self._rounds.setdefault(round, {})[ticket] = deal
+            (self._open if deal.count else self._done)[ticket] = deal
+        self._hand_over()
 
     def _settle(self, ticket: str, session: int, share: float | None) -> None:
         deal = self._open.get(ticket)
@@ -288,16 +314,20 @@ class Desk:
         if deal.round is not None:
             self._unbooked.append((ticket, session))
         if deal.done:
-            del self._open[ticket]
-            self._complete(ticket, deal)
+            self._done[ticket] = self._open.pop(ticket)
+            # Twice the number, so that the evidence waiting to be booked is never among what is forgotten.
+            while len(self._done) > 2 * _REMEMBERED:
+                self._done.popitem(last=False)
+            self._hand_over()
 
-    def _complete(self, ticket: str, deal: Deal) -> None:
-        self._done[ticket] = deal
-        # Twice the number, so that the evidence waiting to be booked is never among what is forgotten.
-        while len(self._done) > 2 * _REMEMBERED:
-            self._done.popitem(last=False)
-        if self.on_done is not None:
-            self.on_done(ticket, deal)
+    def _hand_over(self) -> None:
+        """Give away the rounds that are complete, as far as no earlier one is under way."""
+        for round in sorted(self._rounds):
+            if not all(deal.done for deal in self._rounds[round].values()):
+                return
+            deals = list(self._rounds.pop(round).values())
+            if self.on_round is not None:
+                self.on_round(_record(round, deals))
 
     def _book(self) -> None:
         """Tell the allocator what has come in since the last time."""
@@ -329,7 +359,7 @@ class Desk:
         return deal
 
 
-def _histogram(counts: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, float]:
+def _histogram(counts: NDArray[np.int64]) -> dict[str, float]:
     """Share of prompts by count: 0, 1, 2, 3-4, 5-8, 9-16 and so on, which keeps the names few and fixed.
 
     >>> _histogram(np.array([0, 2, 4, 4]))
@@ -355,3 +385,15 @@ def _deal(round: int | None, row: int, count: int, step: int, outcomes: list[tup
 
 def _completed(round: int | None, row: int, count: int, step: int) -> Deal:
     return Deal(round, row, count, step, dict.fromkeys(range(count)))
+
+
+def _record(round: int, deals: list[Deal]) -> RoundRecord:
+    shares = [[share for share in deal.outcomes.values() if share is not None] for deal in deals]
+    won = np.array([math.fsum(part) for part in shares])
+    return RoundRecord(
+        round=round,
+        prompt_ids=np.array([deal.row for deal in deals], dtype=np.int64),
+        counts=np.array([deal.count for deal in deals], dtype=np.int64),
+        successes=won,
+        failures=np.array([len(part) for part in shares]) - won,
+    )

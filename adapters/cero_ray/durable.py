@@ -12,7 +12,8 @@ from typing import Any
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.errors import CheckpointError
-from cero_ray.desk import Deal, Desk, SuccessRule
+from cero_api.trace import TraceWriter
+from cero_ray.desk import Desk, SuccessRule
 
 ALLOCATOR_FILE = "cero_allocator.npz"
 TICKETS_FILE = "cero_tickets.json"
@@ -32,7 +33,7 @@ class DurableDesk:
         allocator: where to begin in an empty folder.
         rule: how a reward becomes a success.
         tickets: `Desk.state_dict` to begin from, with `allocator`.
-        trace: file that gets one line per completed prompt and round.
+        trace: arguments of the `TraceWriter` that gets every round, once it is complete.
     """
 
     def __init__(
@@ -41,13 +42,12 @@ class DurableDesk:
         allocator: RolloutAllocator,
         rule: SuccessRule | None = None,
         tickets: dict[str, Any] | None = None,
-        trace: str | os.PathLike[str] | None = None,
+        trace: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         self._rule = rule or SuccessRule()
-        self._trace_path = None if trace is None else Path(trace)
-        self._trace: io.TextIOBase | None = None
+        self._trace = trace
         self._journal: io.TextIOBase | None = None
         self._lines = 0
         generations = sorted(int(path.stem.removeprefix("desk-")) for path in self._folder.glob("desk-*.npz"))
@@ -58,9 +58,6 @@ class DurableDesk:
             self._generation = 0
             self._desk = self._new_desk(allocator, tickets)
             self._snapshot()
-            self._cut_trace()
-        if self._trace_path is not None:
-            self._trace = self._trace_path.open("a", encoding="utf-8")
 
     @property
     def desk(self) -> Desk:
@@ -107,8 +104,6 @@ class DurableDesk:
         self._journal.write(json.dumps([name, *arguments]) + "\n")
         self._journal.flush()  # to the system: survives this process; a dead machine ends the training anyway
         answer = _do(self._desk, name, arguments)
-        if self._trace is not None:
-            self._trace.flush()
         self._lines += 1
         if self._lines >= _SNAPSHOT_EVERY:
             self._snapshot()
@@ -147,41 +142,14 @@ class DurableDesk:
         self._journal, self._lines = journal.open("a", encoding="utf-8"), whole.count("\n")
 
     def _new_desk(self, allocator: RolloutAllocator, tickets: dict[str, Any] | None) -> Desk:
-        desk = Desk(allocator, self._rule, on_done=self._record)
+        desk = Desk(allocator, self._rule)
         if tickets is not None:
             desk.load_state_dict(tickets)
+        if self._trace is not None:
+            # What a later run, or a process that died, wrote from here on is cut off; replaying writes it again.
+            Path(self._trace["path"]).parent.mkdir(parents=True, exist_ok=True)
+            desk.on_round = TraceWriter(**self._trace, from_round=desk.next_round)
         return desk
-
-    def _cut_trace(self) -> None:
-        """Leave in the trace what came before this beginning: nothing, or what the checkpoint knows as completed."""
-        if self._trace_path is None:
-            return
-        self._trace_path.parent.mkdir(parents=True, exist_ok=True)
-        lines = self._trace_path.read_text(encoding="utf-8").splitlines() if self._trace_path.exists() else []
-        rounds = self._desk.allocator.metrics()["round"]
-        kept = []
-        for line in lines:
-            entry = json.loads(line)
-            deal = self._desk.find(entry["ticket"])
-            if (entry["round"] or 0) < rounds and (deal is None or deal.done):
-                kept.append(line + "\n")
-        self._trace_path.write_text("".join(kept), encoding="utf-8")
-
-    def _record(self, ticket: str, deal: Deal) -> None:
-        # Closed while the journal is replayed, for those lines are in the file.
-        if self._trace is None:
-            return
-        shares = [share for share in deal.outcomes.values() if share is not None]
-        line = {
-            "step": deal.step,
-            "round": deal.round,
-            "prompt": deal.row,
-            "count": deal.count,
-            "reported": len(shares),
-            "successes": sum(shares),
-            "ticket": ticket,
-        }
-        self._trace.write(json.dumps(line) + "\n")
 
 
 def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]:

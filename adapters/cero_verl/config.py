@@ -188,24 +188,28 @@ def allocator_config(
     rounds = math.ceil(schedule.rounds * reserve)
     largest = max(schedule.batch, schedule.warmup) * schedule.rollouts
     mean, room = schedule.rollouts, schedule.group_capacity
-    # Over the pool an admitted prompt gets one group, as in the paper; in a batch that would leave nothing to decide.
-    # With room over the mean, groups that fit it keep any batch of groups within verl's own batch size.
-    cap = mean if settings.scope == "pool" else (room if room > mean else 2 * mean)
-    cap = int(fields.get("max_rollouts_per_prompt", cap))
-    # The walk of `uniform` over the pool deals a round's mean, so its rounds must not be stretched.
-    own = {
-        "cero": {"max_rollouts_per_prompt": cap, "capacity": min(largest, schedule.num_prompts * cap)},
-        "uniform": {"rollouts_per_prompt": mean},
-    }
+    kind = config_type(settings.name)
+    own: dict[str, int] = {}
+    if "rollouts_per_prompt" in kind.model_fields:
+        own["rollouts_per_prompt"] = mean
+    if room > mean and "max_rollouts_per_prompt" in kind.model_fields:
+        # Groups that fit the room over the mean keep any mixture of them within verl's own batch size.
+        own["max_rollouts_per_prompt"] = room
+    elif "max_rollouts_per_prompt" in kind.model_fields and not own:
+        # Over the pool an admitted prompt gets one group, as in the paper; in a batch that leaves nothing to decide.
+        own["max_rollouts_per_prompt"] = mean * (1 if settings.scope == "pool" else 2)
+    if "capacity" in kind.model_fields:
+        cap = int(fields.get("max_rollouts_per_prompt", own["max_rollouts_per_prompt"]))
+        own["capacity"] = min(largest, schedule.num_prompts * cap)
     values = {
         "num_prompts": schedule.num_prompts,
         "rounds": rounds,
         "budget": min(math.ceil(schedule.budget * reserve), rounds * largest),
-        **own.get(settings.name, {}),
+        **own,
         **fields,
     }
     try:
-        config = config_type(settings.name)(**values)
+        config = kind(**values)
     except ConfigurationError as error:
         cause = error.__context__
         raise (_named(cause) if isinstance(cause, ValidationError) else error) from None

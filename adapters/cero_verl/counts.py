@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 import uuid
@@ -112,9 +113,20 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
             tempfile.mkdtemp(prefix="cero-allocator-"),
             begin,
             rule=settings.rule,
-            trace=settings.trace,
+            trace=self._trace(),
             modules=[settings.module] if settings.module else [],
         )
+
+    def _trace(self) -> dict[str, Any] | None:
+        if self.settings.trace is None:
+            return None
+        rows = range(len(self._index))
+        return {
+            "path": os.path.abspath(self.settings.trace),
+            "num_prompts": len(rows),
+            "metadata": {"trainer": "verl", "allocator": self.settings.name},
+            "keys": self._index.keys(rows),
+        }
 
     def _with_counts(self, prompts: Any) -> Any:
         if "__rollout_n__" in prompts:

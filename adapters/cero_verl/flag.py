@@ -54,7 +54,7 @@ def group_config(name: str) -> dict[str, Any]:
     fields = {**VerlAllocatorConfig.model_fields, **model.model_fields}
     values = {field: None if info.is_required() else info.get_default() for field, info in fields.items()}
     # These have other defaults here, from verl's configuration.
-    values |= dict.fromkeys(["max_rollouts_per_prompt", "rollouts_per_prompt"] & values.keys())
+    values |= dict.fromkeys({"max_rollouts_per_prompt", "rollouts_per_prompt"} & values.keys())
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return {
         FLAG: plain | {"name": None if name == CUSTOM else name},

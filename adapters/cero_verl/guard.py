@@ -18,7 +18,7 @@ _TRAINER = "verl.trainer.ppo.v1.trainer_base.PPOTrainer"
 # Every function and method that the adapter overrides or calls, with its parameters.
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     f"{_TQ}.AgentLoopManagerTQ.__init__": ("self", "args", "kwargs"),
-    f"{_TQ}.AgentLoopManagerTQ.create": ("args", "kwargs"),
+    f"{_TQ}.AgentLoopManagerTQ.create": ("cls", "args", "kwargs"),
     f"{_TQ}.AgentLoopManagerTQ.generate_sequences": ("self", "prompts"),
     f"{_TQ}.AgentLoopManagerTQ._init_agent_loop_workers": ("self",),
     f"{_WORKER}._run_prompt": ("self", "prompt", "sampling_params", "trajectory", "trace"),
@@ -104,7 +104,10 @@ def _plain(path: str) -> Any:
 
 def _parameters(path: str) -> tuple[str, ...] | None:
     function = _plain(path)
-    return None if function is None else tuple(inspect.signature(function).parameters)
+    if function is None:
+        return None
+    # Ray adds a parameter of its own to an actor's methods.
+    return tuple(name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx")
 
 
 def _constants(function: Any) -> set[str]:

@@ -1,7 +1,15 @@
-"""Puts the config group `rollout_allocator` on Hydra's search path, in every application of the environment."""
+"""Puts the config group `rollout_allocator` where Hydra looks for it, in every application of the environment."""
 
-from cero_verl.flag import register_groups
+import sys
 
 # Hydra imports the modules of this namespace when an application starts, and its config store is always searched, so
 # no plugin class is needed.
-register_groups()
+try:
+    from cero_verl.flag import register_groups
+
+    register_groups()
+except ImportError as error:
+    # Hydra would only warn, take the flag for a new key, and verl would train without an allocator.
+    if any("rollout_allocator" in argument for argument in sys.argv):
+        raise RuntimeError(f"cero-api is installed in part only: {error}; pip install 'cero-api[verl]'") from error
+    raise

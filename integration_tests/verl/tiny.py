@@ -113,6 +113,7 @@ class Tiny:
             "actor_rollout_ref.actor.strategy=fsdp2",
             "actor_rollout_ref.actor.fsdp_config.dtype=float32",
             "actor_rollout_ref.actor.fsdp_config.model_dtype=float32",
+            "+actor_rollout_ref.actor.fsdp_config.mixed_precision.param_dtype=fp32",
             "actor_rollout_ref.actor.use_torch_compile=False",
             "actor_rollout_ref.actor.fsdp_config.use_torch_compile=False",
             "actor_rollout_ref.actor.optim.lr=1e-2",
@@ -166,7 +167,7 @@ def cluster() -> Iterator[None]:
         include_dashboard=False,
         object_store_memory=200 * 2**20,
         _node_ip_address="127.0.0.1",
-        log_to_driver=True,
+        log_to_driver=bool(os.environ.get("TINY_LOGS")),
         runtime_env={"env_vars": {"TRANSFER_QUEUE_ENABLE": "1"}},
     )
     try:
