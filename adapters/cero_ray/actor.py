@@ -82,10 +82,10 @@ class AllocatorClient:
         return self._get("deal", list(tickets), list(rows), mean, step, exact)
 
     def deal_pool(
-        self, tickets: Sequence[str], *, total: int, step: int, exact: bool
+        self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int, exact: bool
     ) -> tuple[list[int], list[int]]:
         """See `Desk.deal_pool`; waits for the answer."""
-        return self._get("deal_pool", list(tickets), total, step, exact)
+        return self._get("deal_pool", list(tickets), list(rows), mean, step, exact)
 
     def report(self, ticket: str, session: int, reward: float) -> Any:
         """See `Desk.report`; an object reference, to await or not."""

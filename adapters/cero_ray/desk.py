@@ -16,12 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from cero_api import RolloutAllocator, RolloutOutcomes
+from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
 from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
 
 # Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
 # saved, and the last reward of such a prompt may have come in just before.
 _REMEMBERED = 16_384
+
+# Rounds without rollouts, one after the other, after which prices are taken to have no way down.
+_MOST_ZERO_ROUNDS = 200
 
 
 class SuccessRule(BaseModel):
@@ -152,25 +155,29 @@ class Desk:
         return [self._known(ticket).count for ticket in tickets]
 
     def deal_pool(
-        self, tickets: Sequence[str], *, total: int, step: int = 0, exact: bool = True
+        self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int = 0, exact: bool = True
     ) -> tuple[list[int], list[int]]:
-        """Prompts from the whole pool for these tickets, and rollouts of each; what is left over gets 0.
+        """Prompts from the whole pool for these tickets, and rollouts of each.
 
         Args:
-            tickets: names, one per prompt that the trainer has room for.
-            total: rollouts of the round.
+            tickets: names, one per prompt that the trainer has room for; an old one gets what it got.
+            rows: the prompts that somebody else drew for them, which are taken once the budget is spent.
+            mean: rollouts per ticket; a round's total is this times the tickets.
             step: the trainer's, for the record.
             exact: whether the total is exactly that; else the allocator's prices decide, and rounds in which nothing
                 is worth its price are passed over.
 
         Returns:
             rows and counts, aligned with the tickets; a row of -1 has no rollouts.
+
+        Raises:
+            InvalidOutcomeError: rewards that came in could not be booked.
         """
         self._book()
-        fresh = [ticket for ticket in tickets if self.find(ticket) is None]
+        fresh = {ticket: int(row) for ticket, row in zip(tickets, rows, strict=True) if self.find(ticket) is None}
         if fresh:
             self._latest = []
-            self._deal_from_pool(fresh, total * len(fresh) // len(tickets), step, exact)
+            self._deal_from_pool(list(fresh), list(fresh.values()), mean, step, exact)
         deals = [self._known(ticket) for ticket in tickets]
         return [deal.row for deal in deals], [deal.count for deal in deals]
 
@@ -271,20 +278,29 @@ class Desk:
         allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
         self._hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
 
-    def _deal_from_pool(self, tickets: list[str], total: int, step: int, exact: bool) -> None:
-        remaining = int(self.allocator.metrics()["budget_remaining"])
-        total = min(total, remaining)
-        while True:
-            allocation = self.allocator.allocate(total=total) if exact else self.allocator.allocate()
-            if allocation.total or exact or not int(self.allocator.metrics()["budget_remaining"]):
-                break
-        rows, counts = allocation.prompt_ids.tolist(), allocation.counts.tolist()
-        if len(rows) > len(tickets):
-            # More prompts than the trainer has room for; the last ones wait for another round.
-            self.allocator.refund(rows[len(tickets) :], counts[len(tickets) :], round=allocation.round)
-            rows, counts = rows[: len(tickets)], counts[: len(tickets)]
-        spare = len(tickets) - len(rows)
-        self._hand_out(allocation.round, tickets, rows + [-1] * spare, counts + [0] * spare, step)
+    def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
+        total, allocation = mean * len(tickets), None
+        if total <= self.allocator.metrics()["budget_remaining"]:
+            allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
+        if allocation is None:
+            self._hand_out(None, tickets, rows, [mean] * len(rows), step)
+            return
+        chosen, counts = allocation.prompt_ids.tolist(), allocation.counts.tolist()
+        room = len(tickets)
+        if len(chosen) > room:
+            # More prompts than the trainer has room for: the last in line wait for another round.
+            self.allocator.refund(chosen[room:], counts[room:], round=allocation.round)
+        spare = [0] * (room - len(chosen))
+        chosen = chosen[:room] + [-1 for _ in spare]
+        self._hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
+
+    def _affordable_round(self) -> Allocation | None:
+        """The next round in which something is worth its price; every empty one lowers the price."""
+        for _ in range(_MOST_ZERO_ROUNDS):
+            allocation = self.allocator.allocate()
+            if allocation.total:
+                return allocation
+        return None
 
     def _hand_out(self, round: int | None, tickets: list[str], rows: list[int], counts: list[int], step: int) -> None:
         for ticket, row, count in zip(tickets, rows, counts, strict=True):

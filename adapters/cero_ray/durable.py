@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.errors import CheckpointError
@@ -48,7 +47,7 @@ class DurableDesk:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._rule = rule or SuccessRule()
         self._trace = trace
-        self._journal: io.TextIOBase | None = None
+        self._journal: TextIO | None = None
         self._lines = 0
         generations = sorted(int(path.stem.removeprefix("desk-")) for path in self._folder.glob("desk-*.npz"))
         if generations:
@@ -59,6 +58,10 @@ class DurableDesk:
             self._desk = self._new_desk(allocator, tickets)
             self._snapshot()
 
+    def __del__(self) -> None:
+        if getattr(self, "_journal", None) is not None:
+            self._journal.close()
+
     @property
     def desk(self) -> Desk:
         """The desk itself, for reading."""
@@ -66,13 +69,13 @@ class DurableDesk:
 
     def deal(self, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool) -> list[int]:
         """See `Desk.deal`."""
-        if all(self._desk.find(ticket) for ticket in tickets):
-            return self._desk.deal(tickets, rows, mean=mean, step=step, exact=exact)
-        return self._noted("deal", list(tickets), [int(row) for row in rows], mean, step, exact)
+        return self._dealt("deal", tickets, rows, mean, step, exact)
 
-    def deal_pool(self, tickets: Sequence[str], total: int, step: int, exact: bool) -> tuple[list[int], list[int]]:
+    def deal_pool(
+        self, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool
+    ) -> tuple[list[int], list[int]]:
         """See `Desk.deal_pool`."""
-        return self._noted("deal_pool", list(tickets), total, step, exact)
+        return self._dealt("deal_pool", tickets, rows, mean, step, exact)
 
     def report(self, ticket: str, session: int, reward: float) -> None:
         """See `Desk.report`."""
@@ -97,6 +100,11 @@ class DurableDesk:
         """Name and content of the files from which `restored` goes on."""
         self._noted("metrics")
         return _files_of(self._desk)
+
+    def _dealt(
+        self, name: str, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool
+    ) -> Any:
+        return self._noted(name, list(tickets), [int(row) for row in rows], mean, step, exact)
 
     def _noted(self, name: str, *arguments: Any) -> Any:
         """Write the request down, then do it."""
@@ -181,10 +189,7 @@ def _files_of(desk: Desk) -> dict[str, bytes]:
 
 
 def _do(desk: Desk, name: str, arguments: Sequence[Any]) -> Any:
-    if name == "deal":
+    if name in ("deal", "deal_pool"):
         tickets, rows, mean, step, exact = arguments
-        return desk.deal(tickets, rows, mean=mean, step=step, exact=exact)
-    if name == "deal_pool":
-        tickets, total, step, exact = arguments
-        return desk.deal_pool(tickets, total=total, step=step, exact=exact)
+        return getattr(desk, name)(tickets, rows, mean=mean, step=step, exact=exact)
     return getattr(desk, name)(*arguments)

@@ -10,6 +10,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import transfer_queue
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
@@ -137,11 +138,11 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self._check_first(step)
         tickets = [str(uid) for uid in column(prompts, "uid")]
         exact, mean = self.settings.constant_total, self.schedule.rollouts
+        rows = self._index.row_ids(self._keys(prompts)).tolist()
         if self._pool is None:
-            rows = self._index.row_ids(self._keys(prompts)).tolist()
             counts = self.allocator.deal(tickets, rows, mean=mean, step=step, exact=exact)
         else:
-            rows, counts = self.allocator.deal_pool(tickets, total=mean * len(tickets), step=step, exact=exact)
+            rows, counts = self.allocator.deal_pool(tickets, rows, mean=mean, step=step, exact=exact)
             prompts = self._replaced(prompts, tickets, rows)
         tensordict_utils.assign_non_tensor_stack(prompts, "__rollout_n__", counts)
         return prompts
@@ -156,7 +157,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         assert self._pool is not None
         # A slot without rollouts keeps some prompt, for its row must have the shape of the others.
         chosen = collate_fn([self._pool[max(row, 0)] for row in rows])
-        chosen["uid"] = column(prompts, "uid")
+        chosen["uid"] = np.array(tickets, dtype=object)
         batch = tensordict_utils.get_tensordict(chosen)
         if self.config.trainer.v1.trainer_mode != "sync":
             # verl has put the loader's prompts there, to be read again on resuming.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import datasets
+import pytest
 import ray
 import torch
 from hydra import compose, initialize_config_module
@@ -129,7 +131,7 @@ class Tiny:
             "reward.num_workers=1",
             f"reward.custom_reward_function.path={HERE / 'rewards.py'}",
             "transfer_queue.backend.SimpleStorage.num_data_storage_units=1",
-            "trainer.logger=[console]",
+            "trainer.logger=[file]",
             "trainer.n_gpus_per_node=1",
             "trainer.nnodes=1",
             "trainer.device=cpu",
@@ -146,21 +148,91 @@ class Tiny:
             return compose("ppo_trainer", overrides=self.overrides())
 
 
-def run(config: Any) -> Any:
-    """verl's own task runner in this process, so that a test can look at the trainer afterwards."""
-    from verl.trainer.main_ppo import TaskRunnerV1
+@dataclass
+class Row:
+    """One rollout in the trainer's own data, as its advantage was computed."""
 
+    uid: str
+    index: int
+    reward: float
+    advantage: float
+
+
+@dataclass
+class Run:
+    """What a training left behind."""
+
+    config: Any
+    runner: Any
+    steps: list[list[Row]]  # of every update, without padding
+    padding: list[int]  # rows of padding in every update
+    log: list[dict[str, Any]]  # verl's own records, from its file logger
+
+    def counts(self) -> list[dict[int, int]]:
+        """Rollouts of each prompt, by its index, in every update."""
+        return [dict(Counter(row.index for row in rows)) for rows in self.steps]
+
+
+def train(
+    tiny: Tiny,
+    *,
+    hook: Callable[[Any], None] = lambda trainer: None,
+    finished: Callable[[Any], None] | None = None,
+) -> Run:
+    """verl's own task runner in this process, observed where it has computed the advantages.
+
+    Args:
+        tiny: the training.
+        hook: called with the trainer after every update's advantages.
+        finished: called with the task runner while its actors still live.
+    """
+    import transfer_queue as tq
+    from verl.trainer.main_ppo import TaskRunnerV1
+    from verl.trainer.ppo.v1 import replay_buffer, trainer_base
+
+    config = tiny.config()
+    steps: list[list[Row]] = []
+    padding: list[int] = []
+    original = trainer_base.PPOTrainer._compute_advantage
+
+    def observed(self: Any, batch: Any, metrics: Any) -> Any:
+        result = original(self, batch, metrics)
+        data = tq.kv_batch_get(
+            keys=batch.keys,
+            partition_id=batch.partition_id,
+            select_fields=["uid", "index", "rm_scores", "advantages"],
+        )
+        padded = [bool(tag.get("is_padding")) for tag in batch.tags]
+        columns = [list(data[name]) for name in ("uid", "index", "rm_scores", "advantages")]
+        rows = [
+            Row(str(uid), int(index), float(scores.sum()), float(advantages[0]))
+            for uid, index, scores, advantages in zip(*columns, strict=True)
+        ]
+        steps.append([row for row, pad in zip(rows, padded, strict=True) if not pad])
+        padding.append(sum(padded))
+        hook(self)
+        return result
+
+    log = tiny.folder / "log.jsonl"
+    log.unlink(missing_ok=True)
     runner = TaskRunnerV1.__ray_metadata__.modified_class()
-    runner.run(config)
-    return runner
+    poll = replay_buffer.ReplayBuffer.__init__.__defaults__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VERL_FILE_LOGGER_PATH", str(log))
+        patch.setattr(trainer_base.PPOTrainer, "_compute_advantage", observed)
+        # verl looks for finished prompts every two seconds, which is most of a tiny step.
+        patch.setattr(replay_buffer.ReplayBuffer.__init__, "__defaults__", (0.05, *poll[1:]))
+        with cluster():
+            runner.run(config)
+            if finished is not None:
+                finished(runner)
+    records = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    return Run(config, runner, steps, padding, records)
 
 
 @contextlib.contextmanager
 def cluster() -> Iterator[None]:
-    """A Ray of two CPUs and one GPU by name only, on the loopback."""
-    os.environ |= ENVIRONMENT
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)
-    sys.path.insert(0, str(HERE.parents[1]))
+    """A Ray on the loopback, its GPUs by name only; one for each training, as verl's command line has it."""
     ray.init(
         num_cpus=16,
         num_gpus=4,

@@ -1,0 +1,225 @@
+"""The desk and its journal: same question, same answer; nothing twice, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
+from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.trace import TraceReader
+from cero_ray import Desk, DurableDesk, SuccessRule
+from cero_ray.durable import restored
+
+CONFIG = CeroConfig(num_prompts=8, rounds=10, budget=160, saturation=0.5)
+
+
+def books(desk: Desk) -> dict[str, float]:
+    return {name: desk.metrics()[name] for name in ("budget_spent", "budget_refunded", "outstanding", "round")}
+
+
+def answer(desk: Desk | DurableDesk, tickets: list[str], counts: list[int], rows: list[int]) -> None:
+    """Prompts 1, 3, 5, 7 are solved every other time, the others never."""
+    for ticket, count, row in zip(tickets, counts, rows, strict=True):
+        for session in range(count):
+            desk.report(ticket, session, float(row % 2 and session % 2))
+
+
+def rounds(desk: Desk | DurableDesk, first: int, last: int) -> list[list[int]]:
+    dealt = []
+    for step in range(first, last):
+        rows = [(4 * step + i) % 8 for i in range(4)]
+        tickets = [f"{step}-{row}" for row in rows]
+        if isinstance(desk, Desk):
+            counts = desk.deal(tickets, rows, mean=4, step=step)
+        else:
+            counts = desk.deal(tickets, rows, 4, step, True)
+        answer(desk, tickets, counts, rows)
+        dealt.append(counts)
+    return dealt
+
+
+def test_the_desk_deals_what_the_allocator_alone_would() -> None:
+    desk, alone = Desk(CeroAllocator(CONFIG)), CeroAllocator(CONFIG)
+    dealt = rounds(desk, 0, 6)
+    for step, counts in enumerate(dealt):
+        rows = [(4 * step + i) % 8 for i in range(4)]
+        allocation = alone.allocate(rows, total=16)
+        assert counts == allocation.counts.tolist()
+        won = [sum(row % 2 and session % 2 for session in range(n)) for row, n in zip(rows, counts, strict=True)]
+        alone.observe(RolloutOutcomes(rows, won, np.array(counts) - won, round=allocation.round))
+    assert any(len(set(counts)) > 1 for counts in dealt)
+
+
+def test_asking_and_reporting_twice_changes_nothing() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    counts = desk.deal(["a", "b"], [1, 2], mean=4)
+    before = books(desk)
+    assert desk.deal(["b", "a"], [2, 1], mean=4) == counts[::-1]
+    assert books(desk) == before
+    for _ in range(2):
+        desk.report("a", 0, 1.0)
+        desk.refund("a", 0)
+        desk.refund("b", 1)
+        desk.report("b", 1, 1.0)
+    assert books(desk) == before | {"budget_spent": 7, "budget_refunded": 1, "outstanding": 6}
+    desk.close("a")
+    desk.close("a")
+    desk.report("a", 2, 1.0)
+    assert books(desk)["outstanding"] == 3
+    assert desk.deal(["a"], [1], mean=4) == counts[:1]
+    with pytest.raises(PromptError, match="ticket a was dealt for row 1, not 2"):
+        desk.deal(["a"], [2], mean=4)
+
+
+def test_a_new_ticket_beside_an_old_one_is_dealt_alone() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    first = desk.deal(["a", "b"], [1, 2], mean=4)
+    both = desk.deal(["b", "c"], [2, 3], mean=4)
+    assert both == [first[1], 4]
+    assert desk.allocator.exposure().tolist() == [0, first[0], first[1], 4, 0, 0, 0, 0]
+
+
+def test_a_prompt_that_comes_twice_in_a_batch_is_dealt_in_two_rounds() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    counts = desk.deal(["a", "b", "c"], [1, 2, 1], mean=4)
+    assert sum(counts) == 12
+    assert desk.allocator.metrics()["round"] == 2
+    desk.report("a", 0, 1.0)
+    desk.report("c", 0, 0.0)
+    assert books(desk)["outstanding"] == 10
+
+
+def test_generation_goes_on_when_the_budget_is_spent() -> None:
+    desk = Desk(CeroAllocator(CeroConfig(num_prompts=8, rounds=1, budget=16)))
+    desk.deal(["a", "b", "c", "d"], [0, 1, 2, 3], mean=4)
+    assert desk.deal(["e", "f"], [4, 5], mean=4) == [4, 4]
+    desk.report("e", 0, 1.0)
+    desk.close("f")
+    assert desk.metrics()["unbudgeted"] == 8
+    assert books(desk)["budget_spent"] == 16
+
+
+def test_rewards_that_cannot_be_booked_stop_the_next_deal_not_the_rollout() -> None:
+    desk = Desk(CeroAllocator(CONFIG), SuccessRule(reward_range=(0, 1)))
+    desk.deal(["a"], [1], mean=4)
+    desk.report("a", 0, 1.5)
+    with pytest.raises(InvalidOutcomeError, match=r"1.5 leaves reward_range=\(0.0, 1.0\); widen"):
+        desk.deal(["b"], [2], mean=4)
+    desk.report("nobody", 0, 1.0)
+    with pytest.raises(InvalidOutcomeError, match="never dealt"):
+        desk.deal(["b"], [2], mean=4)
+    desk.report("a", 99, 1.0)
+    with pytest.raises(InvalidOutcomeError, match="session 99 of a"):
+        desk.deal(["b"], [2], mean=4)
+    assert desk.deal(["b"], [2], mean=4) == [4]
+
+
+def test_a_lost_reward_is_refunded() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    desk.deal(["a"], [1], mean=4)
+    desk.report("a", 0, math.nan)
+    assert books(desk)["budget_refunded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "reward", "share"),
+    [
+        ({}, 1.0, 1.0),
+        ({}, 0.99, 0.0),
+        ({"success_threshold": 0.9}, float(np.float32(0.9)), 1.0),
+        ({"reward_range": (-1, 1)}, 0.0, 0.5),
+        ({"reward_range": (0, 1)}, 1.0000001, 1.0),
+    ],
+)
+def test_success_rules(rule: dict[str, float], reward: float, share: float) -> None:
+    assert SuccessRule.model_validate(rule)(reward) == share
+
+
+def test_the_pool_gives_prompts_as_well_as_counts() -> None:
+    desk = Desk(CeroAllocator(CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4)))
+    rows, counts = desk.deal_pool(["a", "b", "c", "d"], [0, 0, 0, 0], mean=4)
+    assert counts == [4, 4, 4, 4]
+    assert len(set(rows)) == 4
+    assert desk.deal_pool(["d", "a"], [0, 0], mean=4) == ([rows[3], rows[0]], [4, 4])
+
+
+def test_pool_rounds_that_nothing_is_worth_are_passed_over() -> None:
+    config = CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4, capacity=16, initial_price=1.0)
+    desk = Desk(CeroAllocator(config))
+    rows, counts = desk.deal_pool(["a", "b", "c", "d"], [0, 0, 0, 0], mean=4, exact=False)
+    assert sum(counts) > 0
+    assert desk.allocator.metrics()["round"] > 1
+    assert all((row < 0) == (count == 0) for row, count in zip(rows, counts, strict=True))
+
+
+def test_a_successor_continues_from_the_folder(tmp_path: Path) -> None:
+    never_died = DurableDesk(tmp_path / "whole", CeroAllocator(CONFIG))
+    expected = rounds(never_died, 0, 6)
+
+    first = DurableDesk(tmp_path / "torn", CeroAllocator(CONFIG))
+    dealt = rounds(first, 0, 3)
+    counts = first.deal(["3-4", "3-5", "3-6", "3-7"], [4, 5, 6, 7], 4, 3, True)
+    first.report("3-4", 0, 0.0)
+    (journal,) = (tmp_path / "torn").glob("*.jsonl")
+    with journal.open("a") as file:
+        file.write('["report", "3-4", 1')  # killed in the middle of a line
+    del first
+
+    second = DurableDesk(tmp_path / "torn", CeroAllocator(CONFIG))
+    assert second.deal(["3-4", "3-5", "3-6", "3-7"], [4, 5, 6, 7], 4, 3, True) == counts
+    answer(second, ["3-4", "3-5", "3-6", "3-7"], counts, [4, 5, 6, 7])
+    assert [*dealt, counts, *rounds(second, 4, 6)] == expected
+    ours, theirs = second.desk.allocator.state_dict(), never_died.desk.allocator.state_dict()
+    assert second.metrics() == never_died.metrics()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_snapshots_replace_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cero_ray.durable._SNAPSHOT_EVERY", 10)
+    whole = DurableDesk(tmp_path / "whole", CeroAllocator(CONFIG))
+    assert rounds(whole, 0, 4) == rounds(Desk(CeroAllocator(CONFIG)), 0, 4)
+    assert len(list((tmp_path / "whole").glob("desk-*"))) == 3
+    (journal,) = (tmp_path / "whole").glob("*.jsonl")
+    assert len(journal.read_text().splitlines()) < 10
+    again = DurableDesk(tmp_path / "whole", CeroAllocator(CONFIG))
+    ours, theirs = again.desk.allocator.state_dict(), whole.desk.allocator.state_dict()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_checkpoint_in_mid_round_is_continued(tmp_path: Path) -> None:
+    trace = {"path": tmp_path / "trace.jsonl"}
+    whole = DurableDesk(tmp_path / "whole", CeroAllocator(CONFIG), trace=trace)
+    rounds(whole, 0, 2)
+    counts = whole.deal(["2-0", "2-1", "2-2", "2-3"], [0, 1, 2, 3], 4, 2, True)
+    answer(whole, ["2-0"], counts[:1], [0])
+    whole.report("2-1", 0, 0.0)
+    files = whole.checkpoint()
+    answer(whole, ["2-0", "2-1", "2-2", "2-3"], counts, [0, 1, 2, 3])
+    expected, written = rounds(whole, 3, 6), (tmp_path / "trace.jsonl").read_bytes()
+    assert len(list(TraceReader(tmp_path / "trace.jsonl"))) == 6
+
+    allocator, tickets = restored(files)
+    resumed = DurableDesk(tmp_path / "resumed", allocator, tickets=tickets, trace=trace)
+    assert len(list(TraceReader(tmp_path / "trace.jsonl"))) == 2
+    assert resumed.deal(["2-3", "2-0"], [3, 0], 4, 2, True) == [counts[3], counts[0]]
+    # What was in flight is generated again, and reported again.
+    answer(resumed, ["2-0", "2-1", "2-2", "2-3"], counts, [0, 1, 2, 3])
+    assert rounds(resumed, 3, 6) == expected
+    assert (tmp_path / "trace.jsonl").read_bytes() == written
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    files = DurableDesk(tmp_path, CeroAllocator(CONFIG)).checkpoint()
+    with pytest.raises(CheckpointError, match=r"cero_tickets.json is missing"):
+        restored({"cero_allocator.npz": files["cero_allocator.npz"]})
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        restored(files | {"cero_tickets.json": b"{"})
+    with pytest.raises(CheckpointError, match="not a desk's tickets"):
+        restored(files | {"cero_tickets.json": json.dumps({"open": {}}).encode()})
+    with pytest.raises(CheckpointError, match="torn or foreign"):
+        restored(files | {"cero_allocator.npz": b"PK"})

@@ -1,0 +1,59 @@
+"""The flag on verl's own command line, in a process of its own: composed, overridden, refused before Ray starts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cero_api import available_allocators
+from integration_tests.verl.tiny import Tiny
+
+
+def main_ppo(*arguments: str, module: str = "verl.trainer.main_ppo") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_one_flag_sets_all_that_is_needed_and_every_field_can_be_overridden(tmp_path: Path) -> None:
+    flags = ["rollout_allocator.saturation=2", "rollout_allocator.scope=pool", "rollout_allocator.prior=[0.5,2]"]
+    shown = main_ppo("+rollout_allocator=cero", *flags, "--cfg", "job")
+    assert shown.returncode == 0, shown.stderr
+    composed = yaml.safe_load(shown.stdout)
+    node = composed["rollout_allocator"]
+    assert (node["name"], node["saturation"], node["scope"], node["prior"]) == ("cero", 2, "pool", [0.5, 2])
+    agent = composed["actor_rollout_ref"]["rollout"]["agent"]
+    assert agent["agent_loop_manager_class"] == "cero_verl.counts.AllocatedAgentLoopManager"
+    assert agent["num_workers"] == 8  # verl's own settings stay
+    assert composed["trainer"]["checkpoint_callback_class"] == "cero_verl.checkpoint.AllocatorCheckpoint"
+
+
+def test_an_unknown_allocator_is_answered_with_those_there_are() -> None:
+    shown = main_ppo("+rollout_allocator=cerro", "--cfg", "job")
+    assert shown.returncode != 0
+    assert all(name in shown.stderr for name in (*available_allocators(), "custom"))
+
+
+def test_a_misspelt_field_is_refused_by_hydra() -> None:
+    shown = main_ppo("+rollout_allocator=cero", "rollout_allocator.saturaton=2", "--cfg", "job")
+    assert shown.returncode != 0
+    assert "saturaton" in shown.stderr
+
+
+def test_what_cannot_work_is_refused_before_ray_starts(tmp_path: Path) -> None:
+    tiny = Tiny(tmp_path, extra=["+rollout_allocator=cero", "rollout_allocator.saturation=-1"])
+    ran = main_ppo(*tiny.overrides())
+    assert ran.returncode != 0
+    assert "rollout_allocator.saturation=-1: Input should be greater than 0" in ran.stderr
+    assert "ray init" not in ran.stdout
+
+
+@pytest.mark.parametrize("program", ["one_step_off_policy", "fully_async_policy"])
+def test_programs_that_repeat_by_a_fixed_n_are_refused(program: str) -> None:
+    name = {"one_step_off_policy": "main_ppo", "fully_async_policy": "fully_async_main"}[program]
+    ran = main_ppo("+rollout_allocator=cero", module=f"verl.experimental.{program}.{name}")
+    assert ran.returncode != 0
+    assert "repeats every prompt by a fixed rollout.n" in ran.stderr

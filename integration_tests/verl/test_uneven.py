@@ -1,0 +1,77 @@
+"""A real training with uneven counts: verl's own data, advantages, optimiser steps and log."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cero_api import group_advantages
+from cero_api.trace import TraceReader
+from integration_tests.verl.tiny import Run, Tiny, train
+
+STEPS, BATCH, N = 6, 4, 4
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("uneven")
+    flags = ["+rollout_allocator=cero", "rollout_allocator.saturation=0.5", f"rollout_allocator.trace={folder}/trace.jsonl"]
+    return train(Tiny(folder, steps=STEPS, batch=BATCH, n=N, prompts=8, extra=flags))
+
+
+def test_counts_in_the_trainers_data_are_uneven_and_sum_to_what_uniform_verl_generates(run: Run) -> None:
+    counts = run.counts()
+    assert len(counts) == STEPS
+    assert all(sum(step.values()) == BATCH * N for step in counts)
+    assert all(len(step) == BATCH and min(step.values()) >= 2 for step in counts)
+    assert any(len(set(step.values())) > 1 for step in counts)
+
+
+def test_the_trace_says_what_the_trainer_saw(run: Run) -> None:
+    reader = TraceReader(run.config.rollout_allocator.trace)
+    rounds = list(reader)
+    assert len(rounds) == STEPS
+    for record, rows in zip(rounds, run.steps, strict=True):
+        dealt = {int(str(reader.keys[row]).split("/")[1]): n for row, n in zip(record.prompt_ids, record.counts)}
+        assert dealt == {index: sum(row.index == index for row in rows) for index in dealt}
+        won = {int(str(reader.keys[row]).split("/")[1]): s for row, s in zip(record.prompt_ids, record.successes)}
+        assert won == {index: sum(row.reward for row in rows if row.index == index) for index in won}
+
+
+def test_prompts_that_are_sometimes_solved_get_more(run: Run) -> None:
+    """Of the second epoch, when each prompt has been seen once."""
+    later = [(index, n) for step in run.counts()[2:] for index, n in step.items()]
+    mixed = [n for index, n in later if index % 4 in (1, 3)]
+    settled = [n for index, n in later if index % 4 in (0, 2)]
+    assert np.mean(mixed) > np.mean(settled)
+
+
+def test_advantages_are_those_of_the_true_groups(run: Run) -> None:
+    for rows in run.steps:
+        groups = {uid: i for i, uid in enumerate(dict.fromkeys(row.uid for row in rows))}
+        expected = group_advantages([row.reward for row in rows], [groups[row.uid] for row in rows], eps=1e-6)
+        np.testing.assert_allclose([row.advantage for row in rows], expected, atol=1e-5)
+
+
+def test_a_constant_total_needs_no_padding(run: Run) -> None:
+    assert run.padding == [0] * STEPS
+
+
+def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
+    steps = [record["data"] for record in run.log if "training/global_step" in record["data"]]
+    assert [data["rollout_allocator/round"] for data in steps] == list(range(1, STEPS + 1))
+    assert [data["rollout_allocator/budget_spent"] for data in steps] == [BATCH * N * k for k in range(1, STEPS + 1)]
+    assert steps[-1]["rollout_allocator/budget_remaining"] == 0
+    for data, counts in zip(steps, run.counts(), strict=True):
+        assert data["rollout_allocator/count/max"] == max(counts.values())
+        assert data["rollout_allocator/count/min"] == min(counts.values())
+        shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count/share_")]
+        assert sum(shares) == pytest.approx(1)
+    names = ("budget_price", "effective_group_rate", "count/zero", "seconds")
+    assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
+
+
+def test_allocation_takes_less_than_a_hundredth_of_a_ten_second_step(run: Run) -> None:
+    seconds = [record["data"]["rollout_allocator/seconds"] for record in run.log if record["data"].get("training/global_step")]
+    print(f"allocation and reporting: {np.mean(seconds) * 1e3:.1f} ms a step, at most {max(seconds) * 1e3:.1f} ms")
+    assert np.median(seconds) < 0.1
