@@ -11,7 +11,7 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl"]
+nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl", "verl"]
 
 ROOT = pathlib.Path(__file__).parent
 
@@ -75,6 +75,17 @@ def trl(session: nox.Session) -> None:
     session.run(
         "pytest", "integration_tests/trl", "adapters/cero_trl", "--doctest-modules", *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def verl(session: nox.Session) -> None:
+    """The verl adapter and the Ray actor: their doctests, and verl's own trainer on a tiny model, on the CPU."""
+    session.install("-e", ".[verl,test]")
+    session.run(
+        "pytest", "integration_tests/verl", "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules",
+        *session.posargs,
+        env={"PYTHONPATH": str(ROOT)},  # the trainer's processes import the stand-in engine
     )  # fmt: skip
 
 

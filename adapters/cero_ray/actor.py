@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -57,6 +58,10 @@ class AllocatorActor:
         numbers: dict[str, float] = self.call("metrics")
         numbers["actor_seconds"], self._seconds = self._seconds, 0.0
         return numbers
+
+    def pid(self) -> int:
+        """Of the actor's process."""
+        return os.getpid()
 
     def exposure(self) -> Any:
         """Rollouts given to each prompt so far."""

@@ -56,7 +56,9 @@ class SuccessRule(BaseModel):
         low, high = self.reward_range
         share = (reward - low) / (high - low)
         if not -1e-6 <= share <= 1 + 1e-6:
-            raise InvalidOutcomeError(f"a reward of {reward:g} leaves reward_range={self.reward_range}; widen the range")
+            raise InvalidOutcomeError(
+                f"a reward of {reward:g} leaves reward_range={self.reward_range}; widen the range"
+            )
         return min(max(share, 0.0), 1.0)
 
 

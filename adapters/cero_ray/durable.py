@@ -59,8 +59,9 @@ class DurableDesk:
             self._snapshot()
 
     def __del__(self) -> None:
-        if getattr(self, "_journal", None) is not None:
-            self._journal.close()
+        journal = getattr(self, "_journal", None)  # __init__ may have raised
+        if journal is not None:
+            journal.close()
 
     @property
     def desk(self) -> Desk:
@@ -101,9 +102,7 @@ class DurableDesk:
         self._noted("metrics")
         return _files_of(self._desk)
 
-    def _dealt(
-        self, name: str, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool
-    ) -> Any:
+    def _dealt(self, name: str, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool) -> Any:
         return self._noted(name, list(tickets), [int(row) for row in rows], mean, step, exact)
 
     def _noted(self, name: str, *arguments: Any) -> Any:

@@ -171,9 +171,7 @@ def replaces_groups(config: Any) -> bool:
     return bool(filters is not None and filters.get("enable", False)) or bool(refill)
 
 
-def allocator_config(
-    settings: VerlAllocatorConfig, fields: Mapping[str, Any], schedule: Schedule
-) -> AllocatorConfig:
+def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], schedule: Schedule) -> AllocatorConfig:
     """The allocator's configuration: what was set, and for the rest what uniform verl would spend.
 
     Raises:

@@ -24,7 +24,7 @@ from cero_verl.checkpoint import Progress, load_state, resumed_folder, save_stat
 from cero_verl.config import Schedule, allocator_config, read_flag, schedule_of
 from cero_verl.feedback import ReportingAgentLoopWorker
 from cero_verl.guard import check_verl
-from cero_verl.metrics import log_with_steps
+from cero_verl.metrics import log_with_this_step
 from cero_verl.prompts import column, index_of, prompt_key, train_dataset
 from cero_verl.refusals import refuse_unsupported
 
@@ -60,7 +60,6 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self._first_step: int | None
         self.allocator = self._start()
         self._seconds = 0.0
-        log_with_steps(self.step_metrics)
 
     def generate_sequences(self, prompts: Any) -> None:
         """Dispatch prompts; training prompts get their counts on the way."""
@@ -68,6 +67,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
             started = time.perf_counter()
             prompts = self._with_counts(prompts)
             self._seconds += time.perf_counter() - started
+            log_with_this_step(self.step_metrics)
         super().generate_sequences(prompts)
 
     def step_metrics(self) -> dict[str, float]:

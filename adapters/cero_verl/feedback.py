@@ -38,7 +38,9 @@ class ReportingAgentLoopWorker(_Worker):
         reward = self._judged(outputs[-1]) if outputs else math.nan
         await self._tell("report", kwargs["uid"], kwargs["session_id"], reward)
 
-    async def _run_prompt(self, prompt: dict[str, Any], sampling_params: dict[str, Any], trajectory: dict[str, Any], trace: bool = False) -> None:
+    async def _run_prompt(
+        self, prompt: dict[str, Any], sampling_params: dict[str, Any], trajectory: dict[str, Any], trace: bool = False
+    ) -> None:
         uid, train = prompt["uid"], not trajectory["validate"]
         try:
             await super()._run_prompt(prompt, sampling_params, trajectory, trace)

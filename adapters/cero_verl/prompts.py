@@ -12,7 +12,7 @@ from cero_api.errors import PromptError
 
 
 def train_dataset(config: Any) -> Any:
-    """verl's own train dataset, filtered and cut as its trainer does it."""
+    """The train dataset of verl, filtered and cut as its trainer has it."""
     from verl.trainer.ppo.utils import create_rl_dataset
     from verl.utils.config import omega_conf_to_dataclass
 
@@ -53,8 +53,8 @@ def index_of(dataset: Any) -> PromptIndex:
     unique, times = np.unique(np.array(keys, dtype=object), return_counts=True)
     if times.max(initial=0) > 1:
         raise PromptError(
-            f"extra_info.index repeats in the train dataset: {unique[times.argmax()]} stands for {times.max()} prompts; "
-            "number the rows of each data_source, and drop duplicates"
+            f"extra_info.index repeats in the train dataset: {unique[times.argmax()]} stands for {times.max()} "
+            "prompts; number the rows of each data_source, and drop duplicates"
         )
     return PromptIndex(keys)
 
@@ -67,7 +67,7 @@ def column(batch: Any, name: str) -> list[Any]:
 
 def _columns(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
     """`data_source` and `extra_info.index` of all rows, without building a million prompts where that can be."""
-    frame = getattr(dataset, "dataframe", None)
+    frame: Any = getattr(dataset, "dataframe", None)
     if hasattr(frame, "with_format") and "extra_info" in getattr(frame, "column_names", ()):
         import pyarrow.compute
 

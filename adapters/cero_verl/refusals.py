@@ -88,7 +88,8 @@ def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str,
     mean = settings.mean_rollouts_per_prompt or rollout.n
     if rollout.n < 2:
         raise ConfigurationError(
-            f"actor_rollout_ref.rollout.n={rollout.n} leaves no rollouts to share out; set it to the mean size of a group"
+            f"actor_rollout_ref.rollout.n={rollout.n} leaves no rollouts to share out; set it to the mean size "
+            "of a group"
         )
     if mean > rollout.n:
         raise ConfigurationError(
@@ -104,7 +105,8 @@ def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str,
     floor, cap = fields.get("min_rollouts_per_prompt"), fields.get("max_rollouts_per_prompt")
     if floor == 1:
         raise ConfigurationError(
-            f"{FLAG}.min_rollouts_per_prompt=1 makes groups of one, whose advantage in verl is the raw reward; set 0 or 2"
+            f"{FLAG}.min_rollouts_per_prompt=1 makes groups of one, whose advantage in verl is the raw reward; "
+            "set 0 or 2"
         )
     if (floor is not None and floor > mean) or (cap is not None and cap < mean):
         raise ConfigurationError(

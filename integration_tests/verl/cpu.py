@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 
 
 @PlatformRegistry.register(platform="cpu")
-class PlatformCPU(PlatformBase):  # noqa: D101
+class PlatformCPU(PlatformBase):
     device_name = "cpu"
     vendor_name = "cpu"
 
@@ -150,9 +150,7 @@ class TinyServer:
         self.aborts = 0
         self.seconds_per_token = float(os.environ.get("TINY_SECONDS_PER_TOKEN", "0"))
 
-    async def generate(
-        self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any
-    ) -> Any:
+    async def generate(self, request_id: str, prompt_ids: list[int], sampling_params: dict[str, Any], **_: Any) -> Any:
         from verl.workers.rollout.replica import TokenOutput
 
         await self.open.wait()

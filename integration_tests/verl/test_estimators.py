@@ -43,7 +43,7 @@ EXPECTED: dict[str, Any] = {
     "gpg": lambda: group_advantages(REWARDS, GROUPS, estimator="dr_grpo"),
     "grpo_passk": lambda: by_group(passk),
     "opo": lambda: np.concatenate(
-        [optimal(LENGTHS[GROUPS == group], REWARDS[GROUPS == group]) for group in range(len(SIZES))]
+        [optimal(LENGTHS[group == GROUPS], REWARDS[group == GROUPS]) for group in range(len(SIZES))]
     ),
 }
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from omegaconf import OmegaConf
 
 from cero_api import available_allocators
 from integration_tests.verl.tiny import Tiny
@@ -22,7 +22,7 @@ def test_one_flag_sets_all_that_is_needed_and_every_field_can_be_overridden(tmp_
     flags = ["rollout_allocator.saturation=2", "rollout_allocator.scope=pool", "rollout_allocator.prior=[0.5,2]"]
     shown = main_ppo("+rollout_allocator=cero", *flags, "--cfg", "job")
     assert shown.returncode == 0, shown.stderr
-    composed = yaml.safe_load(shown.stdout)
+    composed = OmegaConf.to_container(OmegaConf.create(shown.stdout))
     node = composed["rollout_allocator"]
     assert (node["name"], node["saturation"], node["scope"], node["prior"]) == ("cero", 2, "pool", [0.5, 2])
     agent = composed["actor_rollout_ref"]["rollout"]["agent"]

@@ -112,7 +112,7 @@ def test_repeated_or_missing_indices_are_refused(tmp_path: Path) -> None:
 
     index = index_with([7, 3, 5, 4])
     assert index.row_ids(["tiny/5", "tiny/7"]).tolist() == [2, 0]
-    with pytest.raises(PromptError, match="extra_info.index is 0 for all 4 prompts.*number the rows"):
+    with pytest.raises(PromptError, match=r"extra_info\.index is 0 for all 4 prompts.*number the rows"):
         index_with([0, 0, 0, 0])
     with pytest.raises(PromptError, match="tiny/3 stands for 2 prompts"):
         index_with([1, 3, 3, 2])
@@ -120,7 +120,7 @@ def test_repeated_or_missing_indices_are_refused(tmp_path: Path) -> None:
     rows.remove_columns("extra_info").add_column("extra_info", [{"split": "train"}] * 4).to_parquet(
         str(tmp_path / "train.parquet")
     )
-    with pytest.raises(PromptError, match="extra_info.index is 0 for all 4 prompts"):
+    with pytest.raises(PromptError, match=r"extra_info\.index is 0 for all 4 prompts"):
         index_of(train_dataset(config(tmp_path)))
 
 

@@ -67,7 +67,9 @@ def _refusals(tmp_path: Path, folder: Path, tiny: Tiny) -> None:
         found = resumed_folder(config)
         assert found is not None
         mine = allocator_config(settings, fields, schedule)
-        return load_state(found.path, config_type(settings.name), mine, Progress(step=found.step, pool=index.fingerprint))
+        return load_state(
+            found.path, config_type(settings.name), mine, Progress(step=found.step, pool=index.fingerprint)
+        )
 
     shutil.rmtree(tmp_path / "checkpoints" / f"global_step_{STEPS}", ignore_errors=True)
     (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(SAVED))

@@ -15,7 +15,11 @@ STEPS, BATCH, N = 6, 4, 4
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("uneven")
-    flags = ["+rollout_allocator=cero", "rollout_allocator.saturation=0.5", f"rollout_allocator.trace={folder}/trace.jsonl"]
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.saturation=0.5",
+        f"rollout_allocator.trace={folder}/trace.jsonl",
+    ]
     return train(Tiny(folder, steps=STEPS, batch=BATCH, n=N, prompts=8, extra=flags))
 
 
@@ -32,9 +36,10 @@ def test_the_trace_says_what_the_trainer_saw(run: Run) -> None:
     rounds = list(reader)
     assert len(rounds) == STEPS
     for record, rows in zip(rounds, run.steps, strict=True):
-        dealt = {int(str(reader.keys[row]).split("/")[1]): n for row, n in zip(record.prompt_ids, record.counts)}
+        indices = [int(str(reader.keys[row]).split("/")[1]) for row in record.prompt_ids]
+        dealt = dict(zip(indices, record.counts, strict=True))
         assert dealt == {index: sum(row.index == index for row in rows) for index in dealt}
-        won = {int(str(reader.keys[row]).split("/")[1]): s for row, s in zip(record.prompt_ids, record.successes)}
+        won = dict(zip(indices, record.successes, strict=True))
         assert won == {index: sum(row.reward for row in rows if row.index == index) for index in won}
 
 
@@ -72,6 +77,7 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
 
 
 def test_allocation_takes_less_than_a_hundredth_of_a_ten_second_step(run: Run) -> None:
-    seconds = [record["data"]["rollout_allocator/seconds"] for record in run.log if record["data"].get("training/global_step")]
+    steps = [record["data"] for record in run.log if "training/global_step" in record["data"]]
+    seconds = [data["rollout_allocator/seconds"] for data in steps]
     print(f"allocation and reporting: {np.mean(seconds) * 1e3:.1f} ms a step, at most {max(seconds) * 1e3:.1f} ms")
     assert np.median(seconds) < 0.1

@@ -1,0 +1,81 @@
+"""The asynchronous modes: warm-up, partial rollouts, what was in flight when a checkpoint was saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cero_api.trace import TraceReader
+from integration_tests.verl.tiny import Run, Tiny, train
+
+N, BATCH = 4, 4
+FLAGS = ("+rollout_allocator=cero", "rollout_allocator.saturation=0.5")
+
+
+def modes(mode: str, folder: Path) -> list[str]:
+    if mode == "colocate_async":
+        return ["trainer.v1.colocate_async.num_warmup_batches=1"]
+    weights = folder / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    return [
+        "trainer.v1.separate_async.num_warmup_batches=1",
+        "trainer.v1.separate_async.parameter_sync_step=2",
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={BATCH // 2}",
+        "actor_rollout_ref.rollout.nnodes=1",
+        "actor_rollout_ref.rollout.n_gpus_per_node=1",
+        "actor_rollout_ref.rollout.checkpoint_engine.backend=file",
+        f"+actor_rollout_ref.rollout.checkpoint_engine.engine_kwargs.file.folder={weights}",
+    ]
+
+
+def books(log: list[dict[str, Any]]) -> dict[str, float]:
+    data = log[-1]["data"]
+    names = ("budget", "budget_spent", "budget_remaining", "unbudgeted", "outstanding")
+    return {name: data[f"rollout_allocator/{name}"] for name in names}
+
+
+@pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
+@pytest.mark.parametrize("mode", ["colocate_async", "separate_async"])
+def test_uneven_counts_and_a_resumed_run(mode: str, tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    tiny = Tiny(tmp_path, steps=5, batch=BATCH, n=N, prompts=8, mode=mode)
+    tiny.extra = [*modes(mode, tmp_path), *FLAGS, f"rollout_allocator.trace={trace}", "trainer.save_freq=3"]
+    first = train(tiny)
+    _every_group_is_what_was_dealt(first)
+    updates = 2 if mode == "separate_async" else 1
+    assert len(first.steps) == 5 * updates
+    assert any(len(set(step.values())) > 1 for step in first.counts())
+    assert books(first.log)["budget_spent"] + books(first.log)["budget_remaining"] == books(first.log)["budget"]
+    # Warm-up and five batches; the last ones may still be generated when the training ends.
+    assert books(first.log)["budget_spent"] == 6 * BATCH * N
+
+    (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("3")
+    tickets = json.loads((tmp_path / "checkpoints" / "global_step_3" / "cero_tickets.json").read_text())
+    resumed = train(tiny)
+    _every_group_is_what_was_dealt(resumed)
+    assert len(resumed.steps) == 2 * updates
+    # What was dealt before is not dealt, or paid for, again.
+    assert books(resumed.log)["budget_spent"] == 6 * BATCH * N
+    trained = {row.uid for rows in resumed.steps for row in rows}
+    known = tickets["open"].keys() | tickets["done"].keys()
+    assert trained & known, "nothing was in flight; the test shows nothing"
+    for uid in trained & known:
+        (count,) = {row[2] for row in (tickets["open"].get(uid), tickets["done"].get(uid)) if row is not None}
+        assert sum(row.uid == uid for rows in resumed.steps for row in rows) == count
+
+
+def _every_group_is_what_was_dealt(run: Run) -> None:
+    """In the trainer's data every group has the size that the trace says, whichever update it went into."""
+    reader = TraceReader(run.config.rollout_allocator.trace)
+    dealt = [
+        (int(str(reader.keys[row]).split("/")[1]), int(count))
+        for record in reader
+        for row, count in zip(record.prompt_ids, record.counts, strict=True)
+    ]
+    for rows in run.steps:
+        for uid in {row.uid for row in rows}:
+            group = [row for row in rows if row.uid == uid]
+            assert (group[0].index, len(group)) in dealt

@@ -1,0 +1,48 @@
+"""Pool scope: the allocator picks the prompts, and the loader but sets the pace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
+from cero_api.trace import TraceReader
+from integration_tests.verl.tiny import Tiny, train
+
+
+def test_the_prompts_trained_on_are_those_the_allocator_admits(tmp_path: Path) -> None:
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.scope=pool",
+        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
+    ]
+    run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
+    alone = CeroAllocator(CeroConfig(num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16))
+    rounds = list(TraceReader(tmp_path / "trace.jsonl"))
+    for rows, counts, record in zip(run.steps, run.counts(), rounds, strict=True):
+        allocation = alone.allocate(total=16)
+        assert counts == dict(zip(allocation.prompt_ids.tolist(), allocation.counts.tolist(), strict=True))
+        prompts = allocation.prompt_ids
+        won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
+        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
+        assert record.counts.sum() == 16
+    # Other prompts than the loader's first 16 of two epochs, each twelve prompts once.
+    assert [set(counts) for counts in run.counts()] != [set(range(12))]
+
+
+def test_prices_may_leave_room_in_a_batch(tmp_path: Path) -> None:
+    """Paced by its own prices, a round may admit fewer prompts; the slots left over generate nothing."""
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.scope=pool",
+        "rollout_allocator.constant_total=false",
+        # Less than the training could generate, so that the price must hold some of it back.
+        "rollout_allocator.budget=36",
+        "rollout_allocator.initial_price=0.9",
+    ]
+    run = train(Tiny(tmp_path, steps=3, prompts=12, extra=flags))
+    sizes = [len(rows) for rows in run.steps]
+    assert sum(sizes) <= 36 + 16
+    assert min(sizes) < 16
+    assert all(len(rows) + padding == 16 for rows, padding in zip(run.steps, run.padding, strict=True))
