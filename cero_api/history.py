@@ -186,7 +186,7 @@ def read_history(
     path = Path(path)
     kind = _kind_of(path) if format == "auto" else format
     if kind == "trace":
-        return SuccessHistory.from_trace(_trace_in(path), progress)
+        return SuccessHistory.from_trace(trace_in(path), progress)
     if kind == "verl":
         return _from_verl(path, success_threshold, progress)
     if kind == "rates":
@@ -310,7 +310,12 @@ def _kind_of(path: Path) -> HistoryFormat:
     )
 
 
-def _trace_in(path: Path) -> Path:
+def trace_in(path: Path) -> Path:
+    """The trace itself, or that of a run's folder.
+
+    Raises:
+        TraceError: the folder has none.
+    """
     if not path.is_dir():
         return path
     for name in TRACE_NAMES:
