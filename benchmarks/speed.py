@@ -2,7 +2,8 @@
 
     python benchmarks/speed.py [--prompts 1000000] [--rounds 60] [--json FILE]
 
-Ratios are of medians within this one process, so they travel better than milliseconds. The strict baseline copies into
+Times are processor time of this one thread, so that a busy machine does not blur them, and ratios are of medians within
+this one process, so that they travel. The strict baseline copies into
 arrays that exist; `array.copy()`, which pays for fresh memory, is given beside it.
 """
 
@@ -27,12 +28,12 @@ GROUP = 8
 
 
 def milliseconds(action: Callable[[], object], repeats: int) -> float:
-    """Median wall time of an action."""
+    """Median time of an action."""
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.thread_time()
         action()
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return 1e3 * statistics.median(times)
 
 
@@ -86,7 +87,7 @@ def measure(prompts: int, number: int) -> dict[str, Any]:
     table = {}
     for label, (variant, batch) in scopes.items():
         allocator = CeroAllocator(variant)
-        times = list(rounds(allocator, rates, number, batch, time.perf_counter))
+        times = list(rounds(allocator, rates, number, batch, time.thread_time))
         table[label] = {
             "milliseconds": statistics.median(times),
             "slowest": max(times),
@@ -102,7 +103,7 @@ def memory(config: CeroConfig, rates: np.ndarray) -> dict[str, float]:
     allocator = CeroAllocator(config)
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.reset_peak()
-    for _ in rounds(allocator, rates, 3, False, time.perf_counter):
+    for _ in rounds(allocator, rates, 3, False, time.thread_time):
         pass
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

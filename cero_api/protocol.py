@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
-from cero_api.config import AllocatorConfig
-from cero_api.errors import ConfigurationError, InvalidOutcomeError
+from cero_api.config import AllocatorConfig, SuccessRule
+from cero_api.errors import InvalidOutcomeError
 
 # Sums of fractional rewards are whole only up to rounding.
 _WHOLE = 1e-6
@@ -136,7 +136,8 @@ class RolloutOutcomes:
             )
         if not np.isfinite(reward).all():
             raise InvalidOutcomeError("rewards must be finite; leave failed rollouts out, or refund them")
-        success = _success(reward, success_threshold, reward_range)
+        rule = SuccessRule(success_threshold=success_threshold, reward_range=reward_range)
+        success = rule.successes(reward)
         prompts, group = np.unique(ids, return_inverse=True)
         won = np.bincount(group, weights=success, minlength=prompts.size)
         # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
@@ -218,24 +219,3 @@ def whole_numbers(values: ArrayLike, name: str) -> IntArray:
             f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}"
         )
     return array.astype(np.int64)
-
-
-def _success(
-    reward: FloatArray, success_threshold: float | None, reward_range: tuple[float, float] | None
-) -> FloatArray:
-    if reward_range is None:
-        threshold = 1.0 if success_threshold is None else success_threshold
-        if np.isnan(threshold):
-            raise ConfigurationError("success_threshold is NaN; give the lowest reward that is a success")
-        return (reward >= threshold).astype(np.float64)
-    if success_threshold is not None:
-        raise ConfigurationError("give success_threshold or reward_range, not both")
-    low, high = reward_range
-    if not (np.isfinite([low, high]).all() and low < high):
-        raise ConfigurationError(f"reward_range={reward_range} must be (lowest, highest), finite, lowest < highest")
-    if reward.size and (reward.min() < low or reward.max() > high):
-        raise InvalidOutcomeError(
-            f"rewards from {reward.min():g} to {reward.max():g} leave reward_range={reward_range}; widen the range"
-        )
-    share: FloatArray = (reward - low) / (high - low)
-    return share

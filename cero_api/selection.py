@@ -40,7 +40,7 @@ class TieOrder:
     def leading(self, values: FloatArray, count: int, above: float = -np.inf) -> IntArray:
         """The prompts of largest value, largest first, equals (to 36 binary places) by their place in the order.
 
-        Three passes over `values`; a sort of the pool is never needed for the few that a round admits.
+        Two passes over `values`; a sort of the pool is never needed for the few that a round admits.
 
         Args:
             values: float64 `[M]`.
@@ -57,8 +57,9 @@ class TieOrder:
         if self._gridded.size != values.size:
             self._gridded = np.empty(values.size)
         values, above = np.add(values, _GRID, out=self._gridded), above + _GRID
-        bound = max(_bound_on_kth_largest(values, count), above)
-        rows = np.flatnonzero(values > bound)
+        reached, rows = _candidates(values, count)
+        bound = max(reached, above)
+        rows = rows[values[rows] > bound]
         if rows.size >= count:
             ahead = values[rows]
             kth = np.partition(ahead, rows.size - count)[rows.size - count]
@@ -84,14 +85,21 @@ class TieOrder:
         return np.concatenate(found)
 
 
-def _bound_on_kth_largest(values: FloatArray, count: int) -> float:
-    """A value that at least `count` entries reach: the kth largest of the maxima of 4 * count or so blocks."""
+def _candidates(values: FloatArray, count: int) -> tuple[float, IntArray]:
+    """A value that at least `count` entries reach, and the rows that may exceed it, every one that does among them.
+
+    The value is the kth largest of the maxima of 4 * count or so blocks; what exceeds it lies in fewer than `count` of
+    them.
+    """
     width = values.size // (4 * count)
     if width < 16:
-        return float(np.partition(values, values.size - count)[values.size - count])
+        return float(np.partition(values, values.size - count)[values.size - count]), np.arange(values.size)
     blocks = values.size // width
     maxima = values[: blocks * width].reshape(blocks, width).max(axis=1)
-    return float(np.partition(maxima, blocks - count)[blocks - count])
+    bound = float(np.partition(maxima, blocks - count)[blocks - count])
+    hot = np.flatnonzero(maxima > bound)
+    rows = (hot[:, None] * width + np.arange(width)).ravel()
+    return bound, np.concatenate([rows, np.arange(blocks * width, values.size)])
 
 
 def groups_in_order(prompts: int, need: int, cap: int, smallest: int) -> IntArray:
@@ -182,6 +190,8 @@ def fill_by_gain(
     >>> fill_by_gain(rate, np.array([0.0, 4, 0]), np.arange(3), 0.0, need=12, floor=2, cap=8, smallest=2)
     array([7, 3, 2])
     """
+    if rate.size == 0:
+        return np.zeros(0, dtype=np.int64)
     # In logarithms: the gain itself underflows where a prompt is far past saturation. Less `rate` per unit more.
     log_gain = np.log(-np.expm1(-rate)) - rate * exposure + _GRID - _GRID
     if need < floor * rate.size:

@@ -115,6 +115,9 @@ def _check_allocations(factory: AllocatorFactory) -> None:
         _books(allocator, dealt, f"after round {k}")
         allocator.observe(_outcomes(allocation))
         _books(allocator, dealt, f"after the rewards of round {k}")
+    for total in (None, 0):
+        nothing = allocator.allocate([], total)
+        _require("candidates", nothing.counts.size == 0, f"{nothing.counts} for no candidates")
     for _ in range(10 * ROUNDS):
         allocator.allocate()
     left = allocator.metrics()["budget_remaining"]

@@ -10,8 +10,8 @@ from typing import Any
 
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
+from cero_api.config import SuccessRule
 from cero_api.errors import MissingDependencyError
-from cero_ray.desk import SuccessRule
 from cero_ray.durable import DurableDesk, restored
 
 

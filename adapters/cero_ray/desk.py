@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
+from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
 
 # Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
@@ -25,41 +25,6 @@ _REMEMBERED = 16_384
 
 # Rounds without rollouts, one after the other, after which prices are taken to have no way down.
 _MOST_ZERO_ROUNDS = 200
-
-
-class SuccessRule(BaseModel):
-    """How a reward becomes a success: the same two ways as `RolloutOutcomes.from_rewards`.
-
-    Args:
-        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
-        reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.
-
-    >>> SuccessRule()(1.0), SuccessRule()(-1.0), SuccessRule(reward_range=(-1, 1))(0.5)
-    (1.0, 0.0, 0.75)
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    success_threshold: float | None = None
-    reward_range: tuple[float, float] | None = None
-
-    def __call__(self, reward: float) -> float:
-        """Share of a success, from 0 to 1.
-
-        Raises:
-            InvalidOutcomeError: the reward leaves the range.
-        """
-        if self.reward_range is None:
-            threshold = 1.0 if self.success_threshold is None else self.success_threshold
-            # Rewards pass through float32: 0.9 comes back as 0.89999998, which still reaches 0.9.
-            return float(np.float32(reward) >= np.float32(threshold))
-        low, high = self.reward_range
-        share = (reward - low) / (high - low)
-        if not -1e-6 <= share <= 1 + 1e-6:
-            raise InvalidOutcomeError(
-                f"a reward of {reward:g} leaves reward_range={self.reward_range}; widen the range"
-            )
-        return min(max(share, 0.0), 1.0)
 
 
 @dataclass
@@ -190,7 +155,7 @@ class Desk:
         the generation that earned it.
         """
         try:
-            share = None if math.isnan(reward) else self.rule(reward)
+            share = None if math.isnan(reward) else float(self.rule.successes(np.array([reward]))[0])
         except InvalidOutcomeError as error:
             self.fault = self.fault or str(error)
             return

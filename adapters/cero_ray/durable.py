@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError
 from cero_api.trace import TraceWriter
-from cero_ray.desk import Desk, SuccessRule
+from cero_ray.desk import Desk
 
 ALLOCATOR_FILE = "cero_allocator.npz"
 TICKETS_FILE = "cero_tickets.json"

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from trl import GRPOConfig
 
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
-from cero_api.errors import ConfigurationError
+from cero_api.config import SuccessRule
 
 Scope = Literal["batch", "pool"]
 
 
-class CeroTRLConfig(BaseModel):
+class CeroTRLConfig(SuccessRule):
     """How counts go into TRL's generation and how its rewards come back.
 
     Args:
@@ -32,32 +31,9 @@ class CeroTRLConfig(BaseModel):
         ConfigurationError: a value is unknown or contradicts another.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     scope: Scope = "batch"
-    success_threshold: float | None = None
-    reward_range: tuple[float, float] | None = None
     success_reward: str | None = None
     prompt_weight: PromptWeight = "rollout"
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            faults = (f"{'.'.join(map(str, e['loc']))} {e['msg']}".strip() for e in error.errors())
-            raise ConfigurationError("; ".join(faults)) from None
-
-    @model_validator(mode="after")
-    def _one_rule_of_success(self) -> Self:
-        if self.success_threshold is not None and math.isnan(self.success_threshold):
-            raise ValueError("success_threshold is NaN; give the lowest reward that is a success")
-        if self.reward_range is not None:
-            if self.success_threshold is not None:
-                raise ValueError("give success_threshold or reward_range, not both")
-            low, high = self.reward_range
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(f"reward_range={self.reward_range} must be finite with lowest < highest")
-        return self
 
 
 @dataclass(frozen=True)

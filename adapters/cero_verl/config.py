@@ -6,14 +6,13 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from cero_api.allocators import config_type
-from cero_api.config import AllocatorConfig
+from cero_api.config import AllocatorConfig, SuccessRule
 from cero_api.errors import ConfigurationError
-from cero_ray.desk import SuccessRule
 
 FLAG = "rollout_allocator"
 MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"
@@ -22,7 +21,7 @@ CALLBACK = "cero_verl.checkpoint.AllocatorCheckpoint"
 Scope = Literal["batch", "pool"]
 
 
-class VerlAllocatorConfig(BaseModel):
+class VerlAllocatorConfig(SuccessRule):
     """How counts go into verl's generation and how its rewards come back; the allocator's own fields stand beside.
 
     Args:
@@ -47,14 +46,10 @@ class VerlAllocatorConfig(BaseModel):
         ConfigurationError: a value is unknown or contradicts another; the message names the flag.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str
     scope: Scope = "batch"
     mean_rollouts_per_prompt: int | None = Field(default=None, ge=1)
     constant_total: bool = True
-    success_threshold: float | None = None
-    reward_range: tuple[float, float] | None = None
     success_key: str | None = None
     reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
     trace: str | None = None
@@ -66,18 +61,6 @@ class VerlAllocatorConfig(BaseModel):
     def rule(self) -> SuccessRule:
         """How a reward becomes a success."""
         return SuccessRule(success_threshold=self.success_threshold, reward_range=self.reward_range)
-
-    @model_validator(mode="after")
-    def _one_rule_of_success(self) -> Self:
-        if self.success_threshold is not None and math.isnan(self.success_threshold):
-            raise ValueError("success_threshold is NaN; give the lowest reward that is a success")
-        if self.reward_range is not None:
-            if self.success_threshold is not None:
-                raise ValueError("give success_threshold or reward_range, not both")
-            low, high = self.reward_range
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(f"reward_range={self.reward_range} must be finite with lowest < highest")
-        return self
 
 
 @dataclass(frozen=True)
@@ -120,7 +103,7 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     own = {key: value for key, value in own.items() if value is not None}
     try:
         settings = VerlAllocatorConfig(**own)
-    except ValidationError as error:
+    except ConfigurationError as error:
         raise _named(error) from None
     if settings.module is not None:
         importlib.import_module(settings.module)
@@ -209,8 +192,7 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
     try:
         config = kind(**values)
     except ConfigurationError as error:
-        cause = error.__context__
-        raise (_named(cause) if isinstance(cause, ValidationError) else error) from None
+        raise _named(error) from None
     if settings.constant_total and config.budget < schedule.budget:
         raise ConfigurationError(
             f"{FLAG}.budget={config.budget} ends before the training, which generates {schedule.budget} rollouts in "
@@ -219,10 +201,13 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
     return config
 
 
-def _named(error: ValidationError) -> ConfigurationError:
-    """One line per fault, each by the flag that would mend it."""
+def _named(error: ConfigurationError) -> ConfigurationError:
+    """The same error, each fault by the flag that would mend it."""
+    cause = error.__context__
+    if not isinstance(cause, ValidationError):
+        return error
     faults = []
-    for fault in error.errors(include_url=False):
+    for fault in cause.errors(include_url=False):
         where = ".".join(str(part) for part in fault["loc"][:1])
         said = fault["msg"].removeprefix("Value error, ")
         if not where:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -31,6 +31,10 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
     def __init__(self, config: BatchConfigT) -> None:
         self._ties = TieOrder(config.num_prompts, config.seed)
         super().__init__(config)
+
+    def _initial_state(self) -> WalkStateT:
+        # Right for a subclass that keeps no more state than this; one that does overrides it.
+        return cast(WalkStateT, WalkState.initial(self.config, walk=self._walk()))
 
     def _walk(self) -> Walk:
         return Walk.start(self.config.num_prompts, self.config.seed)

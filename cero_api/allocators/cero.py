@@ -20,13 +20,13 @@ from cero_api.state import RAGGED, no_integers
 from cero_api.utility import marginal_gain, saturation_rate
 
 _CITATION = """\
-@article{zong2026cero,
+@article{zong2026crossepoch,
   title   = {Cross-Epoch Adaptive Rollout Optimization for {RL} Post-Training},
   author  = {Zong, Yiming and Wang, Yige and Jiang, Jiashuo},
   journal = {arXiv preprint arXiv:2606.05606},
   year    = {2026}
 }
-@article{zong2026where,
+@article{zong2026cero,
   title   = {{CERO}: Where and When to Allocate Rollouts for {RL} Post-Training},
   author  = {Zong and Wang and Hu and Jiang and Shen},
   journal = {arXiv preprint arXiv:2610.09679},

@@ -49,9 +49,6 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
         """BibTeX of GVM."""
         return _CITATION
 
-    def _initial_state(self) -> WalkState:
-        return WalkState.initial(self.config, walk=self._walk())
-
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         a0, b0 = self.config.prior

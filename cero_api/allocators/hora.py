@@ -44,9 +44,6 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
         """BibTeX of HORA."""
         return _CITATION
 
-    def _initial_state(self) -> WalkState:
-        return WalkState.initial(self.config, walk=self._walk())
-
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         a0, b0 = self.config.prior

@@ -48,9 +48,6 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
         """BibTeX of VIP."""
         return _CITATION
 
-    def _initial_state(self) -> WalkState:
-        return WalkState.initial(self.config, walk=self._walk())
-
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor = self.config.min_rollouts_per_prompt
         a0, b0 = self.config.prior

@@ -20,9 +20,6 @@ class HardestFirst(BatchAllocator[HardestFirstConfig, WalkState]):
         """Nobody's paper."""
         return "@misc{hardest_first}"
 
-    def _initial_state(self) -> WalkState:
-        return WalkState.initial(self.config, walk=self._walk())
-
     def _share(self, rows: np.ndarray, need: int) -> np.ndarray:
         line = np.lexsort((self._ties.rank[rows], self.success_rate()[rows]))
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt

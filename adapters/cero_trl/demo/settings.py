@@ -1,0 +1,152 @@
+"""Every number of the demo, in frozen models; what the command line may change is `DemoSettings`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SETTINGS_FILE = "settings.json"  # of a run, in its folder
+
+PoolName = Literal["hard", "mixed", "easy"]
+Count = Annotated[int, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Frozen(BaseModel):
+    """Immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Frozen):
+    """Size of the embedded model: 0.86 million parameters.
+
+    Attributes:
+        width: Of the residual stream.
+        mlp_width: Of the hidden layer of each block.
+        layers: Blocks.
+        heads: Attention heads.
+    """
+
+    width: Count = 128
+    mlp_width: Count = 384
+    layers: Count = 4
+    heads: Count = 4
+
+
+class WarmstartSettings(Frozen):
+    """The supervised warm start.
+
+    Attributes:
+        model: What is trained.
+        batch: Solved puzzles per step.
+        learning_rate: Constant after a short warmup, until the cooldown.
+        target_loss: Mean loss of the last ten steps that ends it. A number of steps would end elsewhere on
+            another processor, for the loss falls steeply here.
+        cooldown: Steps that follow, in which the learning rate falls to zero.
+        max_steps: Where it ends if the target is not reached.
+        length_decay: How much rarer an answer one character longer is; what makes long inputs hard afterwards.
+        seed: Of weights and data.
+    """
+
+    model: ModelSettings = ModelSettings()
+    batch: Count = 128
+    learning_rate: Positive = 3e-3
+    target_loss: Positive = 0.4
+    cooldown: Count = 25
+    max_steps: Count = 350
+    length_decay: Positive = 0.5
+    seed: int = 0
+
+
+class TrainSettings(Frozen):
+    """One GRPO training; the same for every allocator.
+
+    Attributes:
+        prompts: Pool size (M).
+        rounds: Optimizer steps, each on a new generation batch (K).
+        prompts_per_round: Groups in a batch.
+        group_size: Rollouts of a group, TRL's `num_generations`.
+        learning_rate: Constant after a short warmup.
+        warmup: Rounds of it.
+        max_new_tokens: Longest completion.
+        save_every: Rounds between checkpoints.
+    """
+
+    prompts: Count = 320
+    rounds: Count = 300
+    prompts_per_round: Count = 16
+    group_size: Count = 8
+    learning_rate: Positive = 1e-4
+    warmup: int = 10
+    max_new_tokens: Count = 12
+    save_every: Count = 50
+
+    @property
+    def budget(self) -> int:
+        """Rollouts of the whole training."""
+        return self.rounds * self.prompts_per_round * self.group_size
+
+
+class EvalSettings(Frozen):
+    """Held-out evaluation.
+
+    Attributes:
+        prompts: Held-out prompts, the same for every seed and allocator.
+        samples: Completions of each.
+        every: Rounds between evaluations.
+        seed: Of the choice of prompts and of the sampling.
+    """
+
+    prompts: Count = 256
+    samples: Count = 4
+    every: Count = 10
+    seed: int = 20_260_605
+
+
+class RunSettings(Frozen):
+    """One training run: an allocator and a seed.
+
+    Attributes:
+        allocator: A registered name.
+        seed: Of the pool's draw and of the training.
+        pool: Which mixture of puzzles.
+        start: Checkpoint folder to start from.
+        train: The training.
+        evaluation: The evaluations.
+    """
+
+    allocator: str
+    seed: int
+    pool: PoolName
+    start: Path
+    train: TrainSettings = TrainSettings()
+    evaluation: EvalSettings = EvalSettings()
+
+
+class DemoSettings(Frozen):
+    """A comparison: every allocator on every seed, all from one checkpoint.
+
+    Attributes:
+        allocators: Registered names.
+        seeds: Of pool and training.
+        pool: Which mixture of puzzles.
+        model: Checkpoint folder to start from; None is the embedded model after its warm start.
+        warmstart: How the embedded model is made.
+        train: The trainings.
+        evaluation: The evaluations.
+        out: Folder of runs and report.
+        jobs: Trainings at the same time, each on one core.
+    """
+
+    allocators: Annotated[tuple[str, ...], Field(min_length=1)] = ("uniform", "cero")
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    pool: PoolName = "hard"
+    model: Path | None = None
+    warmstart: WarmstartSettings = WarmstartSettings()
+    train: TrainSettings = TrainSettings()
+    evaluation: EvalSettings = EvalSettings()
+    out: Path = Path("runs/demo")
+    jobs: Count = 2

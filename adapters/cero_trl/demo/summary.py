@@ -1,0 +1,158 @@
+"""The numbers of the closing table, and how they are smoothed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cero_trl.demo.history import Evaluation, History
+
+WINDOW = 3
+
+HOW = (
+    f"Accuracy is held out: fresh prompts of the pool's own mixture, mean over prompts and samples. "
+    f"Final values are means over the last {WINDOW} evaluations. Rollouts to match: where the accuracy, averaged over "
+    f"{WINDOW} evaluations, first reaches uniform's final value."
+)
+
+HEADINGS = (
+    "seed", "allocator", "accuracy, sampled", "accuracy, greedy", "rollouts to match", "effective groups",
+    "allocator time", "training time",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run in numbers.
+
+    Attributes:
+        allocator: Its name.
+        seed: Of the run.
+        rollouts: Spent.
+        start: Held-out sampled accuracy of the starting model.
+        final: The same at the end.
+        greedy_start: Held-out greedy accuracy of the starting model.
+        greedy: The same at the end.
+        effective: Share of groups with both a success and a failure.
+        to_match: Rollouts until uniform's final accuracy was reached; None if it was not.
+        allocator_seconds: Spent in allocate and observe, over the whole run.
+        seconds: Wall time of the training, evaluations not included.
+    """
+
+    allocator: str
+    seed: int
+    rollouts: int
+    start: float
+    final: float
+    greedy_start: float
+    greedy: float
+    effective: float
+    to_match: int | None
+    allocator_seconds: float
+    seconds: float
+
+
+def smoothed(values: Sequence[float]) -> NDArray[np.float64]:
+    """Mean of each value and those just before it; the first few have fewer to average.
+
+    >>> smoothed([0.0, 3.0, 3.0, 6.0])
+    array([0. , 1.5, 2. , 4. ])
+    """
+    total = np.cumsum([0.0, *values])
+    end = np.arange(1, total.size)
+    begin = np.maximum(end - WINDOW, 0)
+    means: NDArray[np.float64] = (total[end] - total[begin]) / (end - begin)
+    return means
+
+
+def rollouts_to_reach(evaluations: Sequence[Evaluation], target: float) -> int | None:
+    """Rollouts spent when the smoothed sampled accuracy first reaches a target; None if it never does."""
+    reached = np.flatnonzero(smoothed([e.sampled for e in evaluations]) >= target - 1e-9)
+    return evaluations[reached[0]].rollouts if reached.size else None
+
+
+def summarize(allocator: str, seed: int, history: History, target: float | None) -> Summary:
+    """Put a run into numbers.
+
+    Args:
+        allocator: Its name.
+        seed: Of the run.
+        history: Of the run, complete.
+        target: Uniform's final accuracy on this seed; None if uniform did not run.
+
+    Returns:
+        The summary.
+    """
+    evaluations, rounds = history.evaluations, history.rounds
+    return Summary(
+        allocator=allocator,
+        seed=seed,
+        rollouts=rounds[-1].rollouts,
+        start=evaluations[0].sampled,
+        final=final_accuracy(history),
+        greedy_start=evaluations[0].greedy,
+        greedy=float(smoothed([e.greedy for e in evaluations])[-1]),
+        effective=sum(r.effective for r in rounds) / sum(len(r.counts) for r in rounds),
+        to_match=None if target is None else rollouts_to_reach(evaluations, target),
+        allocator_seconds=sum(r.allocator_seconds for r in rounds),
+        seconds=rounds[-1].seconds,
+    )
+
+
+def final_accuracy(history: History) -> float:
+    """Held-out sampled accuracy at the end, smoothed."""
+    return float(smoothed([e.sampled for e in history.evaluations])[-1])
+
+
+def verdict(summary: Summary, uniform: Summary) -> str:
+    """One plain sentence: did the allocator beat uniform on this seed, at equal rollouts?
+
+    Args:
+        summary: Of the allocator.
+        uniform: Of uniform on the same seed.
+
+    Returns:
+        The sentence; it says so when uniform won.
+    """
+    difference = summary.final - uniform.final
+    name, seed = summary.allocator.upper(), summary.seed
+    if difference < 0:
+        return f"seed {seed}: {name} LOSES to uniform by {-difference:.3f} at equal rollouts"
+    sentence = f"seed {seed}: {name} ends {difference:.3f} above uniform at equal rollouts"
+    if summary.to_match is None or uniform.to_match is None:
+        return sentence
+    share = summary.to_match / uniform.to_match
+    return f"{sentence}, and reaches uniform's final accuracy with {share:.0%} of the rollouts uniform took"
+
+
+def uniform_to_match(summaries: Sequence[Summary]) -> Mapping[int, int | None]:
+    """For each seed, the rollouts after which uniform reached its own final accuracy."""
+    return {s.seed: s.to_match for s in summaries if s.allocator == "uniform"}
+
+
+def cells(summary: Summary, reference: int | None) -> list[str]:
+    """A run's row of the table.
+
+    Args:
+        summary: Of the run.
+        reference: Rollouts that uniform took on the same seed, for the ratio.
+
+    Returns:
+        Texts under `HEADINGS`.
+    """
+    match = "-" if summary.to_match is None else f"{summary.to_match:,}"
+    if summary.to_match is not None and reference and summary.allocator != "uniform":
+        match += f" ({summary.to_match / reference:.2f}x)"
+    return [
+        str(summary.seed),
+        summary.allocator,
+        f"{summary.start:.3f} → {summary.final:.3f}",
+        f"{summary.greedy_start:.3f} → {summary.greedy:.3f}",
+        match,
+        f"{summary.effective:.1%}",
+        f"{summary.allocator_seconds:.2f} s",
+        f"{summary.seconds:.0f} s",
+    ]

@@ -1,0 +1,118 @@
+"""A short supervised warm start, so that success rates spread over (0, 1); cached by the content of its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from cero_trl.demo import tasks
+from cero_trl.demo.model import make_model, make_tokenizer
+from cero_trl.demo.settings import WarmstartSettings
+from cero_trl.demo.tasks import Puzzle
+
+Progress = Callable[[int, float], None]
+
+
+def _silent(step: int, loss: float) -> None:
+    """Report nothing."""
+
+
+def cached_checkpoint(settings: WarmstartSettings, cache: Path, progress: Progress = _silent) -> Path:
+    """The warm-started model and its tokenizer, trained only if nobody has yet.
+
+    Args:
+        settings: Model, data and optimisation; any change is another checkpoint.
+        cache: Folder of checkpoints.
+        progress: Called with the steps done and the recent mean loss.
+
+    Returns:
+        A folder that `AutoModelForCausalLM.from_pretrained` reads.
+    """
+    # What the tasks look like decides the data as much as the settings do.
+    content = settings.model_dump_json() + Path(tasks.__file__).read_text() + torch.__version__
+    folder = cache / f"warmstart-{hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+    if not folder.exists():
+        model = train(settings, progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        # Complete or absent: a reader never sees half a checkpoint.
+        temporary = Path(tempfile.mkdtemp(dir=cache))
+        model.save_pretrained(temporary)
+        make_tokenizer().save_pretrained(temporary)
+        try:
+            os.rename(temporary, folder)
+        except OSError:  # another process was first
+            shutil.rmtree(temporary)
+    return folder
+
+
+def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaForCausalLM:
+    """Train the untrained model on solved puzzles, answers only.
+
+    Args:
+        settings: Model, data and optimisation.
+        progress: Called with the steps done and the recent mean loss.
+
+    Returns:
+        The model.
+    """
+    model = make_model(settings.model, settings.seed)
+    tokenizer = make_tokenizer()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    shelves = _by_class(settings)
+    weights = [settings.length_decay**length for _, length in shelves]
+    rng = random.Random(settings.seed)
+
+    recent: deque[float] = deque(maxlen=10)
+    end = settings.max_steps  # known once the loss is low enough
+    step = 0
+    while step < end:
+        rate = settings.learning_rate * min(1.0, (step + 1) / 30, (end - step) / settings.cooldown)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        picked = rng.choices(list(shelves.values()), weights, k=settings.batch)
+        batch = _batch(tokenizer, [rng.choice(shelf) for shelf in picked])
+        loss = model(**batch).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        recent.append(loss.item())
+        mean = sum(recent) / len(recent)
+        if end == settings.max_steps and len(recent) == recent.maxlen and mean <= settings.target_loss:
+            end = min(step + settings.cooldown, settings.max_steps)
+        progress(step, mean)
+    return model.eval()
+
+
+def _by_class(settings: WarmstartSettings) -> dict[tuple[str, int], list[Puzzle]]:
+    shelves: dict[tuple[str, int], list[Puzzle]] = {}
+    for puzzle in tasks.corpus("warmstart"):
+        if 3 <= puzzle.length <= 10:
+            shelves.setdefault((puzzle.task, puzzle.length), []).append(puzzle)
+    return shelves
+
+
+def _batch(tokenizer: PreTrainedTokenizerFast, puzzles: list[Puzzle]) -> dict[str, torch.Tensor]:
+    """Prompt and answer, padded on the right; the prompt's tokens carry no loss."""
+    rows = [tokenizer(p.prompt + p.answer)["input_ids"] + [tokenizer.eos_token_id] for p in puzzles]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
+    position = torch.arange(width)
+    lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
+    prompts = torch.tensor([len(p.prompt) for p in puzzles]).unsqueeze(1)
+    inside = position < lengths
+    return {
+        "input_ids": ids,
+        "attention_mask": inside.long(),
+        "labels": ids.masked_fill((position < prompts) | ~inside, -100),
+    }
