@@ -18,6 +18,8 @@ import cero_api
 PACKAGE = pathlib.Path(cero_api.__file__).parent
 PYPROJECT = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())
 IMPORT_NAMES = {pathlib.PurePath(p).name for p in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
+# A namespace that several distributions share, into which ours puts one module.
+NAMESPACES = {"hydra_plugins"}
 CORE_SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "cli" not in p.relative_to(PACKAGE).parts)
 
 IMPORT_THE_CORE = """
@@ -62,12 +64,20 @@ def test_the_distribution_requires_numpy_and_pydantic_only() -> None:
     assert always == {"numpy", "pydantic"}
 
 
-@pytest.mark.parametrize("name", sorted(IMPORT_NAMES))
+@pytest.mark.parametrize("name", sorted(IMPORT_NAMES - NAMESPACES))
 def test_every_import_name_is_installed_with_its_types(name: str) -> None:
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
     assert pathlib.Path(spec.origin).with_name("py.typed").is_file()
+
+
+@pytest.mark.parametrize("name", sorted(IMPORT_NAMES & NAMESPACES))
+def test_a_shared_namespace_has_no_init_and_is_found(name: str) -> None:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is None
+    assert importlib.util.find_spec(f"{name}.cero_rollout_allocator") is not None
 
 
 @pytest.mark.skipif("CERO_WHEEL" not in os.environ, reason="the wheel is checked by `nox -s wheel`")
