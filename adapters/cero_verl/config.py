@@ -201,6 +201,23 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
     return config
 
 
+def check_fields(config: Any, settings: VerlAllocatorConfig, fields: Mapping[str, Any]) -> None:
+    """Check each of the allocator's fields by itself, before the dataset is known.
+
+    Raises:
+        ConfigurationError: a value is of the wrong kind or out of its range; the message names the flag.
+    """
+    kind = config_type(settings.name)
+    needed = {name: 1 for name, info in kind.model_fields.items() if info.is_required()}
+    try:
+        kind(**{**needed, **fields})
+    except ConfigurationError as error:
+        cause = error.__context__
+        # How fields go together is judged when the defaults of the missing ones are known.
+        if not isinstance(cause, ValidationError) or any(fault["loc"] for fault in cause.errors()):
+            raise _named(error) from None
+
+
 def _named(error: ConfigurationError) -> ConfigurationError:
     """The same error, each fault by the flag that would mend it."""
     cause = error.__context__

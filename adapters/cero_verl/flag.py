@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from hydra.core.config_store import ConfigStore
+from hydra.experimental.callback import Callback
+
 from cero_api.allocators import available_allocators, config_type
 from cero_api.config import AllocatorConfig
-from cero_api.errors import ConfigurationError
+from cero_api.errors import CeroError, ConfigurationError
 from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig
+from cero_verl.refusals import refuse_unsupported
 
 CUSTOM = "custom"
 
@@ -15,30 +19,30 @@ CUSTOM = "custom"
 _FIXED_N = ("fully_async_policy", "one_step_off_policy", "main_ppo_v0")
 
 
-class RefuseEarly:
+class RefuseEarly(Callback):
     """Hydra's callback: looks at the composed configuration before anything is started."""
 
     def on_job_start(self, config: Any, *, task_function: Any = None, **_: Any) -> None:
         """Refuse what cannot work; see `cero_verl.refusals`.
 
         Raises:
-            ConfigurationError: the program or a combination of options is not supported.
+            SystemExit: the program or a combination of options is not supported. Hydra turns exceptions of its
+                callbacks into warnings, and would go on.
         """
-        from cero_verl.refusals import refuse_unsupported
+        try:
+            _refuse_program(task_function)
+            refuse_unsupported(config)
+        except CeroError as error:
+            raise SystemExit(f"{type(error).__name__}: {error}") from error
 
-        program = getattr(getattr(task_function, "__code__", None), "co_filename", "")
-        if any(name in program for name in _FIXED_N):
-            raise ConfigurationError(
-                f"{program} repeats every prompt by a fixed rollout.n, so +{FLAG} would do nothing; run "
-                "verl.trainer.main_ppo with trainer.v1.trainer_mode=sync, colocate_async or separate_async"
-            )
-        refuse_unsupported(config)
 
-    def __getattr__(self, name: str) -> Any:
-        # Hydra's other events, of which it looks up each on every callback.
-        if name.startswith("on_"):
-            return lambda *args, **kwargs: None
-        raise AttributeError(name)
+def _refuse_program(task_function: Any) -> None:
+    program = getattr(getattr(task_function, "__code__", None), "co_filename", "")
+    if any(name in program for name in _FIXED_N):
+        raise ConfigurationError(
+            f"{program} repeats every prompt by a fixed rollout.n, so +{FLAG} would do nothing; run "
+            "verl.trainer.main_ppo with trainer.v1.trainer_mode=sync, colocate_async or separate_async"
+        )
 
 
 def group_config(name: str) -> dict[str, Any]:
@@ -67,8 +71,6 @@ def group_config(name: str) -> dict[str, Any]:
 
 def register_groups() -> None:
     """Tell Hydra of one config per allocator, and of `custom`, for one's own."""
-    from hydra.core.config_store import ConfigStore
-
     store = ConfigStore.instance()
     for name in (*available_allocators(), CUSTOM):
         store.store(group=FLAG, name=name, node=group_config(name), package="_global_")

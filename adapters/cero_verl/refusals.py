@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from cero_api.errors import ConfigurationError
-from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig, read_flag, replaces_groups
+from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig, check_fields, read_flag, replaces_groups
 
 MODES = ("sync", "colocate_async", "separate_async")
 
@@ -43,6 +43,7 @@ def refuse_unsupported(config: Any) -> VerlAllocatorConfig:
             f"trainer.v1.trainer_mode={mode} is not supported with +{FLAG}; choose {', '.join(MODES)}"
         )
     settings, fields = read_flag(config)
+    check_fields(config, settings, fields)
     _refuse_other_hooks(config)
     _refuse_rewards(config)
     _refuse_groups(config, settings, fields)
