@@ -143,7 +143,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
             counts = self.allocator.deal(tickets, rows, mean=mean, step=step, exact=exact)
         else:
             rows, counts = self.allocator.deal_pool(tickets, rows, mean=mean, step=step, exact=exact)
-            prompts = self._replaced(prompts, tickets, rows)
+            prompts = self._replaced(tickets, rows, step)
         tensordict_utils.assign_non_tensor_stack(prompts, "__rollout_n__", counts)
         return prompts
 
@@ -152,7 +152,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         sources = column(prompts, "data_source") if "data_source" in prompts else [None] * len(indices)
         return [prompt_key(source, index) for source, index in zip(sources, indices, strict=True)]
 
-    def _replaced(self, prompts: Any, tickets: list[str], rows: list[int]) -> Any:
+    def _replaced(self, tickets: list[str], rows: list[int], step: int) -> Any:
         """The admitted prompts under the uids of those that the loader drew; it has but set the pace."""
         assert self._pool is not None
         # A slot without rollouts keeps some prompt, for its row must have the shape of the others.
@@ -162,7 +162,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         if self.config.trainer.v1.trainer_mode != "sync":
             # verl has put the loader's prompts there, to be read again on resuming.
             transfer_queue.kv_batch_put(keys=tickets, partition_id="train", fields=batch.clone())
-        batch["global_steps"] = prompts["global_steps"]
+        tensordict_utils.assign_non_tensor_data(batch, "global_steps", step)
         return batch
 
     def _check_first(self, step: int) -> None:

@@ -47,6 +47,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "verl.utils.config.omega_conf_to_dataclass": ("config", "dataclass_type"),
     "verl.utils.dataset.rl_dataset.collate_fn": ("data_list",),
     "verl.utils.import_utils.load_class_from_fqn": ("fqn", "description"),
+    "verl.utils.tensordict_utils.assign_non_tensor_data": ("tensor_dict", "key", "val"),
     "verl.utils.tensordict_utils.assign_non_tensor_stack": ("tensor_dict", "key", "val"),
     "verl.utils.tensordict_utils.get_tensordict": ("tensor_dict", "non_tensor_dict"),
     "verl.utils.tracking.Tracking.log": ("self", "data", "step", "backend"),
