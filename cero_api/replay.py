@@ -74,8 +74,8 @@ def replay(
 
     >>> history = SuccessHistory.from_rates({f"q{i}": [i / 31] for i in range(32)})
     >>> report = replay(history, ["uniform", "cero"], seeds=[0, 1], rounds=8, batch_size=16, group_size=4)
-    >>> [(r.allocator, r.metrics["rollouts"].mean) for r in report.results]
-    [('uniform', 512.0), ('cero', 512.0)]
+    >>> {result.allocator: result.metrics["rollouts"].mean for result in report.results}
+    {'uniform': 512.0, 'cero': 512.0}
     """
     arena = RecordedArena(
         history, scope=scope, rounds=rounds, budget=budget, group_size=group_size, batch_size=batch_size, smooth=smooth
