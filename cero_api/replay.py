@@ -258,6 +258,12 @@ class RecordedArena:
             )
         elif self.scope != "recorded":
             notes.append("The record holds rates without rollout counts; they are taken as exact.")
+        if history.rollouts.size and self.scope == "recorded":
+            mixed = (history.visit_successes > 0) & (history.visit_successes < counts)
+            notes.append(
+                f"Of the recorded groups {mixed.mean():.1%} were mixed. A replay of the recorded method should come "
+                "close; if it does not, change the smoothing."
+            )
         missing = history.num_prompts - self.num_prompts
         if missing:
             notes.append(f"{missing} prompts never had a scored rollout and are left out.")
