@@ -111,13 +111,14 @@ def record_of(
     )
 
 
-def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: str) -> TraceWriter:
-    """A trace that knows its run by the allocator, its configuration and the dataset; prompts are dataset rows.
+def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: str, seed: int) -> TraceWriter:
+    """A trace that knows its run by allocator, configuration, dataset and seed; prompts are dataset rows.
 
     Args:
         path: of the file.
         allocator: of the run.
         pool: fingerprint of the dataset.
+        seed: of the training.
 
     Raises:
         TraceError: the file is another run's, or cannot be written.
@@ -127,5 +128,5 @@ def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: st
     except ConfigurationError:
         name = type(allocator).__qualname__  # one's own, not registered
     config = allocator.config.model_dump(mode="json")
-    metadata = {"trainer": "trl", "allocator": name, "config": config, "pool": pool}
+    metadata = {"trainer": "trl", "allocator": name, "config": config, "pool": pool, "seed": seed}
     return TraceWriter(path, num_prompts=allocator.config.num_prompts, metadata=metadata)

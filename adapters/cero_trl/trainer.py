@@ -105,7 +105,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._fingerprint = pool_fingerprint(self.train_dataset)
         self._trace = None
         if trace is not None and self.is_world_process_zero():
-            self._trace = trace_of(trace, self.allocator, self._fingerprint)
+            self._trace = trace_of(trace, self.allocator, self._fingerprint, self.args.seed)
 
     # Counts into generation
 

@@ -56,6 +56,7 @@ def test_another_runs_trace_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trace.jsonl"
     tiny.trainer(tmp_path / "a", allocator="uniform", trace=path).train()
     shutil.copy(path, tmp_path / "kept.jsonl")
-    with pytest.raises(TraceError, match="another run's trace"):
-        tiny.trainer(tmp_path / "b", allocator="cero", trace=path)
+    for other in ({"allocator": "cero"}, {"allocator": "uniform", "args": {"seed": 4}}):
+        with pytest.raises(TraceError, match="another run's trace"):
+            tiny.trainer(tmp_path / "b", **other, trace=path)
     assert path.read_bytes() == (tmp_path / "kept.jsonl").read_bytes()
