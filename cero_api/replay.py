@@ -74,8 +74,8 @@ def replay(
 
     >>> history = SuccessHistory.from_rates({f"q{i}": [i / 31] for i in range(32)})
     >>> report = replay(history, ["uniform", "cero"], seeds=[0, 1], rounds=8, batch_size=16, group_size=4)
-    >>> [(r.allocator, r.metrics["rollouts"].mean) for r in report.results]
-    [('uniform', 512.0), ('cero', 512.0)]
+    >>> {result.allocator: result.metrics["rollouts"].mean for result in report.results}
+    {'uniform': 512.0, 'cero': 512.0}
     """
     arena = RecordedArena(
         history, scope=scope, rounds=rounds, budget=budget, group_size=group_size, batch_size=batch_size, smooth=smooth
@@ -258,6 +258,12 @@ class RecordedArena:
             )
         elif self.scope != "recorded":
             notes.append("The record holds rates without rollout counts; they are taken as exact.")
+        if history.rollouts.size and self.scope == "recorded":
+            mixed = (history.visit_successes > 0) & (history.visit_successes < counts)
+            notes.append(
+                f"Of the recorded groups {mixed.mean():.1%} were mixed. A replay of the recorded method should come "
+                "close; if it does not, change the smoothing."
+            )
         missing = history.num_prompts - self.num_prompts
         if missing:
             notes.append(f"{missing} prompts never had a scored rollout and are left out.")

@@ -301,7 +301,7 @@ def draw_effective(axes: Any, runs: Sequence[RunSummary], window: int | None = N
         consumed = np.cumsum(run.rollouts)[width - 1 :] / run.budget
         axes.plot(consumed, rate, color=color, linewidth=1.8, label=label)
     axes.set(xlabel="share of the budget consumed", ylabel="effective groups", title="Effective-group rate")
-    axes.set_ylim(0, 1)
+    axes.set_ylim(0, min(1.0, 1.15 * axes.get_ylim()[1]))
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")

@@ -160,6 +160,24 @@ def test_what_cannot_be_is_refused(record: SuccessHistory) -> None:
         ), ["uniform"])  # fmt: skip
 
 
+def test_a_replay_of_the_recorded_method_is_like_the_record(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    odds = rng.normal(-1.0, 2.5, 200)
+    groups = []
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        for k in range(150):
+            rows = rng.permutation(200)[:20]
+            won = rng.binomial(8, 1 / (1 + np.exp(-(odds[rows] + k / 75))))
+            trace.write(k, rows, [8] * 20, won)
+            groups += ((won > 0) & (won < 8)).tolist()
+    history = read_history(tmp_path)
+    report, raw = replay(history, ["uniform"]), replay(history, ["uniform"], smooth=0)
+    gaps = [np.mean(groups) - each.results[0].metrics["effective_group_rate"].mean for each in (report, raw)]
+    assert abs(gaps[0]) < 0.04
+    assert gaps[1] > 0.06  # noise upon noise: rates look surer than they are
+    assert any(f"recorded groups {np.mean(groups):.1%} were mixed" in note for note in report.notes)
+
+
 def test_the_report_says_what_it_cannot_tell(record: SuccessHistory) -> None:
     report = replay(record, ["uniform", "cero"], seeds=[0, 1])
     assert "cannot tell what a model would have learned" in report.notes[0]

@@ -154,11 +154,12 @@ def _table(names: Sequence[str], rows: Mapping[str, Mapping[str, Estimate]], sig
 
 def _cell(name: str, estimate: Estimate, signed: bool) -> str:
     scale, digits, unit = _FORMATS.get(name, (1.0, 0, ""))
-    plus = "+" if signed else ""
+    plus, unit = ("+", unit and " pp") if signed else ("", unit)  # percentage points
     mean = f"{scale * estimate.mean:{plus},.{digits}f}"
-    if estimate.high is None or estimate.high == estimate.mean:
+    half = 0.0 if estimate.high is None else scale * (estimate.high - estimate.mean)
+    if half < 1e-9 * max(abs(scale * estimate.mean), 1.0):  # one seed, or what no seed changes
         return mean + unit
-    return f"{mean} ± {scale * (estimate.high - estimate.mean):,.{digits}f}{unit}"
+    return f"{mean} ± {half:,.{digits}f}{unit}"
 
 
 def _plain(value: object) -> str:

@@ -117,16 +117,15 @@ def _warm_start(settings: DemoSettings, console: Console) -> Path:
     from cero_trl.demo.warmstart import cached_checkpoint
 
     with Progress(
-        TextColumn("warm start       "), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=console, transient=True,
+        TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
+        TimeElapsedColumn(), console=console,
     ) as progress:  # fmt: skip
-        task = progress.add_task("loading", total=None)
-
-        def show(step: int, loss: float) -> None:
-            target = settings.warmstart.target_loss
-            progress.update(task, description=f"step {step}, loss {loss:.2f}, until {target:.2f}")
-
-        return cached_checkpoint(settings.warmstart, settings.out / "models", show)
+        task = progress.add_task("warm start", total=settings.warmstart.steps)
+        folder = cached_checkpoint(
+            settings.warmstart, settings.out / "models", lambda step: progress.update(task, completed=step)
+        )
+        progress.update(task, completed=settings.warmstart.steps)
+        return folder
 
 
 def _run(settings: DemoSettings, start: Path, allocator: str, seed: int) -> Run:

@@ -122,7 +122,7 @@ def verdict(summary: Summary, uniform: Summary) -> str:
     if difference < 0:
         return f"seed {seed}: {name} LOSES to uniform by {-difference:.3f} at equal rollouts"
     sentence = f"seed {seed}: {name} ends {difference:.3f} above uniform at equal rollouts"
-    if summary.to_match is None or uniform.to_match is None:
+    if not summary.to_match or not uniform.to_match:
         return sentence
     share = summary.to_match / uniform.to_match
     return f"{sentence}, and reaches uniform's final accuracy with {share:.0%} of the rollouts uniform took"
