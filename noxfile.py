@@ -89,7 +89,6 @@ def verl(session: nox.Session) -> None:
     session.run(
         "pytest", "integration_tests/verl", "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules",
         *session.posargs,
-        env={"PYTHONPATH": str(ROOT)},  # the trainer's processes import the stand-in engine
     )  # fmt: skip
 
 

@@ -27,12 +27,14 @@ class Progress(BaseModel):
     Args:
         step: verl's global step.
         pool: fingerprint of the prompts and their order, of which the allocator's rows speak.
+        after: steps before the allocator began, if it began in the middle of a training.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int
     pool: str
+    after: int = 0
 
 
 class Resumed(NamedTuple):
@@ -96,33 +98,41 @@ def save_state(folder: Path, files: dict[str, bytes], progress: Progress) -> Non
     _write(folder / PROGRESS_FILE, progress.model_dump_json(indent=2).encode())
 
 
-def load_state(
-    folder: Path, kind: type[AllocatorConfig], config: AllocatorConfig, expected: Progress
-) -> dict[str, bytes]:
+def saved_progress(folder: Path) -> Progress | None:
+    """Where a checkpoint's training stood; None if it has no allocator state.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    path = folder / PROGRESS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); resume an earlier checkpoint") from error
+
+
+def load_state(folder: Path, config: AllocatorConfig, expected: Progress) -> dict[str, bytes]:
     """A desk's checkpoint, if it belongs to this run.
 
     Args:
         folder: verl's `global_step_N`.
-        kind: class of this run's allocator configuration.
         config: this run's allocator configuration.
         expected: what this run would save at this step.
 
     Raises:
         CheckpointError: there is none, or it is torn or of another run; the message says what to do.
     """
-    names = (ALLOCATOR_FILE, TICKETS_FILE, PROGRESS_FILE)
-    missing = [name for name in names if not (folder / name).is_file()]
-    if missing:
+    progress = saved_progress(folder)
+    missing = [name for name in (ALLOCATOR_FILE, TICKETS_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
+    if missing or progress is None:
         raise CheckpointError(
             f"{folder} has no {', '.join(missing)}: it was written without +{FLAG}, or only in part, and to go on "
             "would be to restart the allocator unnoticed; resume an earlier checkpoint with trainer.resume_mode="
             f"resume_path and trainer.resume_from_path, or begin a new allocator for the remaining steps with "
             f"{FLAG}.fresh_start=true"
         )
-    try:
-        progress = Progress.model_validate_json((folder / PROGRESS_FILE).read_bytes())
-    except ValidationError as error:
-        raise CheckpointError(f"{folder / PROGRESS_FILE} cannot be read ({error}); resume an earlier one") from error
     if progress.pool != expected.pool:
         raise CheckpointError(
             f"{folder} was written with other train prompts, or the same in another order, and the allocator knows "
@@ -132,7 +142,7 @@ def load_state(
         raise CheckpointError(f"{folder} holds the allocator of step {progress.step}; resume an earlier checkpoint")
     files = {name: (folder / name).read_bytes() for name in (ALLOCATOR_FILE, TICKETS_FILE)}
     saved = restored(files)[0].config
-    if not isinstance(saved, kind) or saved != config:
+    if saved != config:
         raise CheckpointError(
             f"{folder} holds an allocator with {_difference(saved, config)}; resume with the settings and the length "
             f"of training of that run, or begin a new allocator with {FLAG}.fresh_start=true"

@@ -38,7 +38,8 @@ class VerlAllocatorConfig(SuccessRule):
         reserve: budget over what uniform verl would generate without refills, as a factor; None is 1, or 3 where verl
             replaces groups (filter_groups and the asynchronous modes).
         trace: file that gets one line per prompt and round.
-        fresh_start: resume a checkpoint that has no allocator state, with a new allocator for the steps that remain.
+        fresh_start: where the checkpoint that verl resumes has no allocator state, or another configuration's, begin
+            a new allocator for the steps that remain; one that fits is resumed all the same.
         checkpoint_callback: a class of your own for verl's `trainer.checkpoint_callback_class`, which the flag takes.
         module: a module that registers an allocator of your own, imported in every process that needs it.
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import time
 import uuid
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,10 @@ from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 from verl.utils import tensordict_utils
 from verl.utils.dataset.rl_dataset import collate_fn
 
-from cero_api.allocators import config_type
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_ray import AllocatorClient, start_allocator
-from cero_verl.checkpoint import Progress, load_state, resumed_folder, save_state
-from cero_verl.config import Schedule, allocator_config, read_flag, schedule_of
+from cero_verl.beginning import beginning
+from cero_verl.checkpoint import Progress, save_state
 from cero_verl.feedback import ReportingAgentLoopWorker
 from cero_verl.guard import check_verl
 from cero_verl.metrics import log_with_this_step
@@ -56,8 +57,10 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self._index = index_of(dataset)
         # Over the pool the prompts come from here; else the index is all that is needed of the dataset.
         self._pool = dataset if self.settings.scope == "pool" else None
-        self.schedule: Schedule
-        self._first_step: int | None
+        self._fingerprint = self._index.fingerprint
+        self._beginning = beginning(self.config, len(self._index), self._fingerprint)
+        self.schedule = self._beginning.schedule
+        self._begun = False
         self.allocator = self._start()
         self._seconds = 0.0
 
@@ -80,7 +83,8 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
 
     def save(self, folder: str | Path, step: int) -> None:
         """Write the allocator's state into verl's checkpoint."""
-        save_state(Path(folder), self.allocator.checkpoint(), Progress(step=step, pool=self._index.fingerprint))
+        progress = Progress(step=step, pool=self._fingerprint, after=self._beginning.after)
+        save_state(Path(folder), self.allocator.checkpoint(), progress)
 
     async def _init_agent_loop_workers(self) -> None:
         await super()._init_agent_loop_workers()
@@ -90,32 +94,23 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
 
     def _start(self) -> AllocatorClient:
         """The allocator's actor, from the beginning or from the checkpoint that verl has just loaded."""
-        settings, fields = read_flag(self.config)
-        folder = resumed_folder(self.config)
-        done = 0 if folder is None else folder.step
-        afresh = folder is None or settings.fresh_start
-        self.schedule = schedule_of(self.config, settings, len(self._index), done if afresh else 0)
-        config = allocator_config(settings, fields, self.schedule)
-        self._first_step = done + 1
-        if folder is None or afresh:
-            begin: dict[str, Any] = {"name": settings.name, "config": config.model_dump(mode="json")}
-        else:
-            expected = Progress(step=folder.step, pool=self._index.fingerprint)
-            begin = {"files": load_state(folder.path, config_type(settings.name), config, expected)}
         name = f"cero_rollout_allocator_{uuid.uuid4().hex[:8]}"
+        # For a successor of the actor on this machine, not for a later run: that has the checkpoint.
+        journal = tempfile.mkdtemp(prefix="cero-allocator-")
+        weakref.finalize(self, shutil.rmtree, journal, ignore_errors=True)
         logger.warning(
-            "%s over %d prompts: %d rollouts in %d steps, actor %s, %s",
-            *(settings.name, len(self._index), config.budget, self.schedule.steps, name),
-            "from the beginning" if folder is None or afresh else f"resumed from {folder.path}",
+            "rollout allocator %s over %d prompts, %s: %d steps of %d prompts, %d rollouts each on average; actor %s",
+            *(self.settings.name, len(self._index), self._beginning.told, self.schedule.steps, self.schedule.batch),
+            *(self.schedule.rollouts, name),
         )
+        module = self.settings.module
         return start_allocator(
             name,
-            # For a successor of the actor on this machine, not for a later run: that has the checkpoint.
-            tempfile.mkdtemp(prefix="cero-allocator-"),
-            begin,
-            rule=settings.rule,
+            journal,
+            self._beginning.begin,
+            rule=self.settings.rule,
             trace=self._trace(),
-            modules=[settings.module] if settings.module else [],
+            modules=[] if module is None else [module],
         )
 
     def _trace(self) -> dict[str, Any] | None:
@@ -167,12 +162,12 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
 
     def _check_first(self, step: int) -> None:
         """The state that was restored must be that of the step which verl resumed."""
-        if self._first_step is not None and step != self._first_step:
+        if not self._begun and step != self._beginning.next_step:
             raise CheckpointError(
-                f"verl begins at step {step}, the allocator was restored for step {self._first_step}; leave the "
-                "checkpoint folder alone while a run starts, and start again"
+                f"verl begins at step {step}, the allocator was restored for step {self._beginning.next_step}; leave "
+                "the checkpoint folder alone while a run starts, and start again"
             )
-        self._first_step = None
+        self._begun = True
 
 
 def _is_validation(prompts: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
 from cero_api.trace import TraceReader
@@ -29,6 +30,23 @@ def test_the_prompts_trained_on_are_those_the_allocator_admits(tmp_path: Path) -
         assert record.counts.sum() == 16
     # Other prompts than the loader's first 16 of two epochs, each twelve prompts once.
     assert [set(counts) for counts in run.counts()] != [set(range(12))]
+
+
+@pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
+def test_an_asynchronous_mode_trains_on_the_admitted_prompts(tmp_path: Path) -> None:
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.scope=pool",
+        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
+    ]
+    run = train(Tiny(tmp_path, steps=3, prompts=12, mode="colocate_async", extra=flags))
+    reader = TraceReader(tmp_path / "trace.jsonl")
+    dealt = [{str(reader.keys[row]) for row in record.prompt_ids} for record in reader]
+    # A round of warm-up and one for each step, of which the first four are trained on.
+    trained = [f"tiny/{row.index}" for rows in run.steps for row in rows]
+    assert len(run.steps) == 3
+    assert all(any(prompt in admitted for admitted in dealt) for prompt in trained)
+    assert len({row.uid for rows in run.steps for row in rows}) == 3 * 4
 
 
 def test_prices_may_leave_room_in_a_batch(tmp_path: Path) -> None:
