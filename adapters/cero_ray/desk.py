@@ -237,8 +237,7 @@ class Desk:
 
     def _deal_round(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total = mean * len(rows)
-        remaining = int(self.allocator.metrics()["budget_remaining"])
-        if total > remaining:
+        if not self._affords(total if exact else 1):
             # Refills and retries can cost more than was planned for. Generation goes on as without an allocator.
             self._hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
@@ -247,7 +246,7 @@ class Desk:
 
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total, allocation = mean * len(tickets), None
-        if total <= self.allocator.metrics()["budget_remaining"]:
+        if self._affords(total if exact else 1):
             allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
         if allocation is None:
             self._hand_out(None, tickets, rows, [mean] * len(rows), step)
@@ -260,6 +259,9 @@ class Desk:
         spare = [0] * (room - len(chosen))
         chosen = chosen[:room] + [-1 for _ in spare]
         self._hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
+
+    def _affords(self, rollouts: int) -> bool:
+        return rollouts <= self.allocator.metrics()["budget_remaining"]
 
     def _affordable_round(self) -> Allocation | None:
         """The next round in which something is worth its price; every empty one lowers the price."""
