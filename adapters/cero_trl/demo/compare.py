@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -20,7 +21,7 @@ from rich.table import Table
 from cero_trl.demo import history
 from cero_trl.demo.report import write_report
 from cero_trl.demo.settings import SETTINGS_FILE, DemoSettings, RunSettings
-from cero_trl.demo.summary import HEADINGS, HOW, Summary, cells, final_accuracy, summarize, uniform_to_match, verdict
+from cero_trl.demo.summary import HEADINGS, HOW, Summary, final_accuracy, summarize, table_rows, verdict
 
 GRACE_SECONDS = 60.0
 
@@ -209,10 +210,11 @@ def _table(summaries: Sequence[Summary], settings: DemoSettings) -> Table:
         title=f"pool {settings.pool}: {settings.train.budget:,} rollouts each, {settings.train.prompts} prompts",
         caption=HOW,
         caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for index, name in enumerate(HEADINGS):
-        table.add_column(name, justify="left" if index < 2 else "right")
-    reference = uniform_to_match(summaries)
-    for summary in summaries:
-        table.add_row(*cells(summary, reference.get(summary.seed)))
+        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=index < 2)
+    for row in table_rows(summaries):
+        table.add_row(*row)
     return table
