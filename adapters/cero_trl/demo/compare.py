@@ -21,6 +21,7 @@ from rich.table import Table
 from cero_trl.demo import history
 from cero_trl.demo.report import write_report
 from cero_trl.demo.settings import SETTINGS_FILE, DemoSettings, RunSettings
+from cero_trl.demo.spread import SPREAD_HEADINGS, SPREAD_HOW, spread_rows
 from cero_trl.demo.summary import HEADINGS, HOW, Summary, final_accuracy, summarize, table_rows, verdict
 
 GRACE_SECONDS = 60.0
@@ -105,7 +106,10 @@ def compare(settings: DemoSettings, console: Console) -> list[Summary]:
         target = final_accuracy(uniform) if uniform else None
         summaries.append(summarize(allocator, seed, past, target))
     verdicts = _verdicts(summaries)
-    console.print(_table(summaries, settings))
+    sizes = f"{settings.train.budget:,} rollouts each, {settings.train.prompts} prompts"
+    console.print(_table(f"pool {settings.pool}: {sizes}", HEADINGS, table_rows(summaries), HOW, texts=2))
+    if len(settings.seeds) > 1:
+        console.print(_table("all seeds", SPREAD_HEADINGS, spread_rows(summaries), SPREAD_HOW, texts=1))
     for sentence in verdicts:
         console.print(f"[{'bold red' if 'LOSES' in sentence else 'bold'}]{sentence}[/]", highlight=False)
     page = write_report(settings, histories, summaries, verdicts)
@@ -205,16 +209,11 @@ def _verdicts(summaries: Sequence[Summary]) -> list[str]:
     return [verdict(s, uniform[s.seed]) for s in summaries if s.allocator != "uniform" and s.seed in uniform]
 
 
-def _table(summaries: Sequence[Summary], settings: DemoSettings) -> Table:
-    table = Table(
-        title=f"pool {settings.pool}: {settings.train.budget:,} rollouts each, {settings.train.prompts} prompts",
-        caption=HOW,
-        caption_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    for index, name in enumerate(HEADINGS):
-        table.add_column(name, justify="left" if index < 2 else "right", no_wrap=index < 2)
-    for row in table_rows(summaries):
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], how: str, *, texts: int) -> Table:
+    """A table whose first columns are `texts` and whose others are numbers."""
+    table = Table(title=title, caption=how, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, name in enumerate(headings):
+        table.add_column(name, justify="left" if index < texts else "right", no_wrap=index < texts)
+    for row in rows:
         table.add_row(*row)
     return table
