@@ -13,6 +13,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"cero needs {error.name}, which is not installed: pip install 'cero-api[cli]'")
 
+    from cero_api.cli.compare import compare
     from cero_api.cli.demo import demo
     from cero_api.cli.replay import replay
     from cero_api.cli.report import report
@@ -24,6 +25,6 @@ def main() -> None:
     def _root() -> None:
         """Decides how many rollouts each prompt gets in RL post-training."""
 
-    for command in (demo, replay, simulate, report):
+    for command in (demo, compare, replay, simulate, report):
         app.command()(command)
     app()

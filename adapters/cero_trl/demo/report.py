@@ -9,7 +9,7 @@ from pathlib import Path
 from cero_api.report import html_figure, html_page
 from cero_trl.demo.plots import Histories, draw_all
 from cero_trl.demo.settings import DemoSettings
-from cero_trl.demo.summary import HEADINGS, HOW, Summary, cells, uniform_to_match
+from cero_trl.demo.summary import HEADINGS, HOW, Summary, table_rows
 
 
 def write_report(
@@ -29,10 +29,8 @@ def write_report(
     folder = settings.out / f"report-{settings.pool}"
     figures = draw_all(settings, histories, folder)
     heads = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
-    reference = uniform_to_match(summaries)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells(s, reference.get(s.seed))) + "</tr>"
-        for s in summaries
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table_rows(summaries)
     )
     sentences = "".join(
         f'<li class="{"lost" if "LOSES" in sentence else "won"}">{escape(sentence)}</li>' for sentence in verdicts

@@ -49,7 +49,7 @@ def _caesar_cipher(entry: Mapping[str, Any]) -> tuple[str, str]:
 _COMPACT = {"spell_backward": _spell_backward, "caesar_cipher": _caesar_cipher}
 
 _OPTIONS: dict[str, dict[str, Any]] = {
-    "spell_backward": {"min_word_len": 3, "max_word_len": 9},
+    "spell_backward": {"min_word_len": 3, "max_word_len": 10},
     # Single words: the delimiter is what the cipher's source text is cut by.
     "caesar_cipher": {"delimiter": " ", "min_words": 1, "max_words": 1, "min_rotation": 1, "max_rotation": 1},
 }
@@ -69,18 +69,29 @@ def _split_of(prompt: str) -> Split:
     return "heldout" if bucket < 48 else "pool" if bucket < 112 else "warmstart"
 
 
-def _lengths(shortest: int, longest: int, share: float) -> dict[tuple[str, int], float]:
-    """Spread a share over a range of answer lengths, three quarters of it to spelling."""
+def _lengths(task: str, shortest: int, longest: int, share: float) -> dict[tuple[str, int], float]:
+    """Spread a share evenly over a range of answer lengths."""
     lengths = range(shortest, longest + 1)
-    parts = {"spell_backward": 0.75, "caesar_cipher": 0.25}
-    return {(task, n): share * part / len(lengths) for task, part in parts.items() for n in lengths}
+    return {(task, n): share / len(lengths) for n in lengths}
 
 
-# Share of each (task, answer length). The warm start leaves answers of eight and more characters unsolved.
+# Share of each (task, answer length). After the warm start, answers of up to five characters are sometimes right, and
+# the long ones here never are: ten letters backward, eight or more deciphered.
+_SPELL, _CIPHER = _COMPACT
 MIXTURES: Mapping[PoolName, Mapping[tuple[str, int], float]] = {
-    "hard": _lengths(3, 5, 0.45) | _lengths(8, 9, 0.55),
-    "mixed": _lengths(3, 6, 0.75) | _lengths(7, 9, 0.25),
-    "easy": _lengths(3, 5, 1.0),
+    "hard": {
+        **_lengths(_SPELL, 3, 5, 0.34),
+        **_lengths(_CIPHER, 3, 5, 0.11),
+        **_lengths(_CIPHER, 8, 10, 0.27),
+        **_lengths(_SPELL, 10, 10, 0.28),
+    },
+    "mixed": {
+        **_lengths(_SPELL, 3, 6, 0.57),
+        **_lengths(_CIPHER, 3, 6, 0.18),
+        **_lengths(_SPELL, 7, 9, 0.19),
+        **_lengths(_CIPHER, 7, 9, 0.06),
+    },
+    "easy": {**_lengths(_SPELL, 3, 5, 0.75), **_lengths(_CIPHER, 3, 5, 0.25)},
 }
 
 
