@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -73,4 +74,6 @@ def register_groups() -> None:
     """Tell Hydra of one config per allocator, and of `custom`, for one's own."""
     store = ConfigStore.instance()
     for name in (*available_allocators(), CUSTOM):
-        store.store(group=FLAG, name=name, node=group_config(name), package="_global_")
+        # Somebody's broken plugin must not stop every program of this environment that uses Hydra.
+        with contextlib.suppress(CeroError):
+            store.store(group=FLAG, name=name, node=group_config(name), package="_global_")
