@@ -1,0 +1,24 @@
+"""`python -m <launcher> …` on a Ray of its own: loopback, a small store, and as many GPUs as are asked for."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+import ray
+
+if __name__ == "__main__":
+    launcher = sys.argv.pop(1)
+    # Its own address: another Ray on this machine is none of ours.
+    ray.init(
+        address="local",
+        num_cpus=16,
+        num_gpus=8,
+        object_store_memory=100 * 2**20,
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+    )
+    try:
+        runpy.run_module(launcher, run_name="__main__", alter_sys=True)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,153 @@
+"""All that a real OpenRLHF training needs, made on the spot: a tiny Llama, prompts, a reward, a command line."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+ALPHABET = "0123456789abcdef+="
+
+# A rollout is a success if its first character is among the first `label` ones of the alphabet: to a model that knows
+# nothing, prompts of every difficulty.
+REWARD = f"""
+def reward_func(queries, prompts, labels):
+    [query], [prompt], [label] = queries, prompts, labels
+    place = {ALPHABET!r}.find(query[len(prompt):][:1])
+    success = float(0 <= place < int(label))
+    return {{"rewards": success, "scores": success, "extra_logs": {{"place": float(place)}}}}
+"""
+
+
+def make_model(folder: Path, seed: int = 0) -> Path:
+    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *ALPHABET])}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
+    core.decoder = decoders.Fuse()
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+        tie_word_embeddings=False,
+    )
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>").save_pretrained(folder)
+    return folder
+
+
+def make_prompts(path: Path, labels: list[int]) -> Path:
+    lines = (json.dumps({"input": f"{i:x}+{i % 7}=", "label": str(label)}) for i, label in enumerate(labels))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@dataclass
+class Run:
+    """A finished training."""
+
+    returncode: int
+    output: str
+    seconds: float
+
+    @property
+    def steps(self) -> list[dict[str, Any]]:
+        """What OpenRLHF logged of each global step, numbers as in its log."""
+        lines = re.findall(r"Global step (\d+): (\{.*\})", self.output)
+        return [{"step": int(step), **ast.literal_eval(_plain(line))} for step, line in lines]
+
+
+def arguments(folder: Path, **changes: Any) -> list[str]:
+    """OpenRLHF's command line: 4 prompts a batch, 4 rollouts each at uniform counts, one training process."""
+    settings: dict[str, Any] = {
+        "actor.model_name_or_path": folder / "model",
+        "actor.num_gpus_per_node": 1,
+        "ref.num_gpus_per_node": 1,
+        "vllm.num_engines": 1,
+        "vllm.enforce_eager": True,
+        "reward.remote_url": folder / "reward.py",
+        "data.prompt_dataset": folder / "prompts.jsonl",
+        "data.label_key": "label",
+        "data.max_len": 16,
+        "rollout.max_new_tokens": 3,
+        "rollout.batch_size": 4,
+        "rollout.n_samples_per_prompt": 4,
+        "rollout.micro_batch_size": 4,
+        "train.batch_size": 16,
+        "train.micro_batch_size": 4,
+        "train.num_episodes": 1,
+        "algo.advantage.estimator": "rloo",
+        "algo.kl.init_coef": 0,
+        "actor.adam.lr": 1e-2,
+        "ds.attn_implementation": "eager",
+        "ds.zero_stage": 2,
+        "ckpt.output_dir": folder / "final",
+        "ckpt.path": folder / "checkpoints",
+    }
+    settings.update({name.replace("__", "."): value for name, value in changes.items()})
+    words: list[str] = []
+    for name, value in settings.items():
+        if value is None or value is False:
+            continue
+        values = [] if value is True else list(value) if isinstance(value, list | tuple) else [value]
+        words += [f"--{name}", *map(str, values)]
+    return words
+
+
+def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str = "cero_openrlhf") -> Run:
+    """Run the command line in a process of its own, with a hard limit."""
+    scratch = folder / "ray"
+    scratch.mkdir(exist_ok=True)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(HERE / "cpu"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "DS_ACCELERATOR": "cpu",
+        "TORCHDYNAMO_DISABLE": "1",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_CACHE": str(folder / "datasets"),
+        "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", str(ROOT / ".nox" / "torch_extensions")),
+    }
+    command = [sys.executable, str(HERE / "launch.py"), launcher, *words]
+    started = time.monotonic()
+    log = folder / "log.txt"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            process.wait(timeout=limit)
+        finally:
+            # The process, and whatever of its Ray is left.
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+            process.wait()
+    return Run(process.returncode, log.read_text(errors="replace"), time.monotonic() - started)
+
+
+def _plain(line: str) -> str:
+    return re.sub(r"\b(nan|inf)\b", "None", line)
