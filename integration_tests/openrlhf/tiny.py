@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import re
@@ -141,10 +142,8 @@ def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str =
             process.wait(timeout=limit)
         finally:
             # The process, and whatever of its Ray is left.
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
     return Run(process.returncode, log.read_text(errors="replace"), time.monotonic() - started)
 

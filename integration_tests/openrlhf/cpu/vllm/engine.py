@@ -129,7 +129,7 @@ class AsyncLLMEngine:
             self._unfinished -= 1
 
     def _seed(self, tokens: list[int]) -> int:
-        """Of the weights, the prompt, and how often these weights were asked it: not of time or of the engine's past."""
+        """Of the weights, the prompt, and how often these weights were asked it: not of the time."""
         weights = self._worker.fingerprint()
         if weights != self._asked_of:
             self._asked.clear()
