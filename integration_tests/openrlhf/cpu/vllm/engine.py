@@ -93,7 +93,6 @@ class AsyncLLMEngine:
         self._tokenizer = AutoTokenizer.from_pretrained(settings["model"])
         self._worker = _Worker(self._model)
         self._asked: Counter[tuple[int, ...]] = Counter()
-        self._asked_of = 0
         self._unfinished = 0
         self._running = asyncio.Event()
         self._running.set()
@@ -130,10 +129,9 @@ class AsyncLLMEngine:
 
     def _seed(self, tokens: list[int]) -> int:
         """Of the weights, the prompt, and how often these weights were asked it: not of the time."""
-        weights = self._worker.fingerprint()
-        if weights != self._asked_of:
+        if not self._worker.digest:  # new weights came in, though they may be the old ones
             self._asked.clear()
-            self._asked_of = weights
+        weights = self._worker.fingerprint()
         self._asked[tuple(tokens)] += 1
         return zlib.crc32(repr((weights, tokens, self._asked[tuple(tokens)])).encode())
 
