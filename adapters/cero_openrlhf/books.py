@@ -7,7 +7,7 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes, load_allocator, save_allocator
 from cero_api.errors import BudgetError, CheckpointError
+from cero_api.trace import TraceRound
 
 
 @dataclass
@@ -43,10 +44,12 @@ class Books:
 
     Args:
         allocator: whose decisions these are; the books own it from here on.
+        on_round: called with every round once it is complete, in order.
     """
 
-    def __init__(self, allocator: RolloutAllocator) -> None:
+    def __init__(self, allocator: RolloutAllocator, on_round: Callable[[TraceRound], None] | None = None) -> None:
         self.allocator = allocator
+        self._on_round = on_round
         self.unbudgeted = 0  # rollouts generated after the budget was spent
         self.seconds = 0.0  # spent here since the last metrics
         self._next = 0
@@ -56,9 +59,7 @@ class Books:
     def begin(self) -> None:
         """A new generation: whatever the last one has not reported will not come any more."""
         started = time.perf_counter()
-        for deal in self._open.values():
-            deal.shares += [math.nan] * (deal.count - len(deal.shares))
-        self._enter()
+        self._close()
         self._latest = []
         self.seconds += time.perf_counter() - started
 
@@ -137,7 +138,7 @@ class Books:
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as bytes and numbers."""
-        self._enter()
+        self._close()
         with tempfile.TemporaryDirectory() as folder:
             allocator = save_allocator(self.allocator, Path(folder) / "allocator.npz").read_bytes()
         return {"allocator": allocator, "unbudgeted": self.unbudgeted, "next": self._next}
@@ -169,23 +170,27 @@ class Books:
     def _file(self, deal: Deal) -> int:
         uid, self._next = self._next, self._next + 1
         self._latest.append(deal)
-        if deal.count:
-            self._open[uid] = deal
+        self._open[uid] = deal
         return uid
 
+    def _close(self) -> None:
+        for deal in self._open.values():
+            deal.shares += [math.nan] * (deal.count - len(deal.shares))
+        self._enter()
+
     def _enter(self) -> None:
-        """Tell the allocator of all groups that are complete: of those in a round, then of the refills."""
-        done = {uid: deal for uid, deal in self._open.items() if deal.done}
-        for uid in done:
-            del self._open[uid]
+        """Tell the allocator of the rounds under way, then of the refills, if all that they wait for is in."""
+        if not all(deal.done for deal in self._open.values()):
+            return
+        done, self._open = list(self._open.values()), {}
         rounds: dict[int, list[Deal]] = {}
-        for deal in done.values():
+        for deal in done:
             if deal.round is not None:
                 rounds.setdefault(deal.round, []).append(deal)
         for round in sorted(rounds):
             self._observe(round, sorted(rounds[round], key=lambda deal: deal.row))
         # By row and count, not by uid: which refill came first depends on which rollout finished first.
-        for deal in sorted((deal for deal in done.values() if deal.refill), key=lambda deal: (deal.row, deal.count)):
+        for deal in sorted((deal for deal in done if deal.refill), key=lambda deal: (deal.row, deal.count)):
             if deal.count > self._remaining():
                 self.unbudgeted += deal.count
                 continue
@@ -198,9 +203,13 @@ class Books:
         shares = [np.array([share for share in deal.shares if not math.isnan(share)]) for deal in deals]
         scored = np.array([part.size for part in shares], dtype=np.int64)
         won = np.array([math.fsum(part) for part in shares])
+        lost = np.maximum(scored - won, 0.0)
+        counts = np.array([deal.count for deal in deals], dtype=np.int64)
         # Evidence first: a group that is partly refunded counts as a group by what did come in.
-        self.allocator.observe(RolloutOutcomes(rows, won, np.maximum(scored - won, 0.0), round=round))
-        self.allocator.refund(rows, np.array([deal.count for deal in deals]) - scored, round=round)
+        self.allocator.observe(RolloutOutcomes(rows, won, lost, round=round))
+        self.allocator.refund(rows, counts - scored, round=round)
+        if self._on_round is not None:
+            self._on_round(TraceRound(round, rows, counts, won, lost))
 
 
 def _deals(allocation: Allocation, total: int) -> list[Deal]:

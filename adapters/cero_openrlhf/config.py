@@ -33,6 +33,7 @@ class OpenRLHFAllocatorConfig(SuccessRule):
             rollout.
         reserve: budget over what uniform OpenRLHF would generate without refills, as a factor; unset it is 1, or 3 with
             dynamic filtering.
+        trace: file that gets one line per prompt and round, as `cero_api.trace` reads it.
         fresh_start: resume a checkpoint that has no allocator state, with a new allocator.
         module: a module that registers an allocator of your own.
 
@@ -45,6 +46,7 @@ class OpenRLHFAllocatorConfig(SuccessRule):
     success_key: str = "reward"
     prompt_weight: PromptWeight = "rollout"
     reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    trace: str | None = None
     fresh_start: bool = False
     module: str | None = None
 

@@ -8,10 +8,12 @@ from openrlhf.trainer import ppo_trainer
 from openrlhf.utils.logging_utils import init_logger
 
 from cero_api import make_allocator
+from cero_api.config import AllocatorConfig
+from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
 from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import LoaderWithBooks
-from cero_openrlhf.config import allocator_config, read_settings, schedule_of
+from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read_settings, schedule_of
 from cero_openrlhf.counts import AllocatedSamplesGenerator
 from cero_openrlhf.guard import plain
 from cero_openrlhf.prompts import DatasetIndex
@@ -75,7 +77,7 @@ def generate_with_allocator(owner: Any) -> Books:
     index = DatasetIndex(dataset)
     schedule = schedule_of(stock.args, len(dataset), len(index))
     config = allocator_config(settings, fields, schedule)
-    books = Books(make_allocator(settings.allocator, config))
+    books = Books(make_allocator(settings.allocator, config), _trace(settings, config))
     loader = LoaderWithBooks(owner.prompts_dataloader, books, index.fingerprint, settings.fresh_start)
     owner.prompts_dataloader = loader
     owner.samples_generator = AllocatedSamplesGenerator(stock, loader, books, index, settings)
@@ -84,6 +86,13 @@ def generate_with_allocator(owner: Any) -> Books:
         f"{config.budget} rollouts, {schedule.batch * schedule.group_size} in each of {schedule.rounds} batches"
     )
     return books
+
+
+def _trace(settings: OpenRLHFAllocatorConfig, config: AllocatorConfig) -> TraceWriter | None:
+    if settings.trace is None:
+        return None
+    metadata = {"framework": "openrlhf", "allocator": settings.allocator, "config": config.model_dump(mode="json")}
+    return TraceWriter(settings.trace, num_prompts=config.num_prompts, metadata=metadata)
 
 
 def logged(numbers: dict[str, float]) -> dict[str, float]:
