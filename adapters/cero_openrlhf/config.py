@@ -6,9 +6,10 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
@@ -89,7 +90,21 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
             f"--{PREFIX}.{unknown[0]} is not a field of {settings.allocator!r}, which has {', '.join(sorted(known))}; "
             "drop it or choose another allocator"
         )
+    for name, value in given.items():
+        _check(name, known[name], value)
     return settings, given
+
+
+def _check(name: str, field: FieldInfo, value: Any) -> None:
+    """Refuse a value that is wrong whatever the dataset; what depends on that is checked where it is known."""
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated[kind, *field.metadata]
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise ConfigurationError(f"--{PREFIX}.{name} {value}: {said}") from None
 
 
 def schedule_of(args: Any, rows: int, num_prompts: int) -> Schedule:

@@ -7,10 +7,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,12 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from cero_api.trace import TraceReader
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ALPHABET = "0123456789abcdef+="
+LABELS = (0, 2, 5, 9, 12, 15, 18, 18, 1, 3, 9, 10)
 
 # A rollout is a success if its first character is among the first `label` ones of the alphabet: to a model that knows
 # nothing, prompts of every difficulty.
@@ -31,6 +36,28 @@ def reward_func(queries, prompts, labels):
     place = {ALPHABET!r}.find(query[len(prompt):][:1])
     success = float(0 <= place < int(label))
     return {{"rewards": success, "scores": success, "extra_logs": {{"place": float(place)}}}}
+"""
+
+
+# The same reward by an agent of two turns.
+AGENT = f"""
+import torch
+from openrlhf.utils.agent import AgentInstanceBase, MultiTurnAgentExecutor
+
+class Instance(AgentInstanceBase):
+    def __init__(self):
+        self.turns = 0
+
+    async def step(self, states):
+        self.turns += 1
+        place = {ALPHABET!r}.find(states["action_text"][:1])
+        success = torch.tensor(float(0 <= place < int(states["label"])) if self.turns == 1 else 0.0)
+        feedback = "=" if self.turns == 1 else ""
+        return {{"rewards": success, "environment_feedback": feedback, "done": self.turns == 2}}
+
+class AgentExecutor(MultiTurnAgentExecutor):
+    def __init__(self):
+        super().__init__(Instance)
 """
 
 
@@ -58,7 +85,16 @@ def make_model(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def make_prompts(path: Path, labels: list[int]) -> Path:
+def prepare(folder: Path, labels: Sequence[int] = LABELS) -> Path:
+    """A folder with all that `arguments` names."""
+    make_model(folder / "model")
+    make_prompts(folder / "prompts.jsonl", labels)
+    (folder / "reward.py").write_text(REWARD)
+    (folder / "agent.py").write_text(AGENT)
+    return folder
+
+
+def make_prompts(path: Path, labels: Sequence[int]) -> Path:
     lines = (json.dumps({"input": f"{i:x}+{i % 7}=", "label": str(label)}) for i, label in enumerate(labels))
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -105,6 +141,7 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
         "ds.zero_stage": 2,
         "ckpt.output_dir": folder / "final",
         "ckpt.path": folder / "checkpoints",
+        "cero.trace": folder / "trace.jsonl",
     }
     settings.update({name.replace("__", "."): value for name, value in changes.items()})
     words: list[str] = []
@@ -114,6 +151,23 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
         values = [] if value is True else list(value) if isinstance(value, list | tuple) else [value]
         words += [f"--{name}", *map(str, values)]
     return words
+
+
+def checkpoint_of(source: Path, target: Path, step: int) -> Path:
+    """A copy of a training's folder in which OpenRLHF resumes after this step; its trace stays behind."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("ray", "log.txt", "trace.jsonl", "final"))
+    (target / "checkpoints" / "_actor" / "latest").write_text(f"global_step{step}")
+    return target
+
+
+def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
+    """A trace: of each round the count and the successes of each prompt."""
+    columns = ((r.round, r.prompt_ids.tolist(), r.counts.tolist(), r.successes.tolist()) for r in traced(folder))
+    return [(k, dict(zip(rows, zip(given, won, strict=True), strict=True))) for k, rows, given, won in columns]
+
+
+def traced(folder: Path) -> TraceReader:
+    return TraceReader(folder / "trace.jsonl")
 
 
 def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str = "cero_openrlhf") -> Run:
