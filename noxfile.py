@@ -15,6 +15,13 @@ nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl"]
 
 ROOT = pathlib.Path(__file__).parent
 
+# What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
+OPENRLHF_NEEDS = (
+    *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),
+    *("msgpack", "ninja", "peft", "pillow", "psutil", "py-cpuinfo", "pylatexenc", "setuptools", "tensorboard"),
+    *("torchdata", "tqdm"),
+)
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -75,6 +82,22 @@ def trl(session: nox.Session) -> None:
     session.run(
         "pytest", "integration_tests/trl", "adapters/cero_trl", "--doctest-modules", *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def openrlhf(session: nox.Session) -> None:
+    """The OpenRLHF adapter: OpenRLHF's own command line, Ray and DeepSpeed, on a tiny model and the CPU."""
+    session.install("torch==2.13.0")
+    session.install(*OPENRLHF_NEEDS)
+    # Without their own requirements, which are flash-attn and CUDA's tools; integration_tests/openrlhf has stand-ins.
+    session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
+    session.install("--no-deps", "openrlhf==0.11.2")
+    session.install("-e", ".[test]")
+    session.run(
+        "pytest", "integration_tests/openrlhf", "adapters/cero_openrlhf", "--doctest-modules",
+        "--ignore=integration_tests/openrlhf/cpu", *session.posargs,
+        env={"HF_HUB_OFFLINE": "1", "TORCH_EXTENSIONS_DIR": str(ROOT / ".nox" / "torch_extensions")},
     )  # fmt: skip
 
 
