@@ -62,8 +62,8 @@ class TraceHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: Literal["cero-trace"] = "cero-trace"
-    version: Literal[1] = 1
+    format: Literal["cero-trace"]
+    version: Literal[1]
     num_prompts: Annotated[StrictInt, Field(gt=0)] | None = None
     metadata: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -206,8 +206,8 @@ class TraceWriter:
     ...     path = os.path.join(folder, "trace.jsonl")
     ...     with TraceWriter(path, num_prompts=30) as trace:
     ...         trace.write(0, [17, 21], [8, 0], [3, 0])
-    ...     [(r.round, r.counts.tolist()) for r in TraceReader(path)]
-    [(0, [8, 0])]
+    ...     next(iter(TraceReader(path))).counts
+    array([8, 0])
     """
 
     def __init__(
@@ -725,7 +725,7 @@ def _parse_header(path: Path, line: bytes) -> TraceHeader:
         found = json.dumps(line[:40].decode(errors="replace"))
         raise TraceError(
             f"{path}, line 1: no header of a trace but {found} ({_said(error)}); a trace begins with "
-            f"{_header_text(TraceHeader()).decode().strip()}"
+            f"{_header_text(TraceHeader(format='cero-trace', version=1)).decode().strip()}"
         ) from None
 
 

@@ -9,11 +9,12 @@ from cero_api import available_allocators
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 # The README's example, which the quickstart shows, and the guides to a trainer have tests of their own.
-PAGES = ["allocators.md"]
+PAGES = ["allocators.md", "trace.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_pages_python_runs(page: str) -> None:
+def test_the_pages_python_runs(page: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     names: dict[str, object] = {"__name__": "__main__"}

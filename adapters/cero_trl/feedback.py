@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cero_api import Allocation, RolloutOutcomes
+from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
+from cero_api.allocators import allocator_name
+from cero_api.errors import ConfigurationError
+from cero_api.trace import TraceWriter
 from cero_trl.config import CeroTRLConfig
 
 
@@ -105,3 +109,24 @@ def record_of(
         rollouts_so_far=rollouts_so_far,
         allocator_seconds=allocator_seconds,
     )
+
+
+def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: str, seed: int) -> TraceWriter:
+    """A trace that knows its run by allocator, configuration, dataset and seed; prompts are dataset rows.
+
+    Args:
+        path: of the file.
+        allocator: of the run.
+        pool: fingerprint of the dataset.
+        seed: of the training.
+
+    Raises:
+        TraceError: the file is another run's, or cannot be written.
+    """
+    try:
+        name = allocator_name(allocator)
+    except ConfigurationError:
+        name = type(allocator).__qualname__  # one's own, not registered
+    config = allocator.config.model_dump(mode="json")
+    metadata = {"trainer": "trl", "allocator": name, "config": config, "pool": pool, "seed": seed}
+    return TraceWriter(path, num_prompts=allocator.config.num_prompts, metadata=metadata)

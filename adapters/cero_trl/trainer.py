@@ -24,7 +24,7 @@ from cero_trl.advantages import grouped_advantages, prompt_weights
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state
 from cero_trl.config import CeroTRLConfig, Schedule, Scope, default_allocator_config, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
-from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of
+from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
 
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         success_reward: name of the reward function that judges success; None is TRL's weighted sum.
         prompt_weight: "prompt" undoes the larger weight of a prompt with more rollouts in the loss.
         on_round: called on the main process after every round with its `RoundRecord`.
+        trace: file to which every round is appended, for `cero replay` and `cero report`; compressed if it ends in
+            `.gz`. A resumed training goes on with it as if it had never stopped.
         **kwargs: as for `GRPOTrainer`.
 
     Attributes:
@@ -59,6 +61,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         ConfigurationError: an option that would go wrong silently; the message says what to do.
         MissingDependencyError: another version of TRL, whose internals differ.
         CheckpointError: on resuming from a checkpoint without, or with another run's, allocator state.
+        TraceError: the file for the trace is another run's.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         success_reward: str | None = None,
         prompt_weight: PromptWeight = "rollout",
         on_round: Callable[[RoundRecord], None] | None = None,
+        trace: str | os.PathLike[str] | None = None,
         **kwargs: Any,
     ) -> None:
         check_trl()
@@ -99,6 +103,9 @@ class CeroGRPOTrainer(GRPOTrainer):
         # As TRL's loader would hand rows out: without the columns that remove_unused_columns drops.
         self._pool = self._remove_unused_columns(self.train_dataset, description="training")
         self._fingerprint = pool_fingerprint(self.train_dataset)
+        self._trace = None
+        if trace is not None and self.is_world_process_zero():
+            self._trace = trace_of(trace, self.allocator, self._fingerprint, self.args.seed)
 
     # Counts into generation
 
@@ -209,6 +216,8 @@ class CeroGRPOTrainer(GRPOTrainer):
             allocator_seconds=self._allocator_seconds,
         )
         self._log_round(record, judged)
+        if self._trace is not None:
+            self._trace(record)
         if self._on_round is not None and self.is_world_process_zero():
             self._on_round(record)
 

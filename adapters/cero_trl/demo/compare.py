@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -20,7 +21,8 @@ from rich.table import Table
 from cero_trl.demo import history
 from cero_trl.demo.report import write_report
 from cero_trl.demo.settings import SETTINGS_FILE, DemoSettings, RunSettings
-from cero_trl.demo.summary import HEADINGS, HOW, Summary, cells, final_accuracy, summarize, uniform_to_match, verdict
+from cero_trl.demo.spread import SPREAD_HEADINGS, SPREAD_HOW, spread_rows
+from cero_trl.demo.summary import HEADINGS, HOW, Summary, final_accuracy, summarize, table_rows, verdict
 
 GRACE_SECONDS = 60.0
 
@@ -104,7 +106,10 @@ def compare(settings: DemoSettings, console: Console) -> list[Summary]:
         target = final_accuracy(uniform) if uniform else None
         summaries.append(summarize(allocator, seed, past, target))
     verdicts = _verdicts(summaries)
-    console.print(_table(summaries, settings))
+    sizes = f"{settings.train.budget:,} rollouts each, {settings.train.prompts} prompts"
+    console.print(_table(f"pool {settings.pool}: {sizes}", HEADINGS, table_rows(summaries), HOW, texts=2))
+    if len(settings.seeds) > 1:
+        console.print(_table("all seeds", SPREAD_HEADINGS, spread_rows(summaries), SPREAD_HOW, texts=1))
     for sentence in verdicts:
         console.print(f"[{'bold red' if 'LOSES' in sentence else 'bold'}]{sentence}[/]", highlight=False)
     page = write_report(settings, histories, summaries, verdicts)
@@ -117,16 +122,15 @@ def _warm_start(settings: DemoSettings, console: Console) -> Path:
     from cero_trl.demo.warmstart import cached_checkpoint
 
     with Progress(
-        TextColumn("warm start       "), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
-        console=console, transient=True,
+        TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
+        TimeElapsedColumn(), console=console,
     ) as progress:  # fmt: skip
-        task = progress.add_task("loading", total=None)
-
-        def show(step: int, loss: float) -> None:
-            target = settings.warmstart.target_loss
-            progress.update(task, description=f"step {step}, loss {loss:.2f}, until {target:.2f}")
-
-        return cached_checkpoint(settings.warmstart, settings.out / "models", show)
+        task = progress.add_task("warm start", total=settings.warmstart.steps)
+        folder = cached_checkpoint(
+            settings.warmstart, settings.out / "models", lambda step: progress.update(task, completed=step)
+        )
+        progress.update(task, completed=settings.warmstart.steps)
+        return folder
 
 
 def _run(settings: DemoSettings, start: Path, allocator: str, seed: int) -> Run:
@@ -205,15 +209,11 @@ def _verdicts(summaries: Sequence[Summary]) -> list[str]:
     return [verdict(s, uniform[s.seed]) for s in summaries if s.allocator != "uniform" and s.seed in uniform]
 
 
-def _table(summaries: Sequence[Summary], settings: DemoSettings) -> Table:
-    table = Table(
-        title=f"pool {settings.pool}: {settings.train.budget:,} rollouts each, {settings.train.prompts} prompts",
-        caption=HOW,
-        caption_justify="left",
-    )
-    for index, name in enumerate(HEADINGS):
-        table.add_column(name, justify="left" if index < 2 else "right")
-    reference = uniform_to_match(summaries)
-    for summary in summaries:
-        table.add_row(*cells(summary, reference.get(summary.seed)))
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], how: str, *, texts: int) -> Table:
+    """A table whose first columns are `texts` and whose others are numbers."""
+    table = Table(title=title, caption=how, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for index, name in enumerate(headings):
+        table.add_column(name, justify="left" if index < texts else "right", no_wrap=index < texts)
+    for row in rows:
+        table.add_row(*row)
     return table

@@ -15,26 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cero_api.report import PLOT_STYLE, RunSummary, color_of, draw_effective, draw_exposure, draw_spending
 from cero_trl.demo.history import History
 from cero_trl.demo.settings import DemoSettings
 from cero_trl.demo.summary import WINDOW, smoothed
 
 Histories = Mapping[tuple[str, int], History]
-
-# Okabe and Ito: told apart with any color vision, and in gray.
-_COLORS = {"uniform": "#555555", "cero": "#0072B2"}
-_OTHERS = ["#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-_STYLE = {
-    "figure.dpi": 130,
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "axes.axisbelow": True,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-}
 
 
 def draw_all(settings: DemoSettings, histories: Histories, folder: Path) -> dict[str, Path]:
@@ -68,7 +54,7 @@ def draw_all(settings: DemoSettings, histories: Histories, folder: Path) -> dict
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     for name, (caption, draw) in figures.items():
-        with plt.rc_context(_STYLE):
+        with plt.rc_context(PLOT_STYLE):
             figure = draw(settings, histories)
             figure.savefig(folder / f"{name}.png", bbox_inches="tight")
             plt.close(figure)
@@ -77,8 +63,17 @@ def draw_all(settings: DemoSettings, histories: Histories, folder: Path) -> dict
 
 
 def _color(allocator: str, histories: Histories) -> str:
-    names = [name for name in dict.fromkeys(a for a, _ in histories) if name not in _COLORS]
-    return _COLORS.get(allocator) or _OTHERS[names.index(allocator) % len(_OTHERS)]
+    return color_of(allocator, _allocators(histories))
+
+
+def _summaries(settings: DemoSettings, histories: Histories) -> list[RunSummary]:
+    """The runs as the plots of every trace take them."""
+    return [
+        RunSummary.of_rounds(
+            allocator, ((r.step - 1, r.prompts, r.counts, r.successes) for r in history.rounds), settings.train.prompts
+        )
+        for (allocator, _), history in histories.items()
+    ]
 
 
 def _allocators(histories: Histories) -> list[str]:
@@ -122,22 +117,7 @@ def _accuracy(settings: DemoSettings, histories: Histories) -> Figure:
 
 def _effective(settings: DemoSettings, histories: Histories) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 4))
-    ends, width = {}, min(25, settings.train.rounds)
-    for allocator in _allocators(histories):
-        color, finals = _color(allocator, histories), []
-        for history in _of(allocator, histories):
-            rate = np.array([r.effective / len(r.counts) for r in history.rounds])
-            mean = np.convolve(rate, np.full(width, 1 / width), mode="valid")
-            share = np.array([r.rollouts for r in history.rounds])[width - 1 :] / settings.train.budget
-            axes.plot(share, mean, color=color, linewidth=1.8)
-            finals.append(mean[-1])
-        ends[allocator] = (1.0, float(np.mean(finals)), color)
-    axes.set(xlabel="share of the budget consumed", ylabel="effective groups", title="Effective-group rate")
-    axes.set_ylim(0, min(1.0, axes.get_ylim()[1] * 1.15))
-    axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-    _label_ends(axes, ends)
+    draw_effective(axes, _summaries(settings, histories), window=25)
     return figure
 
 
@@ -175,41 +155,18 @@ def exposure(history: History, prompts: int) -> NDArray[np.int64]:
 
 def _exposure(settings: DemoSettings, histories: Histories) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 4))
-    prompts = settings.train.prompts
-    share = settings.train.budget / prompts
-    for allocator in _allocators(histories):
-        for index, history in enumerate(_of(allocator, histories)):
-            given = np.sort(exposure(history, prompts)) / share
-            axes.step(
-                np.r_[0, given], np.r_[0, np.arange(1, prompts + 1) / prompts], where="post",
-                color=_color(allocator, histories), linewidth=2, label=allocator if index == 0 else None,
-            )  # fmt: skip
-    axes.axvline(1, color="#999999", linestyle=":", linewidth=1)
-    axes.set(
-        xlabel=f"rollouts of a prompt, in units of R = budget / prompts = {share:.0f}",
-        ylabel="share of prompts with at most this", title="Exposure",
-    )  # fmt: skip
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-    axes.set_xlim(left=0)
-    axes.legend(frameon=False, loc="lower right", labelcolor="linecolor")
+    draw_exposure(axes, _summaries(settings, histories))
     return figure
 
 
 def _pacing(settings: DemoSettings, histories: Histories) -> Figure:
     figure, (spent_axes, price_axes) = plt.subplots(1, 2, figsize=(9.5, 3.6))
-    rounds, budget = settings.train.rounds, settings.train.budget
-    spent_axes.plot([0, rounds], [0, 1], color="#999999", linestyle=":", linewidth=3, label="uniform schedule")
+    draw_spending(spent_axes, _summaries(settings, histories))
     for allocator in _allocators(histories):
-        color = _color(allocator, histories)
-        for index, history in enumerate(_of(allocator, histories)):
-            steps = [r.step for r in history.rounds]
-            label = allocator if index == 0 else None
-            spent_axes.plot(steps, [r.rollouts / budget for r in history.rounds], color=color, label=label)
+        for history in _of(allocator, histories):
             if all(r.price is not None for r in history.rounds):
-                price_axes.plot(steps, [r.price for r in history.rounds], color=color, label=label)
-    spent_axes.set(xlabel="round", ylabel="share of the budget spent", title="Spending")
-    spent_axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
-    spent_axes.legend(frameon=False, labelcolor="linecolor")
+                steps = [r.step for r in history.rounds]
+                price_axes.plot(steps, [r.price for r in history.rounds], color=_color(allocator, histories))
     price_axes.set(xlabel="round", ylabel="budget price (normalized)", title="Price of the budget", ylim=(0, 1))
     figure.tight_layout()
     return figure

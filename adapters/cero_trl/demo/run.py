@@ -81,6 +81,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
         train_dataset=Dataset.from_list([{"prompt": p.prompt} for p in puzzles]),
         processing_class=tokenizer,
         allocator=settings.allocator,
+        trace=folder / "trace.jsonl",
         # Uniform keeps TRL's own sampler; the others choose from the whole pool, as in the paper.
         scope="batch" if settings.allocator == "uniform" else "pool",
     )

@@ -21,7 +21,7 @@ class Frozen(BaseModel):
 
 
 class ModelSettings(Frozen):
-    """Size of the embedded model: 0.86 million parameters.
+    """Size of the embedded model: 0.65 million parameters.
 
     Attributes:
         width: Of the residual stream.
@@ -32,7 +32,7 @@ class ModelSettings(Frozen):
 
     width: Count = 128
     mlp_width: Count = 384
-    layers: Count = 4
+    layers: Count = 3
     heads: Count = 4
 
 
@@ -41,22 +41,22 @@ class WarmstartSettings(Frozen):
 
     Attributes:
         model: What is trained.
-        batch: Solved puzzles per step.
+        steps: Optimizer steps.
+        batch: Demonstrations per step.
         learning_rate: Constant after a short warmup, until the cooldown.
-        target_loss: Mean loss of the last ten steps that ends it. A number of steps would end elsewhere on
-            another processor, for the loss falls steeply here.
-        cooldown: Steps that follow, in which the learning rate falls to zero.
-        max_steps: Where it ends if the target is not reached.
-        length_decay: How much rarer an answer one character longer is; what makes long inputs hard afterwards.
+        cooldown: Last steps, in which the learning rate falls to zero.
+        slips: Share of wrong characters in the demonstrations. The model learns to slip as often, which is what
+            reinforcement can unlearn, and what spreads success rates over (0, 1).
+        length_decay: How much rarer an answer one character longer is; what leaves long inputs out of reach.
         seed: Of weights and data.
     """
 
     model: ModelSettings = ModelSettings()
+    steps: Count = 250
     batch: Count = 128
     learning_rate: Positive = 3e-3
-    target_loss: Positive = 0.4
-    cooldown: Count = 25
-    max_steps: Count = 350
+    cooldown: Count = 40
+    slips: Annotated[float, Field(ge=0, lt=1)] = 0.15
     length_decay: Positive = 0.5
     seed: int = 0
 
@@ -81,7 +81,7 @@ class TrainSettings(Frozen):
     group_size: Count = 8
     learning_rate: Positive = 1e-4
     warmup: int = 10
-    max_new_tokens: Count = 12
+    max_new_tokens: Count = 11
     save_every: Count = 50
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,9 +19,15 @@ HOW = (
 )
 
 HEADINGS = (
-    "seed", "allocator", "accuracy, sampled", "accuracy, greedy", "rollouts to match", "effective groups",
-    "allocator time", "training time",
-)  # fmt: skip
+    "seed",
+    "allocator",
+    "sampled accuracy",
+    "greedy accuracy",
+    "rollouts to match",
+    "effective groups",
+    "allocator time",
+    "training time",
+)
 
 
 @dataclass(frozen=True)
@@ -122,35 +128,39 @@ def verdict(summary: Summary, uniform: Summary) -> str:
     if difference < 0:
         return f"seed {seed}: {name} LOSES to uniform by {-difference:.3f} at equal rollouts"
     sentence = f"seed {seed}: {name} ends {difference:.3f} above uniform at equal rollouts"
-    if summary.to_match is None or uniform.to_match is None:
+    if not summary.to_match or not uniform.to_match:
         return sentence
     share = summary.to_match / uniform.to_match
     return f"{sentence}, and reaches uniform's final accuracy with {share:.0%} of the rollouts uniform took"
 
 
-def uniform_to_match(summaries: Sequence[Summary]) -> Mapping[int, int | None]:
-    """For each seed, the rollouts after which uniform reached its own final accuracy."""
-    return {s.seed: s.to_match for s in summaries if s.allocator == "uniform"}
-
-
-def cells(summary: Summary, reference: int | None) -> list[str]:
-    """A run's row of the table.
+def table_rows(summaries: Sequence[Summary]) -> list[list[str]]:
+    """The closing table: for each seed the starting model, then every allocator.
 
     Args:
-        summary: Of the run.
-        reference: Rollouts that uniform took on the same seed, for the ratio.
+        summaries: Of the runs.
 
     Returns:
-        Texts under `HEADINGS`.
+        Rows of texts under `HEADINGS`.
     """
+    rows = []
+    for seed in dict.fromkeys(s.seed for s in summaries):
+        runs = [s for s in summaries if s.seed == seed]
+        rows.append([str(seed), "(start)", f"{runs[0].start:.3f}", f"{runs[0].greedy_start:.3f}", "", "", "", ""])
+        reference = next((s.to_match for s in runs if s.allocator == "uniform"), None)
+        rows += [_row(s, reference) for s in runs]
+    return rows
+
+
+def _row(summary: Summary, reference: int | None) -> list[str]:
     match = "-" if summary.to_match is None else f"{summary.to_match:,}"
     if summary.to_match is not None and reference and summary.allocator != "uniform":
         match += f" ({summary.to_match / reference:.2f}x)"
     return [
         str(summary.seed),
         summary.allocator,
-        f"{summary.start:.3f} → {summary.final:.3f}",
-        f"{summary.greedy_start:.3f} → {summary.greedy:.3f}",
+        f"{summary.final:.3f}",
+        f"{summary.greedy:.3f}",
         match,
         f"{summary.effective:.1%}",
         f"{summary.allocator_seconds:.2f} s",

@@ -51,12 +51,12 @@ _COMPACT = {"spell_backward": _spell_backward, "caesar_cipher": _caesar_cipher}
 _OPTIONS: dict[str, dict[str, Any]] = {
     "spell_backward": {"min_word_len": 3, "max_word_len": 10},
     # Single words: the delimiter is what the cipher's source text is cut by.
-    "caesar_cipher": {"delimiter": " ", "min_words": 1, "max_words": 1, "min_rotation": 1, "max_rotation": 3},
+    "caesar_cipher": {"delimiter": " ", "min_words": 1, "max_words": 1, "min_rotation": 1, "max_rotation": 1},
 }
 
 
 @cache
-def _dataset(task: str, size: int = 16_000) -> Any:
+def _dataset(task: str, size: int = 40_000) -> Any:
     # The package imports all of its hundred tasks at once (a second), hence not at module level.
     import reasoning_gym
 
@@ -69,17 +69,29 @@ def _split_of(prompt: str) -> Split:
     return "heldout" if bucket < 48 else "pool" if bucket < 112 else "warmstart"
 
 
-def _lengths(shortest: int, longest: int, share: float) -> dict[tuple[str, int], float]:
-    """Spread a share evenly over both tasks and a range of answer lengths."""
-    classes = [(task, n) for task in _COMPACT for n in range(shortest, longest + 1)]
-    return dict.fromkeys(classes, share / len(classes))
+def _lengths(task: str, shortest: int, longest: int, share: float) -> dict[tuple[str, int], float]:
+    """Spread a share evenly over a range of answer lengths."""
+    lengths = range(shortest, longest + 1)
+    return {(task, n): share / len(lengths) for n in lengths}
 
 
-# Share of each (task, answer length). The warm start leaves answers of eight and more characters unsolved.
+# Share of each (task, answer length). After the warm start, answers of up to five characters are sometimes right, and
+# the long ones here never are: ten letters backward, eight or more deciphered.
+_SPELL, _CIPHER = _COMPACT
 MIXTURES: Mapping[PoolName, Mapping[tuple[str, int], float]] = {
-    "hard": _lengths(4, 6, 0.5) | _lengths(8, 10, 0.5),
-    "mixed": _lengths(3, 8, 1.0),
-    "easy": _lengths(3, 5, 1.0),
+    "hard": {
+        **_lengths(_SPELL, 3, 5, 0.34),
+        **_lengths(_CIPHER, 3, 5, 0.11),
+        **_lengths(_CIPHER, 8, 10, 0.27),
+        **_lengths(_SPELL, 10, 10, 0.28),
+    },
+    "mixed": {
+        **_lengths(_SPELL, 3, 6, 0.57),
+        **_lengths(_CIPHER, 3, 6, 0.18),
+        **_lengths(_SPELL, 7, 9, 0.19),
+        **_lengths(_CIPHER, 7, 9, 0.06),
+    },
+    "easy": {**_lengths(_SPELL, 3, 5, 0.75), **_lengths(_CIPHER, 3, 5, 0.25)},
 }
 
 
@@ -173,6 +185,9 @@ def solved(puzzle: Puzzle, completion: str) -> bool:
         True for a full score; partial credit counts as a failure.
     """
     text = completion.strip()
+    # spell_backward's scorer adds up ninths and the like, so an answer that runs on can round to full marks.
+    if len(text) != puzzle.length:
+        return False
     answer = text.upper() if puzzle.task == "caesar_cipher" else text
     return float(_dataset(puzzle.task).score_answer(answer, puzzle.entry)) >= 1.0
 

@@ -1,0 +1,166 @@
+"""What `cero replay` and `cero simulate` share: their options' grammar, progress, table and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from cero_api.contest import ContestReport, Estimate
+
+USAGE = 2
+INTERRUPTED = 130
+
+# Scale, digits and unit of the numbers that are not whole.
+_FORMATS = {
+    "effective_group_rate": (100.0, 1, "%"),
+    "certain_share": (100.0, 1, "%"),
+    "signal_per_rollout": (1.0, 4, ""),
+    "regret": (1.0, 4, ""),
+    "allocator_ms": (1.0, 2, ""),
+}
+_COMPARED = {"effective_group_rate", "expected_effective_groups", "signal_per_rollout", "certain_share", "regret"}
+
+errors = Console(stderr=True)
+
+
+def allocator_names(text: str) -> list[str]:
+    """Names from `a,b,c`; `all` is every allocator there is."""
+    from cero_api import available_allocators
+
+    known = available_allocators()
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ["all"]:
+        return list(known)
+    if not names or not set(names) <= set(known):
+        raise typer.BadParameter(f"{text!r}: choose from all, {', '.join(known)}", param_hint="--allocators")
+    return names
+
+
+def seed_range(count: int, first: int) -> list[int]:
+    """`count` seeds from `first` on."""
+    return list(range(first, first + count))
+
+
+def field_settings(texts: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Settings from `allocator.field=value`, the value being JSON where it can be.
+
+    >>> field_settings(["cero.saturation=2.0", "vip.estimator=rloo"])
+    {'cero': {'saturation': 2.0}, 'vip': {'estimator': 'rloo'}}
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts or []:
+        target, equals, value = text.partition("=")
+        name, dot, field = target.partition(".")
+        if not (equals and dot and name and field):
+            raise typer.BadParameter(f"{text!r}: write allocator.field=value", param_hint="--set")
+        try:
+            settings.setdefault(name, {})[field] = json.loads(value)
+        except ValueError:
+            settings.setdefault(name, {})[field] = value
+    return settings
+
+
+@contextlib.contextmanager
+def exit_codes() -> Iterator[None]:
+    """A refusal ends the program with its message and exit code 2, Ctrl-C with 130."""
+    from cero_api import CeroError
+
+    try:
+        yield
+    except CeroError as error:
+        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(USAGE) from None
+    except KeyboardInterrupt:
+        errors.print("Stopped.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """Bars on a terminal's standard error, nothing elsewhere."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+    with bar:
+        yield bar
+
+
+class ContestProgress:
+    """Moves one bar over all allocators and seeds."""
+
+    def __init__(self, bar: Progress, runs: int) -> None:
+        self._bar, self._runs, self._done = bar, runs, 0
+        self._task = bar.add_task("", total=runs)
+
+    def __call__(self, allocator: str, seed: int, share: float) -> None:
+        """A run has come so far."""
+        self._bar.update(self._task, description=f"{allocator}, seed {seed}", completed=self._done + share)
+        if share >= 1.0:
+            self._done += 1
+
+
+def show(report: ContestReport, as_json: bool) -> None:
+    """Print a report: a table and its notes, or JSON."""
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2))
+        return
+    from cero_api.contest import METRICS
+
+    console = Console()
+    if not console.is_terminal:  # a file has no width to fit
+        console = Console(width=160)
+    shown = [name for name in METRICS if name in report.results[0].metrics and name != "rounds_dealt"]
+    sizes = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in report.settings.items())
+    console.print(f"{report.kind}: {sizes}", highlight=False, markup=False)
+    console.print(_table(shown, {result.allocator: result.metrics for result in report.results}))
+    if len(report.seeds) > 1 and len(report.results) > 1:
+        compared = [name for name in shown if name in _COMPARED]
+        console.print(f"Less {report.baseline}, seed by seed:", highlight=False, markup=False)
+        console.print(_table(compared, report.differences(), signed=True))
+    for name in shown:
+        console.print(f"{METRICS[name][0]}: {METRICS[name][1]}", style="dim", highlight=False, markup=False)
+    seeds = len(report.seeds)
+    spread = f"mean ± half of the 95% interval over {seeds} seeds (Student's t)" if seeds > 1 else "one seed"
+    console.print(f"Numbers: {spread}.", style="dim", highlight=False)
+    for note in report.notes:
+        console.print(f"• {note}", highlight=False, markup=False)
+
+
+def _table(names: Sequence[str], rows: Mapping[str, Mapping[str, Estimate]], signed: bool = False) -> Table:
+    from cero_api.contest import METRICS
+
+    table = Table("allocator")
+    for name in names:
+        table.add_column(METRICS[name][0], justify="right")
+    for allocator, metrics in rows.items():
+        table.add_row(allocator, *(_cell(name, metrics[name], signed) for name in names))
+    return table
+
+
+def _cell(name: str, estimate: Estimate, signed: bool) -> str:
+    scale, digits, unit = _FORMATS.get(name, (1.0, 0, ""))
+    plus, unit = ("+", unit and " pp") if signed else ("", unit)  # percentage points
+    mean = f"{scale * estimate.mean:{plus},.{digits}f}"
+    half = 0.0 if estimate.high is None else scale * (estimate.high - estimate.mean)
+    if half < 1e-9 * max(abs(scale * estimate.mean), 1.0):  # one seed, or what no seed changes
+        return mean + unit
+    return f"{mean} ± {half:,.{digits}f}{unit}"
+
+
+def _plain(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)

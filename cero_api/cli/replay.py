@@ -1,0 +1,104 @@
+"""`cero replay`: let any allocators share out the rollouts of a recorded run again."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cero_api.cli.contest import (
+    ContestProgress,
+    allocator_names,
+    exit_codes,
+    field_settings,
+    progress_bar,
+    seed_range,
+    show,
+)
+
+
+class Format(StrEnum):
+    """Shapes of a record."""
+
+    auto = "auto"
+    trace = "trace"
+    verl = "verl"
+    rates = "rates"
+    table = "table"
+
+
+class Scope(StrEnum):
+    """What a round offers."""
+
+    recorded = "recorded"
+    batch = "batch"
+    pool = "pool"
+
+
+def replay(
+    record: Annotated[
+        Path,
+        typer.Argument(
+            help="A trace or the folder of a run with one, a folder of verl's rollout dumps, a JSON object of rates, "
+            "or a CSV or Parquet table with a pass rate.",
+            show_default=False,
+        ),
+    ],
+    allocators: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    scope: Annotated[
+        Scope | None,
+        typer.Option(help="Candidates of a round: the recorded ones, shuffled batches, or the whole pool."),
+    ] = None,
+    rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; as recorded unless given.")] = None,
+    budget: Annotated[int | None, typer.Option(min=1, help="Rollouts in all; as recorded unless given.")] = None,
+    group_size: Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt if all get the same.")] = None,
+    cap: Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt in a round; twice the group.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts of a batch, for --scope batch.")] = None,
+    smooth: Annotated[int, typer.Option(min=0, help="Visits to either side pooled into a recorded rate.")] = 1,
+    format: Annotated[Format, typer.Option(help="Shape of the record.")] = Format.auto,
+    success_threshold: Annotated[float, typer.Option(help="verl's score from which a rollout is a success.")] = 1.0,
+    prompt_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
+    rate_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
+    set: Annotated[
+        list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Let any allocators share out the rollouts of a recorded run again, all at the same budget.
+
+    Tells how each would have allocated, had success rates gone as recorded; not what would have been learned.
+    """
+    names, settings = allocator_names(allocators), field_settings(set)
+    from cero_api.history import read_history
+    from cero_api.replay import replay as run
+
+    with exit_codes(), progress_bar() as bar:
+        reading = bar.add_task(f"reading {record.name}", total=1.0)
+        history = read_history(
+            record,
+            format=format.value,
+            success_threshold=success_threshold,
+            prompt_column=prompt_column,
+            rate_column=rate_column,
+            progress=lambda share: bar.update(reading, completed=share),
+        )
+        bar.remove_task(reading)
+        report = run(
+            history,
+            names,
+            seeds=seed_range(seeds, seed),
+            scope=None if scope is None else scope.value,
+            rounds=rounds,
+            budget=budget,
+            group_size=group_size,
+            cap=cap,
+            batch_size=batch_size,
+            smooth=smooth,
+            settings=settings,
+            progress=ContestProgress(bar, len(names) * seeds),
+        )
+    show(report, json)
