@@ -1,14 +1,27 @@
-"""`python -m <launcher> …` on a Ray of its own: loopback, a small store, and as many GPUs as are asked for."""
+"""`launch.py <folder> <launcher> …`: `python -m <launcher> …` on a Ray of its own: loopback, a small store, and as many GPUs as are asked for."""
 
 from __future__ import annotations
 
+import os
 import runpy
+import signal
 import sys
+import threading
+import time
 
 import ray
 
+
+def end_with(parent: int) -> None:
+    """Leave nothing running behind a test that was itself killed."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os.killpg(0, signal.SIGKILL)
+
+
 if __name__ == "__main__":
-    launcher = sys.argv.pop(1)
+    threading.Thread(target=end_with, args=[os.getppid()], daemon=True).start()
+    scratch, launcher = sys.argv.pop(1), sys.argv.pop(1)
     # Its own address: another Ray on this machine is none of ours.
     ray.init(
         address="local",
@@ -17,6 +30,7 @@ if __name__ == "__main__":
         object_store_memory=100 * 2**20,
         include_dashboard=False,
         _node_ip_address="127.0.0.1",
+        _temp_dir=scratch,
     )
     try:
         runpy.run_module(launcher, run_name="__main__", alter_sys=True)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
 
 def checkpoint_of(source: Path, target: Path, step: int) -> Path:
     """A copy of a training's folder in which OpenRLHF resumes after this step; its trace stays behind."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("ray", "log.txt", "trace.jsonl", "final"))
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("log.txt", "trace.jsonl", "final"))
     (target / "checkpoints" / "_actor" / "latest").write_text(f"global_step{step}")
     return target
 
@@ -172,8 +173,7 @@ def traced(folder: Path) -> TraceReader:
 
 def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str = "cero_openrlhf") -> Run:
     """Run the command line in a process of its own, with a hard limit."""
-    scratch = folder / "ray"
-    scratch.mkdir(exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix="cero-ray-")  # a short path: sockets are in it
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE / "cpu"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -185,7 +185,7 @@ def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str =
         "HF_DATASETS_CACHE": str(folder / "datasets"),
         "TORCH_EXTENSIONS_DIR": os.environ.get("TORCH_EXTENSIONS_DIR", str(ROOT / ".nox" / "torch_extensions")),
     }
-    command = [sys.executable, str(HERE / "launch.py"), launcher, *words]
+    command = [sys.executable, str(HERE / "launch.py"), scratch, launcher, *words]
     started = time.monotonic()
     log = folder / "log.txt"
     with log.open("w") as file:
@@ -194,11 +194,14 @@ def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str =
         )
         try:
             process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            file.write(f"\nkilled after {limit} seconds\n")
         finally:
             # The process, and whatever of its Ray is left.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+            shutil.rmtree(scratch, ignore_errors=True)
     return Run(process.returncode, log.read_text(errors="replace"), time.monotonic() - started)
 
 
