@@ -12,7 +12,6 @@ import sys
 from datetime import timedelta
 from typing import Any
 
-
 _LAYERS = "vllm.model_executor.layers.utils"
 
 
