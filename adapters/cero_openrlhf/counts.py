@@ -13,17 +13,7 @@ from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from cero_openrlhf.feedback import judged, success
 from cero_openrlhf.prompts import DatasetIndex
-from cero_openrlhf.tickets import Ticket
-
-
-class Batch(list[Any]):
-    """Rollouts of one training batch, and the allocator's numbers when it was generated, for whoever trains on it."""
-
-    metrics: dict[str, float]
-
-    def __init__(self, samples: Sequence[Any], metrics: dict[str, float]) -> None:
-        super().__init__(samples)
-        self.metrics = metrics
+from cero_openrlhf.tickets import Batch, Ticket
 
 
 class AllocatedSamplesGenerator(SamplesGenerator):

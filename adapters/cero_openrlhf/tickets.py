@@ -1,16 +1,18 @@
-"""A prompt that knows how many rollouts it was dealt, and whose rollouts are one group.
+"""What travels between OpenRLHF's processes: prompts that know what they were dealt, batches that know the books.
 
-It travels to the rollout engines and comes back in every response, for executors echo the prompt that they were given.
-Engines import this module, so it imports nothing.
+Engines and queues import this module, so it imports nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
 class Ticket(str):
     """A prompt's text, and what the adapter must know when its rollouts come back.
+
+    It comes back in every response, for executors echo the prompt that they were given.
 
     Args:
         text: the prompt.
@@ -38,3 +40,13 @@ class Ticket(str):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Ticket, (str(self), self.uid, self.row, self.rollouts, self.chunk)
+
+
+class Batch(list[Any]):
+    """Rollouts of one training batch, and the allocator's numbers when it was generated, for whoever trains on it."""
+
+    metrics: dict[str, float]
+
+    def __init__(self, samples: Sequence[Any], metrics: dict[str, float]) -> None:
+        super().__init__(samples)
+        self.metrics = metrics

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from cero_openrlhf.counts import Batch, assigned, batches, divisor, evened, in_batches
-from cero_openrlhf.tickets import Ticket
+from cero_openrlhf.counts import assigned, batches, divisor, evened, in_batches
+from cero_openrlhf.tickets import Batch, Ticket
 from integration_tests.openrlhf import made
 
 
