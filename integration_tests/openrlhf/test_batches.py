@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import pickle
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -24,6 +26,12 @@ def test_ticket_is_its_text_and_survives_pickling() -> None:
     assert ticket.count("+") == 1
     for copy in (pickle.loads(pickle.dumps(ticket)), cloudpickle.loads(cloudpickle.dumps([ticket]))[0]):
         assert (copy, copy.uid, copy.row, copy.rollouts, copy.chunk) == ("2+3=", 3, 5, 7, 1)
+
+
+def test_engines_and_queues_load_nothing_to_unpickle_them() -> None:
+    code = "import sys, cero_openrlhf.tickets; print({'torch', 'ray', 'numpy', 'cero_api'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "set()"
 
 
 def test_batch_is_a_list_and_carries_numbers_through_pickling() -> None:
