@@ -92,7 +92,7 @@ class AsyncLLMEngine:
         self._model = model.eval()
         self._tokenizer = AutoTokenizer.from_pretrained(settings["model"])
         self._worker = _Worker(self._model)
-        self._asked: Counter[tuple[int, ...]] = Counter()
+        self._asked: Counter[tuple[float, ...]] = Counter()
         self._unfinished = 0
         self._running = asyncio.Event()
         self._running.set()
@@ -123,17 +123,18 @@ class AsyncLLMEngine:
         self._unfinished += 1
         try:
             await asyncio.sleep(0)  # so that all requests of a dispatch are in before the first is done
-            yield _Output([await self._complete(tokens, params, self._seed(tokens))])
+            yield _Output([await self._complete(tokens, params, self._seed(tokens, params.temperature))])
         finally:
             self._unfinished -= 1
 
-    def _seed(self, tokens: list[int]) -> int:
-        """Of the weights, the prompt, and how often these weights were asked it: not of the time."""
+    def _seed(self, tokens: list[int], temperature: float) -> int:
+        """Of the weights, the question, and how often these weights were asked it: not of the time."""
         if not self._worker.digest:  # new weights came in, though they may be the old ones
             self._asked.clear()
         weights = self._worker.fingerprint()
-        self._asked[tuple(tokens)] += 1
-        return zlib.crc32(repr((weights, tokens, self._asked[tuple(tokens)])).encode())
+        question = (temperature, *tokens)  # evaluation asks at a temperature of its own
+        self._asked[question] += 1
+        return zlib.crc32(repr((weights, question, self._asked[question])).encode())
 
     @torch.no_grad()
     async def _complete(self, tokens: list[int], params: SamplingParams, seed: int) -> _Completion:
