@@ -70,7 +70,7 @@ class _Worker(WorkerWrap):
         self.digest = 0
 
     def load_weights(self, weights: list[tuple[str, torch.Tensor]]) -> None:
-        """Copy these; what was drawn before no longer counts."""
+        """Copy these."""
         parameters = dict(self.model.named_parameters())
         for name, weight in weights:
             parameters[name].data.copy_(weight)
@@ -92,7 +92,8 @@ class AsyncLLMEngine:
         self._model = model.eval()
         self._tokenizer = AutoTokenizer.from_pretrained(settings["model"])
         self._worker = _Worker(self._model)
-        self._asked: Counter[tuple[float, ...]] = Counter()
+        self._asked: Counter[tuple[float, ...]] = Counter()  # since the question was last answered in full
+        self._open: Counter[tuple[float, ...]] = Counter()
         self._unfinished = 0
         self._running = asyncio.Event()
         self._running.set()
@@ -120,21 +121,20 @@ class AsyncLLMEngine:
 
     async def generate(self, prompt: dict[str, Any], params: SamplingParams, request_id: str) -> AsyncIterator[_Output]:
         tokens = list(prompt["prompt_token_ids"])
+        question = (params.temperature, *tokens)
+        self._asked[question] += 1
+        self._open[question] += 1
         self._unfinished += 1
+        # Of the weights, the question, and the place in its group: not of the time, nor of what was asked before.
+        seed = zlib.crc32(repr((self._worker.fingerprint(), question, self._asked[question])).encode())
         try:
-            await asyncio.sleep(0)  # so that all requests of a dispatch are in before the first is done
-            yield _Output([await self._complete(tokens, params, self._seed(tokens, params.temperature))])
+            await asyncio.sleep(0)  # so that all requests of a group are in before the first is done
+            yield _Output([await self._complete(tokens, params, seed)])
         finally:
             self._unfinished -= 1
-
-    def _seed(self, tokens: list[int], temperature: float) -> int:
-        """Of the weights, the question, and how often these weights were asked it: not of the time."""
-        if not self._worker.digest:  # new weights came in, though they may be the old ones
-            self._asked.clear()
-        weights = self._worker.fingerprint()
-        question = (temperature, *tokens)  # evaluation asks at a temperature of its own
-        self._asked[question] += 1
-        return zlib.crc32(repr((weights, question, self._asked[question])).encode())
+            self._open[question] -= 1
+            if not self._open[question]:
+                del self._asked[question], self._open[question]
 
     @torch.no_grad()
     async def _complete(self, tokens: list[int], params: SamplingParams, seed: int) -> _Completion:
