@@ -165,12 +165,13 @@ def checkpoint_of(source: Path, target: Path, step: int) -> Path:
 
 def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
     """A trace: of each round the count and the successes of each prompt."""
-    columns = ((r.round, r.prompt_ids.tolist(), r.counts.tolist(), r.successes.tolist()) for r in traced(folder))
-    return [(k, dict(zip(rows, zip(given, won, strict=True), strict=True))) for k, rows, given, won in columns]
-
-
-def traced(folder: Path) -> TraceReader:
-    return TraceReader(folder / "trace.jsonl")
+    reader = TraceReader(folder / "trace.jsonl")
+    found = []
+    for part in reader:
+        prompts = (int(reader.keys[i]) for i in part.prompt_ids)  # a reader numbers prompts as it meets them
+        dealt = zip(part.counts.tolist(), part.successes.tolist(), strict=True)
+        found.append((part.round, dict(zip(prompts, dealt, strict=True))))
+    return found
 
 
 def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str = "cero_openrlhf") -> Run:
