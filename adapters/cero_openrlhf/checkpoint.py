@@ -1,0 +1,71 @@
+"""The allocator's state in OpenRLHF's own checkpoints: it travels in the state of the prompt loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from cero_api.errors import CheckpointError
+from cero_openrlhf.books import Books
+
+KEY = "cero"
+
+
+class LoaderWithBooks:
+    """OpenRLHF's prompt loader, whose state carries the allocator's.
+
+    Both trainers save and restore the loader's state, in DeepSpeed's checkpoint, and nothing else of the generating
+    side. Stock OpenRLHF can resume such a checkpoint: its loader ignores the additional entry.
+
+    Args:
+        loader: OpenRLHF's `StatefulDataLoader`.
+        books: of the allocator.
+        pool: fingerprint of the train dataset, whose rows the allocator's state speaks of.
+        fresh_start: whether a state without the allocator's is legal.
+    """
+
+    def __init__(self, loader: Any, books: Books, pool: str, fresh_start: bool = False) -> None:
+        self._loader = loader
+        self._books = books
+        self._pool = pool
+        self._fresh_start = fresh_start
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._loader)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_loader"], name)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The loader's state, and the allocator's beside it."""
+        books = self._books.state_dict()
+        # As a tensor: OpenRLHF logs what it restores, and a tensor is printed in short.
+        books["allocator"] = torch.frombuffer(bytearray(books["allocator"]), dtype=torch.uint8)
+        return {**self._loader.state_dict(), KEY: {**books, "pool": self._pool}}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore both.
+
+        Raises:
+            CheckpointError: there is no allocator state, or it is of another dataset, allocator or configuration.
+        """
+        loader = {name: value for name, value in state.items() if name != KEY}
+        books = state.get(KEY)
+        if books is None and not self._fresh_start:
+            raise CheckpointError(
+                "the checkpoint has no allocator state: it was not written by cero_openrlhf, and to go on would be to "
+                "restart the allocator; pass --cero.fresh_start to do that"
+            )
+        if books is not None:
+            if books["pool"] != self._pool:
+                raise CheckpointError(
+                    "the checkpoint was written with another train dataset, or the same in another order, and the "
+                    "allocator knows prompts by their row; resume with the dataset of that run"
+                )
+            self._books.load_state_dict({**books, "allocator": bytes(books["allocator"].numpy())})
+        self._loader.load_state_dict(loader)

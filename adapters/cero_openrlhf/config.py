@@ -1,0 +1,162 @@
+"""What the user decides by `--cero.*`, and what follows from OpenRLHF's own arguments."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from cero_api.advantages import PromptWeight
+from cero_api.allocators import config_type
+from cero_api.config import AllocatorConfig, SuccessRule
+from cero_api.errors import ConfigurationError
+
+PREFIX = "cero"
+Scope = Literal["batch", "pool"]
+
+
+class OpenRLHFAllocatorConfig(SuccessRule):
+    """How counts go into OpenRLHF's generation and how its rewards come back.
+
+    Args:
+        allocator: name of a registered allocator; its own fields stand beside these.
+        scope: "batch" shares a batch's rollouts among the prompts that the loader drew; "pool" puts prompts that the
+            allocator picks from the whole train dataset in their place, as in the paper.
+        success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
+        reward_range: lowest and highest reward in place of a threshold: success is the fraction of the way up.
+        success_key: what judges success: "reward", "score", or a key of the reward function's extra_logs.
+        prompt_weight: "prompt" gives every prompt the same weight in the loss; "rollout", OpenRLHF's own, every
+            rollout.
+        reserve: budget over what uniform OpenRLHF would generate without refills, as a factor; unset it is 1, or 3 with
+            dynamic filtering.
+        trace: file that gets one line per prompt and round, as `cero_api.trace` reads it.
+        fresh_start: resume a checkpoint that has no allocator state, with a new allocator.
+        module: a module that registers an allocator of your own.
+
+    Raises:
+        ConfigurationError: a value is unknown or contradicts another.
+    """
+
+    allocator: str = "cero"
+    scope: Scope = "batch"
+    success_key: str = "reward"
+    prompt_weight: PromptWeight = "rollout"
+    reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    trace: str | None = None
+    fresh_start: bool = False
+    module: str | None = None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What uniform OpenRLHF would generate in this training."""
+
+    rounds: int  # training batches over all episodes, the last of an episode perhaps smaller
+    prompts: int  # drawn over all episodes
+    batch: int  # prompts per training batch
+    group_size: int  # OpenRLHF's rollout.n_samples_per_prompt
+    num_prompts: int  # different prompts in the train dataset
+    refills: bool  # whether dynamic filtering generates anew for groups that it drops
+
+    @property
+    def budget(self) -> int:
+        """Rollouts, without refills."""
+        return self.prompts * self.group_size
+
+
+def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
+    """The adapter's settings and the allocator's fields that were given, from OpenRLHF's arguments.
+
+    Args:
+        args: OpenRLHF's, of which `args.cero` holds what was given by `--cero.*`.
+
+    Raises:
+        ConfigurationError: a value is wrong, or the allocator has no such field.
+    """
+    given = dict(vars(args.cero))
+    own = {name: given.pop(name) for name in OpenRLHFAllocatorConfig.model_fields if name in given}
+    settings = OpenRLHFAllocatorConfig(**own)
+    if settings.module is not None:
+        importlib.import_module(settings.module)
+    known = config_type(settings.allocator).model_fields
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigurationError(
+            f"--{PREFIX}.{unknown[0]} is not a field of {settings.allocator!r}, which has {', '.join(sorted(known))}; "
+            "drop it or choose another allocator"
+        )
+    for name, value in given.items():
+        _check(name, known[name], value)
+    return settings, given
+
+
+def _check(name: str, field: FieldInfo, value: Any) -> None:
+    """Refuse a value that is wrong whatever the dataset; what depends on that is checked where it is known."""
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated[kind, *field.metadata]
+    try:
+        TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        said = error.errors(include_url=False)[0]["msg"]
+        raise ConfigurationError(f"--{PREFIX}.{name} {value}: {said}") from None
+
+
+def schedule_of(args: Any, rows: int, num_prompts: int) -> Schedule:
+    """Batches and rollouts of this training, by OpenRLHF's own arithmetic.
+
+    Args:
+        args: OpenRLHF's.
+        rows: of the train dataset.
+        num_prompts: different prompts among them.
+    """
+    batch, episodes = int(args.rollout.batch_size), int(args.train.num_episodes)
+    return Schedule(
+        rounds=math.ceil(rows / batch) * episodes,
+        prompts=rows * episodes,
+        batch=batch,
+        group_size=int(args.rollout.n_samples_per_prompt),
+        num_prompts=num_prompts,
+        refills=bool(args.algo.dynamic_filtering_enable),
+    )
+
+
+def allocator_config(
+    settings: OpenRLHFAllocatorConfig, fields: Mapping[str, Any], schedule: Schedule
+) -> AllocatorConfig:
+    """The allocator's configuration: what was given, and for the rest what uniform OpenRLHF would spend.
+
+    Raises:
+        ConfigurationError: a field is wrong, or the budget ends before the training.
+    """
+    if not schedule.prompts:
+        raise ConfigurationError("the train dataset is empty, or --train.num_episodes is 0; nothing would be trained")
+    reserve = settings.reserve or (3.0 if schedule.refills else 1.0)
+    names = config_type(settings.allocator).model_fields
+    values: dict[str, Any] = {
+        "num_prompts": schedule.num_prompts,
+        "rounds": math.ceil(schedule.rounds * reserve),
+        "budget": math.ceil(schedule.budget * reserve),
+    }
+    # A method with a cap and no group size, like CERO, is capped at one group over the pool (as in the paper), and at
+    # two in a batch, where one would leave nothing to decide.
+    if "rollouts_per_prompt" in names:
+        values["rollouts_per_prompt"] = schedule.group_size
+    elif "max_rollouts_per_prompt" in names:
+        values["max_rollouts_per_prompt"] = schedule.group_size * (1 if settings.scope == "pool" else 2)
+    values |= fields
+    if "capacity" in names and "capacity" not in fields:
+        cap = int(values["max_rollouts_per_prompt"])
+        values["capacity"] = min(schedule.batch * schedule.group_size, schedule.num_prompts * cap)
+    config = config_type(settings.allocator)(**values)
+    if config.budget < schedule.budget:
+        raise ConfigurationError(
+            f"--{PREFIX}.budget={config.budget} ends before the training, which generates {schedule.budget} rollouts "
+            f"in {schedule.rounds} batches; raise it, or lower --train.num_episodes or --data.max_samples"
+        )
+    return config

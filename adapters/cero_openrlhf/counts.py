@@ -1,0 +1,242 @@
+"""Counts into generation: OpenRLHF's sample generator, whose prompts carry how many rollouts each was dealt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
+
+from cero_api.errors import ConfigurationError
+from cero_openrlhf.books import Books
+from cero_openrlhf.config import OpenRLHFAllocatorConfig
+from cero_openrlhf.feedback import judged, success
+from cero_openrlhf.prompts import DatasetIndex
+from cero_openrlhf.tickets import Batch, Ticket
+
+
+class AllocatedSamplesGenerator(SamplesGenerator):
+    """Generates as OpenRLHF does, with as many rollouts of each training prompt as it was dealt.
+
+    Counts are dealt per training batch, whose total stays `rollout.batch_size * rollout.n_samples_per_prompt`. What a
+    generation returns is ordered by those batches, so that wherever OpenRLHF cuts its buffer, it cuts between groups.
+    Evaluation passes through untouched.
+
+    Args:
+        stock: OpenRLHF's own generator, whose place this one takes.
+        loader: the prompt loader that carries the allocator's books.
+        books: of the allocator.
+        index: of the train dataset.
+        settings: the adapter's.
+    """
+
+    def __init__(
+        self,
+        stock: SamplesGenerator,
+        loader: Any,
+        books: Books,
+        index: DatasetIndex,
+        settings: OpenRLHFAllocatorConfig,
+    ) -> None:
+        self.vllm_engines: list[Any]
+        super().__init__(stock.strategy, loader, stock.eval_dataloader, stock.tokenizer, stock.vllm_engines)
+        self.books = books
+        self._index = index
+        self._settings = settings
+        self._mean = int(self.args.rollout.n_samples_per_prompt)
+        self._scored_later = not self.args.reward.remote_url  # by a reward model
+        self._training = False
+        self._dispatched = False  # whether this generation has sent its first prompts: what follows are refills
+        self._latest: Ticket | None = None  # of the group that OpenRLHF is looking at
+
+    def generate_samples(self, **generate_kwargs: Any) -> tuple[Batch, float | None, int, bool]:
+        """One training batch, as OpenRLHF's; it is even over the training processes also at the end of an episode."""
+        self._training = True
+        try:
+            samples, pass_rate, consumed, exhausted = super().generate_samples(**generate_kwargs)
+        finally:
+            self._training = False
+        samples = evened(samples, divisor(self.args))
+        metrics = self.books.metrics() if samples and self.args.train.async_enable else {}
+        return Batch(samples, metrics), pass_rate, consumed, exhausted
+
+    def _generate_vllm(
+        self, dataloader_iter: Any, num_prompts: int, dynamic_filtering: bool, **generate_kwargs: Any
+    ) -> tuple[list[Any], int, bool]:
+        if self._training:
+            self.books.begin()
+            self._dispatched = False
+        samples, consumed, exhausted = super()._generate_vllm(
+            dataloader_iter, num_prompts, dynamic_filtering, **generate_kwargs
+        )
+        if self._training:
+            size = self.args.rollout.batch_size * self._mean
+            samples = in_batches(samples, size, len(self._sample_buffer))
+        return samples, consumed, exhausted
+
+    def _dispatch_prompts_to_vllm(
+        self, prompts: list[str], labels: list[Any], *, images: list[Any] | None = None, **generate_kwargs: Any
+    ) -> list[Any]:
+        if not self._training:
+            return super()._dispatch_prompts_to_vllm(prompts, labels, images=images, **generate_kwargs)
+        images = [None] * len(prompts) if images is None else images
+        deal = self._refills if self._dispatched else self._deals
+        self._dispatched = True
+        sent = [entry for entry in deal(prompts, labels, images) if entry[0].rollouts]
+        tickets, labels, images = map(list, zip(*sent, strict=True))
+        engines, self.vllm_engines = self.vllm_engines, [_Switchboard(self.vllm_engines, tickets)]
+        try:
+            return super()._dispatch_prompts_to_vllm(tickets, labels, images=images, **generate_kwargs)
+        finally:
+            self.vllm_engines = engines
+
+    def _process_response_into_experience(self, response: dict[str, Any], **generate_kwargs: Any) -> Any:
+        experience = super()._process_response_into_experience(response, **generate_kwargs)
+        if not self._training:
+            return experience
+        ticket = response["prompt"]
+        if not isinstance(ticket, Ticket):
+            raise ConfigurationError(
+                "the agent's response has another object than the prompt that it was given under 'prompt', and the "
+                "group of a rollout is known by it; return the very prompt, as OpenRLHF's own executors do"
+            )
+        self._latest = ticket
+        if not self._scored_later:
+            reward = judged(response, self._settings.success_key)
+            self.books.report(ticket.uid, success(reward, self._settings))
+        return experience
+
+    def _deals(self, prompts: list[str], labels: list[Any], images: list[Any]) -> list[tuple[Ticket, Any, Any]]:
+        """The prompts of a generation, dealt batch by batch; over the pool, prompts of the allocator's choice."""
+        size, waiting = int(self.args.rollout.batch_size), len(self._sample_buffer) // self._mean
+        rows = self._index.rows(prompts, labels, images)
+        entries: list[tuple[Ticket, Any, Any]] = []
+        for chunk, place in enumerate(batches(len(prompts), size, waiting)):
+            dealt = self.books.deal_pool((place.stop - place.start) * self._mean) if self._over_pool else None
+            if dealt is not None:
+                for uid, row, count in dealt:
+                    prompt, label, image = self._index.prompt(row)
+                    entries.append((Ticket(prompt, uid, row, count, chunk), label, image))
+                continue
+            drawn = zip(prompts[place], labels[place], images[place], rows[place], strict=True)
+            for (prompt, label, image, row), (uid, count) in zip(
+                drawn, self.books.deal(rows[place], self._mean), strict=True
+            ):
+                entries.append((Ticket(prompt, uid, row, count, chunk), label, image))
+        return entries
+
+    def _refills(self, prompts: list[str], labels: list[Any], images: list[Any]) -> list[tuple[Ticket, Any, Any]]:
+        """Prompts in place of the group that was just filtered out, with its count."""
+        dropped = self._latest
+        assert dropped is not None  # OpenRLHF refills after it has looked at a group
+        rows = self._index.rows(prompts, labels, images)
+        return [
+            (
+                Ticket(prompt, self.books.refill(row, dropped.rollouts), row, dropped.rollouts, dropped.chunk),
+                label,
+                image,
+            )
+            for prompt, label, image, row in zip(prompts, labels, images, rows, strict=True)
+        ]
+
+    @property
+    def _over_pool(self) -> bool:
+        return self._settings.scope == "pool"
+
+
+def batches(prompts: int, size: int, waiting: int) -> list[slice]:
+    """The training batches into which a generation's prompts fall.
+
+    Args:
+        prompts: of the generation.
+        size: prompts of a training batch.
+        waiting: prompts whose rollouts are left in the buffer; the first batch is but what they lack.
+
+    >>> batches(7, 4, 1)
+    [slice(0, 3, None), slice(3, 7, None)]
+    """
+    starts = [0, *range(size - waiting, prompts, size)]
+    return [slice(start, stop) for start, stop in zip(starts, [*starts[1:], prompts], strict=True)]
+
+
+def in_batches(samples: Sequence[Any], size: int, waiting: int) -> list[Any]:
+    """Rollouts in an order in which every multiple of `size` falls between two groups.
+
+    Where batches are complete, that is the order in which they were dealt. Where filtering has run out of prompts, what
+    is left is put together group by group, and of a group that does not fit, only what fits is kept.
+
+    Args:
+        samples: of one generation, those of a group adjacent.
+        size: rollouts of a training batch.
+        waiting: rollouts already in the buffer, fewer than `size`.
+    """
+    groups: dict[tuple[int, int], list[Any]] = {}
+    for sample in samples:
+        ticket = sample.prompts[0]
+        groups.setdefault((ticket.chunk, ticket.uid), []).append(sample)
+    ordered: list[Any] = []
+    left = [groups[key] for key in sorted(groups)]
+    while left:
+        room = size - (waiting + len(ordered)) % size
+        # The next group in order that fits; if none does, of the next one what fits.
+        fitting = next((place for place, group in enumerate(left) if len(group) <= room), 0)
+        ordered += left.pop(fitting)[:room]
+    return ordered
+
+
+def divisor(args: Any) -> int:
+    """What the size of a batch must be a multiple of, so that all training processes get equal shares.
+
+    A process with fewer micro-batches than another leaves a collective call that the other waits in for ever.
+    """
+    ranks = (
+        args.actor.num_nodes * args.actor.num_gpus_per_node // args.ds.ring_attn_size // args.ds.tensor_parallel_size
+    )
+    return int(ranks * args.rollout.micro_batch_size) if ranks > 1 else 1
+
+
+def evened(samples: Sequence[Any], divisor: int) -> list[Any]:
+    """Rollouts without as many as are too many for equal shares, always one of the largest group."""
+    groups: dict[int, list[Any]] = {}
+    for sample in samples:
+        groups.setdefault(sample.prompts[0].uid, []).append(sample)
+    for _ in range(len(samples) % divisor):
+        max(groups.values(), key=len).pop()
+    return [sample for group in groups.values() for sample in group]
+
+
+def assigned(counts: Sequence[int], loads: Sequence[int]) -> list[int]:
+    """Engine of each group: large groups first, each to the engine with least to do.
+
+    >>> assigned([2, 8, 4, 2], [0, 0])
+    [1, 0, 1, 1]
+    """
+    load, engine = list(loads), [0] * len(counts)
+    for group in sorted(range(len(counts)), key=lambda group: -counts[group]):
+        least = min(range(len(load)), key=load.__getitem__)
+        engine[group] = least
+        load[least] += counts[group]
+    return engine
+
+
+class _Remote:
+    """Something that is called as a method of a Ray actor is."""
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self.remote = call
+
+
+class _Switchboard:
+    """Stands in for OpenRLHF's engines while it dispatches: puts each prompt through, with the count it was dealt."""
+
+    def __init__(self, engines: list[Any], tickets: Sequence[Ticket]) -> None:
+        loads = ray.get([engine.get_num_unfinished_requests.remote() for engine in engines])
+        chosen = assigned([ticket.rollouts for ticket in tickets], loads)
+        self._engines = {ticket.uid: engines[i] for ticket, i in zip(tickets, chosen, strict=True)}
+        self.get_num_unfinished_requests = _Remote(lambda: ray.put(0))
+        self.generate_responses = _Remote(self._generate)
+
+    def _generate(self, *, prompt: Ticket, num_samples: int, **arguments: Any) -> Any:
+        engine = self._engines[prompt.uid]
+        return engine.generate_responses.remote(prompt=prompt, num_samples=prompt.rollouts, **arguments)

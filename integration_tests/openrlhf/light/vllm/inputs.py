@@ -1,0 +1,3 @@
+"""Names that OpenRLHF imports."""
+
+TokensPrompt = dict

@@ -1,0 +1,47 @@
+"""The launcher: `--help` has both sets of arguments, and what is wrong ends before anything starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cero_openrlhf.launcher import main
+from integration_tests.openrlhf import tiny
+
+
+def launched(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:
+    monkeypatch.setattr(sys, "argv", ["cero_openrlhf", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert launched(["--help"], monkeypatch) == 0
+    text = capsys.readouterr().out
+    for word in ("--rollout.n_samples_per_prompt", "--cero.allocator", "--cero.scope", "--cero.saturation"):
+        assert word in text
+    assert "$" not in text.partition("(cero-api)")[2]  # no TeX
+
+
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({"cero.saturation": "-1"}, "--cero.saturation -1: Input should be greater than 0"),
+        ({"cero.seed": "x"}, "--cero.seed x: Input should be a valid integer"),
+        ({"cero.prompt_weight": "everybody"}, "prompt_weight"),
+        ({"cero.alpha": 1}, "--cero.alpha is not a field of 'cero'"),
+        ({"rollout.n_samples_per_prompt": 1, "algo.advantage.estimator": "gae"}, "leaves nothing to allocate"),
+    ],
+)
+def test_refusals(
+    changes: dict[str, object],
+    advice: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert launched(tiny.arguments(tmp_path, **changes), monkeypatch) == 2
+    assert advice in capsys.readouterr().err

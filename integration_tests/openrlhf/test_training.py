@@ -1,0 +1,85 @@
+"""Real synchronous trainings by OpenRLHF's command line, their checkpoints, and both trainers resumed from them.
+
+The learning rate is 0 here, so that a resumed run generates what the other one did; test_ranks.py has one that learns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from integration_tests.openrlhf import tiny
+
+TWO_EPISODES = {"train.num_episodes": 2, "ckpt.save_steps": 2, "actor.adam.lr": 0}
+PREFIX = "rollout_allocator/"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny.prepare(tmp_path_factory.mktemp("sync"))
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> tiny.Run:
+    """6 batches of 4 prompts, with evaluation and TensorBoard."""
+    settings = {
+        "eval.dataset": folder / "prompts.jsonl",
+        "eval.steps": 3,
+        "eval.n_samples_per_prompt": 2,
+        "ckpt.best_metric_key": "none",
+        "logger.tensorboard_dir": folder / "board",
+    }
+    return tiny.train(folder, tiny.arguments(folder, **TWO_EPISODES, **settings))
+
+
+def test_every_step_keeps_its_total(run: tiny.Run) -> None:
+    assert run.returncode == 0, run.output[-4000:]
+    assert [step["step"] for step in run.steps] == [1, 2, 3, 4, 5, 6]
+    assert {step["rollout/num_samples"] for step in run.steps} == {16}
+    assert [step[f"{PREFIX}budget_spent"] for step in run.steps] == [16, 32, 48, 64, 80, 96]
+    assert run.steps[-1][f"{PREFIX}budget_remaining"] == 0
+    assert all(step[f"{PREFIX}outstanding"] == 0 for step in run.steps)
+
+
+def test_counts_become_uneven_once_something_is_known(run: tiny.Run) -> None:
+    spread = [(step[f"{PREFIX}count/min"], step[f"{PREFIX}count/max"]) for step in run.steps]
+    assert spread[:3] == [(4, 4)] * 3
+    assert any(low < high for low, high in spread[3:])
+
+
+def test_the_allocator_saw_the_rewards_that_were_trained_on(run: tiny.Run, folder: Path) -> None:
+    trace = tiny.rounds(folder)
+    assert [number for number, _ in trace] == [0, 1, 2, 3, 4, 5]
+    for (_, groups), step in zip(trace, run.steps, strict=True):
+        assert sum(count for count, _ in groups.values()) == 16
+        assert sum(won for _, won in groups.values()) == pytest.approx(16 * step["rollout/reward_mean"])
+        by_prompt = sum(won / count for count, won in groups.values()) / len(groups)
+        assert by_prompt == pytest.approx(step["rollout/reward_mean_per_prompt"])
+
+
+def test_numbers_reach_tensorboard(run: tiny.Run, folder: Path) -> None:
+    [events] = (folder / "board").rglob("events.*")
+    board = EventAccumulator(str(events))
+    board.Reload()
+    spent = [scalar.value for scalar in board.Scalars(f"train/{PREFIX}budget_spent")]
+    assert spent == [step[f"{PREFIX}budget_spent"] for step in run.steps]
+    assert len(board.Scalars("train/rollout/reward_mean_per_prompt")) == 6
+
+
+def test_evaluation_is_stock(run: tiny.Run) -> None:
+    assert run.output.count("'eval_num_samples': 24.0") == 2  # 12 prompts, 2 each, and nothing of it in the books
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_resumed_runs_deal_as_if_they_had_never_stopped(
+    run: tiny.Run, folder: Path, tmp_path: Path, asynchronous: bool
+) -> None:
+    target = tiny.checkpoint_of(folder, tmp_path / "resumed", step=2)
+    settings = {**TWO_EPISODES, "ckpt.load_enable": True, "train.async_enable": asynchronous}
+    resumed = tiny.train(target, tiny.arguments(target, **settings))
+    assert resumed.returncode == 0, resumed.output[-4000:]
+    assert [step["step"] for step in resumed.steps] == [3, 4, 5, 6]
+    assert tiny.rounds(target) == tiny.rounds(folder)[2:]
+    assert resumed.steps[-1][f"{PREFIX}budget_spent"] == 96
