@@ -121,16 +121,18 @@ def _warm_start(settings: DemoSettings, console: Console) -> Path:
     # Here, and not above: with --model nobody waits for torch twice.
     from cero_trl.demo.warmstart import cached_checkpoint
 
+    goal = settings.warmstart.mastery
     with Progress(
-        TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
-        TimeElapsedColumn(), console=console,
+        TextColumn("warm start       "), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        console=console, transient=True,
     ) as progress:  # fmt: skip
-        task = progress.add_task("warm start", total=settings.warmstart.steps)
-        folder = cached_checkpoint(
-            settings.warmstart, settings.out / "models", lambda step: progress.update(task, completed=step)
-        )
-        progress.update(task, completed=settings.warmstart.steps)
-        return folder
+        task = progress.add_task("loading", total=goal)
+
+        def show(step: int, mastery: float) -> None:
+            text = f"step {step}: {mastery:.0%} of characters right, until {goal:.0%}"
+            progress.update(task, completed=min(mastery, goal), description=text)
+
+        return cached_checkpoint(settings.warmstart, settings.out / "models", show)
 
 
 def _run(settings: DemoSettings, start: Path, allocator: str, seed: int) -> Run:

@@ -41,23 +41,28 @@ class WarmstartSettings(Frozen):
 
     Attributes:
         model: What is trained.
-        steps: Optimizer steps.
+        mastery: Share of positions where the most likely character must be right before it ends. A number of steps
+            would end elsewhere on another processor, for the skill comes suddenly.
+        max_steps: Optimizer steps after which it ends anyway.
         batch: Demonstrations per step.
         learning_rate: Constant after a short warmup, until the cooldown.
-        cooldown: Last steps, in which the learning rate falls to zero.
+        cooldown: Steps that follow, in which the learning rate falls to zero.
         slips: Share of wrong characters in the demonstrations. The model learns to slip as often, which is what
             reinforcement can unlearn, and what spreads success rates over (0, 1).
-        length_decay: How much rarer an answer one character longer is; what leaves long inputs out of reach.
+        length_decay: How much rarer an answer one character longer is.
+        longest: Characters of the longest answer shown; longer inputs stay out of reach.
         seed: Of weights and data.
     """
 
     model: ModelSettings = ModelSettings()
-    steps: Count = 250
+    mastery: Annotated[float, Field(gt=0, le=1)] = 0.92
+    max_steps: Count = 500
     batch: Count = 128
     learning_rate: Positive = 3e-3
     cooldown: Count = 40
     slips: Annotated[float, Field(ge=0, lt=1)] = 0.15
     length_decay: Positive = 0.5
+    longest: Count = 9
     seed: int = 0
 
 

@@ -15,7 +15,7 @@ WINDOW = 3
 HOW = (
     f"Accuracy is held out: fresh prompts of the pool's own mixture, mean over prompts and samples. "
     f"Final values are means over the last {WINDOW} evaluations. Rollouts to match: where the accuracy, averaged over "
-    f"{WINDOW} evaluations, first reaches uniform's final value."
+    f"{WINDOW} evaluations, first reaches uniform's final value. ± is the standard error over held-out prompts."
 )
 
 HEADINGS = (
@@ -46,6 +46,7 @@ class Summary:
         to_match: Rollouts until uniform's final accuracy was reached; None if it was not.
         allocator_seconds: Spent in allocate and observe, over the whole run.
         seconds: Wall time of the training, evaluations not included.
+        rates: Final success rate of each held-out prompt.
     """
 
     allocator: str
@@ -59,6 +60,7 @@ class Summary:
     to_match: int | None
     allocator_seconds: float
     seconds: float
+    rates: tuple[float, ...]
 
 
 def smoothed(values: Sequence[float]) -> NDArray[np.float64]:
@@ -105,6 +107,7 @@ def summarize(allocator: str, seed: int, history: History, target: float | None)
         to_match=None if target is None else rollouts_to_reach(evaluations, target),
         allocator_seconds=sum(r.allocator_seconds for r in rounds),
         seconds=rounds[-1].seconds,
+        rates=tuple(np.mean([e.rates for e in evaluations[-WINDOW:]], axis=0).tolist()),
     )
 
 
@@ -121,17 +124,21 @@ def verdict(summary: Summary, uniform: Summary) -> str:
         uniform: Of uniform on the same seed.
 
     Returns:
-        The sentence; it says so when uniform won.
+        The sentence; it says so when uniform won. ± is the standard error of the prompts' paired differences, so it
+        knows the noise of the evaluation, not that of another training seed.
     """
-    difference = summary.final - uniform.final
-    name, seed = summary.allocator.upper(), summary.seed
-    if difference < 0:
-        return f"seed {seed}: {name} LOSES to uniform by {-difference:.3f} at equal rollouts"
-    sentence = f"seed {seed}: {name} ends {difference:.3f} above uniform at equal rollouts"
-    if not summary.to_match or not uniform.to_match:
-        return sentence
-    share = summary.to_match / uniform.to_match
-    return f"{sentence}, and reaches uniform's final accuracy with {share:.0%} of the rollouts uniform took"
+    difference = np.subtract(summary.rates, uniform.rates)
+    mean = float(difference.mean())
+    error = float(difference.std() / np.sqrt(difference.size))
+    name = summary.allocator.upper()
+    outcome = f"{name} LOSES to uniform by" if mean < 0 else f"{name} beats uniform by"
+    sentence = f"seed {summary.seed}: {outcome} {abs(mean):.3f} ± {error:.3f} at equal rollouts"
+    if abs(mean) < 2 * error:
+        sentence += " (within noise)"
+    if not summary.to_match:
+        return f"{sentence}; it never reaches uniform's final accuracy"
+    share = summary.to_match / (uniform.to_match or summary.to_match)
+    return f"{sentence}; it reaches uniform's final accuracy with {share:.0%} of the rollouts that uniform took"
 
 
 def table_rows(summaries: Sequence[Summary]) -> list[list[str]]:

@@ -19,10 +19,10 @@ from cero_trl.demo.model import make_model, make_tokenizer
 from cero_trl.demo.settings import WarmstartSettings
 from cero_trl.demo.tasks import Puzzle
 
-Progress = Callable[[int], None]
+Progress = Callable[[int, float], None]
 
 
-def _silent(step: int) -> None:
+def _silent(step: int, mastery: float) -> None:
     """Report nothing."""
 
 
@@ -32,7 +32,7 @@ def cached_checkpoint(settings: WarmstartSettings, cache: Path, progress: Progre
     Args:
         settings: Model, data and optimisation; any change is another checkpoint.
         cache: Folder of checkpoints.
-        progress: Called with the steps done.
+        progress: Called now and then with the steps done and the mastery reached.
 
     Returns:
         A folder that `AutoModelForCausalLM.from_pretrained` reads.
@@ -59,7 +59,7 @@ def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaFor
 
     Args:
         settings: Model, data and optimisation.
-        progress: Called with the steps done.
+        progress: Called now and then with the steps done and the mastery reached.
 
     Returns:
         The model.
@@ -72,27 +72,44 @@ def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaFor
     weights = [settings.length_decay**length for _, length in shelves]
     rng = random.Random(settings.seed)
 
-    for step in range(settings.steps):
-        left = settings.steps - step
+    classes = list(shelves.values())
+    exam = _batch(tokenizer, [(p.prompt, p.answer) for p in map(rng.choice, rng.choices(classes, weights, k=256))])
+
+    step, end = 0, settings.max_steps
+    while step < end:
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / 30, left / settings.cooldown)
-        picked = rng.choices(list(shelves.values()), weights, k=settings.batch)
-        demonstrations = [(p.prompt, _slip(p.answer, settings.slips, rng)) for p in map(rng.choice, picked)]
+            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / 30, (end - step) / settings.cooldown)
+        picked = map(rng.choice, rng.choices(classes, weights, k=settings.batch))
+        demonstrations = [(p.prompt, _slip(p.answer, settings.slips, rng)) for p in picked]
         loss = model(**_batch(tokenizer, demonstrations)).loss
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        progress(step + 1)
+        step += 1
+        if step % 10 == 0:
+            mastery = _mastery(model, exam)
+            progress(step, mastery)
+            if mastery >= settings.mastery:
+                end = min(end, step + settings.cooldown)
     return model.eval()
 
 
 def _by_class(settings: WarmstartSettings) -> dict[tuple[str, int], list[Puzzle]]:
     shelves: dict[tuple[str, int], list[Puzzle]] = {}
     for puzzle in tasks.corpus("warmstart"):
-        if 3 <= puzzle.length <= 9:
+        if 3 <= puzzle.length <= settings.longest:
             shelves.setdefault((puzzle.task, puzzle.length), []).append(puzzle)
     return shelves
+
+
+@torch.no_grad()
+def _mastery(model: LlamaForCausalLM, exam: dict[str, torch.Tensor]) -> float:
+    """Share of answer positions where the most likely character is the right one."""
+    guesses = model(input_ids=exam["input_ids"], attention_mask=exam["attention_mask"]).logits[:, :-1].argmax(-1)
+    right = exam["labels"][:, 1:]
+    counts = right != -100
+    return float((guesses == right)[counts].float().mean())
 
 
 def _slip(answer: str, share: float, rng: random.Random) -> str:
