@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -24,6 +26,18 @@ def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     for word in ("--rollout.n_samples_per_prompt", "--cero.allocator", "--cero.scope", "--cero.saturation"):
         assert word in text
     assert "$" not in text.partition("(cero-api)")[2]  # no TeX
+
+
+def test_the_guides_command_is_parsed_to_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guide = (tiny.ROOT / "docs" / "openrlhf.md").read_text()
+    [command] = re.findall(r"python -m cero_openrlhf \\\n(.*?)```", guide, re.DOTALL)
+    words = shlex.split(command.replace("\\\n", " "))
+    # One wrong word at the end: the only fault that is found.
+    assert launched([*words, "--cero.saturation", "0"], monkeypatch) == 2
+    [fault] = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert fault.endswith("--cero.saturation 0: Input should be greater than 0")
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
     return found
 
 
-def train(folder: Path, words: list[str], *, limit: float = 300, launcher: str = "cero_openrlhf") -> Run:
+def train(folder: Path, words: list[str], *, limit: float = 600, launcher: str = "cero_openrlhf") -> Run:
     """Run the command line in a process of its own, with a hard limit."""
     scratch = tempfile.mkdtemp(prefix="cero-ray-")  # a short path: sockets are in it
     environment = {
