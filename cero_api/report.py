@@ -275,7 +275,7 @@ def draw_exposure(axes: Any, runs: Sequence[RunSummary]) -> None:
         given = np.sort(run.exposure) / share
         axes.step(np.r_[0, given], np.arange(given.size + 1) / given.size, where="post", color=color, lw=2, label=label)
     axes.axvline(1, color="#999999", linestyle=":", linewidth=1)
-    shares = {f"{run.budget / run.num_prompts:.2g}" for run in runs}
+    shares = {f"{run.budget / run.num_prompts:.4g}" for run in runs}
     unit = f" = {shares.pop()} rollouts" if len(shares) == 1 else ""
     axes.set(
         xlabel=f"rollouts of a prompt, in units of R{unit}",
