@@ -17,6 +17,7 @@ def summary(allocator: str, seed: int, final: float, to_match: int | None) -> Su
         to_match=to_match,
         allocator_seconds=0.1,
         seconds=10.0,
+        rates=(final,),
     )
 
 
