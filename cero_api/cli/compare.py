@@ -24,6 +24,7 @@ def compare(
     ] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of runs and report.")] = Path("runs/compare"),
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one core each.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers of every run as JSON.")] = False,
 ) -> None:
     """Train the demo's model with several allocators and seeds, at equal rollouts: means with their intervals.
 
@@ -32,4 +33,4 @@ def compare(
     """
     # The baseline first: everything else is measured against it.
     names = allocators or ",".join(sorted(available_allocators(), key=lambda name: (name != "uniform", name)))
-    demo(pool, seeds, seed, names, rounds, budget, model, out, jobs)
+    demo(pool, seeds, seed, names, rounds, budget, model, out, jobs, as_json)

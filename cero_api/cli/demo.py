@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shlex
 import sys
 from enum import StrEnum
@@ -37,12 +39,13 @@ def demo(
     ] = None,
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder of runs and report.")] = Path("runs/demo"),
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time, one core each.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the numbers of every run as JSON.")] = False,
 ) -> None:
     """Train a small language model by GRPO, with CERO and with uniform allocation at the same budget.
 
     Stop it with Ctrl-C and run it again: it goes on where it stopped. A finished training is never repeated.
     """
-    console = Console()
+    console = Console(stderr=as_json)  # the JSON alone goes to standard output
     _check_installed(console)
     from cero_api import available_allocators
     from cero_trl.demo.compare import TrainingFailedError, compare
@@ -72,7 +75,7 @@ def demo(
         jobs=jobs,
     )
     try:
-        compare(settings, console)
+        summaries = compare(settings, console)
     except KeyboardInterrupt:
         console.print("\nStopped. Everything so far is kept; this goes on from here:")
         console.print(f"  {shlex.join(['cero', *sys.argv[1:]])}", highlight=False, soft_wrap=True)
@@ -80,6 +83,8 @@ def demo(
     except TrainingFailedError as error:
         console.print(str(error), style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
+    if as_json:
+        print(json.dumps([dataclasses.asdict(summary) for summary in summaries], indent=2))
 
 
 def _check_installed(console: Console) -> None:

@@ -18,8 +18,9 @@ def test_it_trains_every_allocator_unless_some_are_named(
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(module, "demo", lambda *options: calls.append(options))
     module.compare(asked)
-    ((pool, seeds, seed, names, *_, out, jobs),) = calls
+    ((pool, seeds, seed, names, *_, out, jobs, as_json),) = calls
     assert (pool, seeds, seed, out, jobs) == (Pool.hard, 3, 0, Path("runs/compare"), 2)
     assert isinstance(names, str)
+    assert as_json is False
     assert set(names.split(",")) == expected
     assert asked or names.startswith("uniform,")
