@@ -47,8 +47,9 @@ def draw_all(settings: DemoSettings, histories: Histories, folder: Path) -> dict
             "Rollouts that each pool prompt got in all, as a share of prompts. R is the equal share.", _exposure
         ),
         "pacing": (
-            "Budget: spending against the uniform schedule, and the budget's price. TRL generates the same number "
-            "of rollouts in every round, so here the price can only rank prompts, never skip a round.", _pacing
+            "Budget: spending against the even schedule, and the budget's price. TRL generates the same number of "
+            "rollouts in every round, so spending is even and the price has nothing to correct.",
+            _pacing
         ),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
