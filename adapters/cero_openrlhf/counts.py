@@ -65,7 +65,7 @@ class AllocatedSamplesGenerator(SamplesGenerator):
         self, dataloader_iter: Any, num_prompts: int, dynamic_filtering: bool, **generate_kwargs: Any
     ) -> tuple[list[Any], int, bool]:
         if self._training:
-            self.books.begin()
+            self.books.begin({sample.prompts[0].uid for sample in self._sample_buffer})
             self._dispatched = False
         samples, consumed, exhausted = super()._generate_vllm(
             dataloader_iter, num_prompts, dynamic_filtering, **generate_kwargs

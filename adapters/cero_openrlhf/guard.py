@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-import warnings
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from cero_api.errors import MissingDependencyError
+from cero_ray.upstream import check_upstream
 
 OPENRLHF_VERSION = "0.11.2"
 
@@ -102,57 +100,11 @@ def check_openrlhf() -> None:
             f'OpenRLHF cannot be imported ({error}); pip install "cero-api[openrlhf]", and vllm and flash-attn as '
             "OpenRLHF's own guide says"
         ) from error
-    changed = [path for path, parameters in FUNCTIONS.items() if _parameters(path) != parameters]
-    changed += [path for path, words in WORDS.items() if not set(words) <= _words(_function(path))]
-    if changed:
-        raise MissingDependencyError(
-            f"cero_openrlhf was written for openrlhf {OPENRLHF_VERSION}; in openrlhf {installed} these are gone or "
-            f"work differently: {', '.join(changed)}; install openrlhf=={OPENRLHF_VERSION}"
-        )
-    if installed != OPENRLHF_VERSION:
-        warnings.warn(
-            f"cero_openrlhf is tested with openrlhf {OPENRLHF_VERSION}, and this is {installed}; its internals look "
-            f"the same, but run the adapter's tests before relying on it, or install openrlhf=={OPENRLHF_VERSION}",
-            stacklevel=2,
-        )
-
-
-def plain(actor: Any) -> Any:
-    """The class behind a Ray actor class, or the class itself."""
-    metadata = getattr(actor, "__ray_metadata__", None)
-    return actor if metadata is None else metadata.modified_class.__ray_actor_class__
-
-
-def _function(path: str) -> Any:
-    """The function of this dotted path, from behind decorators and Ray; None if there is none."""
-    parts = path.split(".")
-    depth = next((i for i, part in enumerate(parts) if part[0].isupper()), len(parts) - 1)
-    try:
-        found = importlib.import_module(".".join(parts[:depth]))
-        for name in parts[depth:]:
-            found = getattr(plain(found), name)
-    except (ImportError, AttributeError):
-        return None
-    return inspect.unwrap(found) if callable(found) else None
-
-
-def _parameters(path: str) -> tuple[str, ...] | None:
-    function = _function(path)
-    if function is None:
-        return None
-    # Ray adds a parameter of its own to the signatures of an actor's methods.
-    return tuple(name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx")
-
-
-def _words(function: Any) -> set[str]:
-    """Every name and string in a function's code, and in the functions inside of it."""
-    code = getattr(function, "__code__", function)
-    words = {*getattr(code, "co_names", ()), *getattr(code, "co_varnames", ())}
-    for constant in getattr(code, "co_consts", ()):
-        if isinstance(constant, str):
-            words.add(constant)
-        elif isinstance(constant, tuple):
-            words |= {item for item in constant if isinstance(item, str)}
-        elif hasattr(constant, "co_consts"):
-            words |= _words(constant)
-    return words
+    check_upstream(
+        "cero_openrlhf",
+        "openrlhf",
+        installed=installed,
+        expected=OPENRLHF_VERSION,
+        functions=FUNCTIONS,
+        words=WORDS,
+    )

@@ -15,9 +15,9 @@ from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import LoaderWithBooks
 from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read_settings, schedule_of
 from cero_openrlhf.counts import AllocatedSamplesGenerator
-from cero_openrlhf.guard import plain
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.refusals import refuse_unsupported
+from cero_ray.upstream import plain
 
 logger = init_logger(__name__)
 

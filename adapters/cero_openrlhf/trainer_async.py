@@ -8,9 +8,9 @@ import ray
 from openrlhf.trainer import ppo_trainer_async
 
 from cero_openrlhf.advantages import GroupedExperienceMaker
-from cero_openrlhf.guard import plain
 from cero_openrlhf.refusals import refuse_unsupported
 from cero_openrlhf.trainer import generate_with_allocator, logged, per_prompt
+from cero_ray.upstream import plain
 
 _PPOTrainerAsync: Any = plain(ppo_trainer_async.PPOTrainerAsync)
 _GenerateSamplesActor: Any = plain(ppo_trainer_async.GenerateSamplesActor)

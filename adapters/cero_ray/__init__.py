@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cero_ray.actor import AllocatorClient, start_allocator
-    from cero_ray.desk import Deal, Desk, RoundRecord
+    from cero_ray.desk import Deal, Desk
     from cero_ray.durable import DurableDesk
 
-__all__ = ["AllocatorClient", "Deal", "Desk", "DurableDesk", "RoundRecord", "start_allocator"]
+__all__ = ["AllocatorClient", "Deal", "Desk", "DurableDesk", "start_allocator"]
 
 _HOME = {
     "AllocatorClient": "actor",
     "Deal": "desk",
     "Desk": "desk",
     "DurableDesk": "durable",
-    "RoundRecord": "desk",
     "start_allocator": "actor",
 }
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
 from cero_api.config import SuccessRule
-from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.trace import TraceRound
 
 # Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
 # saved, and the last reward of such a prompt may have come in just before.
@@ -43,17 +44,6 @@ class Deal:
         return len(self.outcomes) >= self.count
 
 
-@dataclass(frozen=True, eq=False)
-class RoundRecord:
-    """What happened in one round, as `TraceWriter` takes it. Arrays are aligned with `prompt_ids`."""
-
-    round: int
-    prompt_ids: NDArray[np.int64]  # [P] rows of the pool
-    counts: NDArray[np.int64]  # [P] rollouts given, 0 for a candidate that was passed over
-    successes: NDArray[np.float64]  # [P]
-    failures: NDArray[np.float64]  # [P] with the successes less than the counts where rollouts were lost
-
-
 class Desk:
     """Deals counts to tickets and takes their rewards, in any order, any number of times.
 
@@ -70,7 +60,7 @@ class Desk:
         self,
         allocator: RolloutAllocator,
         rule: SuccessRule | None = None,
-        on_round: Callable[[RoundRecord], None] | None = None,
+        on_round: Callable[[TraceRound], None] | None = None,
     ) -> None:
         self.allocator = allocator
         self.rule = rule or SuccessRule()
@@ -103,7 +93,7 @@ class Desk:
             PromptError: an old ticket comes with another prompt.
             InvalidOutcomeError: rewards that came in could not be booked.
         """
-        self._book()
+        self.book()
         fresh: OrderedDict[str, int] = OrderedDict()
         for ticket, row in zip(tickets, rows, strict=True):
             known = self.find(ticket)
@@ -140,13 +130,35 @@ class Desk:
         Raises:
             InvalidOutcomeError: rewards that came in could not be booked.
         """
-        self._book()
+        self.book()
         fresh = {ticket: int(row) for ticket, row in zip(tickets, rows, strict=True) if self.find(ticket) is None}
         if fresh:
             self._latest = []
             self._deal_from_pool(list(fresh), list(fresh.values()), mean, step, exact)
         deals = [self._known(ticket) for ticket in tickets]
         return [deal.row for deal in deals], [deal.count for deal in deals]
+
+    def hand_out(
+        self, round: int | None, tickets: Sequence[str], rows: Sequence[int], counts: Sequence[int], step: int = 0
+    ) -> None:
+        """Enter what somebody else has asked the allocator for, `book` having been called before.
+
+        Args:
+            round: of the allocation; None is outside of the allocator's books.
+            tickets: new names.
+            rows: the prompt of each; -1 has no rollouts.
+            counts: rollouts of each.
+            step: the trainer's, for the record.
+        """
+        for ticket, row, count in zip(tickets, rows, counts, strict=True):
+            deal = Deal(round, row, int(count), step)
+            self._latest.append(deal)
+            if round is None:
+                self.unbudgeted += deal.count
+            elif row >= 0:
+                self._rounds.setdefault(round, {})[ticket] = deal
+            (self._open if deal.count else self._done)[ticket] = deal
+        self._hand_over()
 
     def report(self, ticket: str, session: int, reward: float) -> None:
         """Take the reward of one rollout; NaN is one that was lost.
@@ -176,33 +188,41 @@ class Desk:
         """The deal of a ticket, or None if there never was one (or it has long been completed)."""
         return self._open.get(ticket) or self._done.get(ticket)
 
+    def book(self) -> None:
+        """Tell the allocator what has come in since the last time.
+
+        Raises:
+            InvalidOutcomeError: some of it could not be booked.
+        """
+        waiting, self._unbooked = self._unbooked, []
+        rounds: dict[int, dict[int, list[tuple[int, float | None]]]] = {}
+        for ticket, session in waiting:
+            deal = self._known(ticket)
+            assert deal.round is not None  # others are never put here
+            rounds.setdefault(deal.round, {}).setdefault(deal.row, []).append((session, deal.outcomes[session]))
+        for round in sorted(rounds):
+            self._book_round(round, rounds[round])
+        if self.fault is not None:
+            fault, self.fault = self.fault, None
+            raise InvalidOutcomeError(fault)
+
+    def open(self) -> list[str]:
+        """Tickets of which something is still to come."""
+        return list(self._open)
+
     def metrics(self) -> dict[str, float]:
         """The allocator's own numbers, and how the latest request's counts are spread."""
-        self._book()
-        numbers = dict(self.allocator.metrics())
-        numbers["unbudgeted"] = float(self.unbudgeted)
-        numbers["prompts_in_flight"] = float(len(self._open))
-        counts = np.array([deal.count for deal in self._latest], dtype=np.int64)
-        if counts.size:
-            numbers |= {
-                "count/min": float(counts.min()),
-                "count/mean": float(counts.mean()),
-                "count/max": float(counts.max()),
-                "count/zero": float((counts == 0).sum()),
-                **{f"count/share_{name}": share for name, share in _histogram(counts).items()},
-            }
-        done = [deal for deal in self._latest if deal.round is not None and deal.done]
-        scored = [[s for s in deal.outcomes.values() if s is not None] for deal in done]
-        scored = [shares for shares in scored if shares]
-        if scored:
-            mixed = [0.0 < sum(shares) < len(shares) for shares in scored]
-            numbers["step_effective_group_rate"] = sum(mixed) / len(mixed)
-            numbers["step_success_rate"] = sum(map(sum, scored)) / sum(map(len, scored))
-        return numbers
+        self.book()
+        return {
+            **self.allocator.metrics(),
+            "unbudgeted": float(self.unbudgeted),
+            "prompts_in_flight": float(len(self._open)),
+            **spread(self._latest),
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Tickets that may be asked for again, as plain JSON; the allocator's state is saved apart."""
-        self._book()
+        self.book()
         recent = list(self._done.items())[-_REMEMBERED:]
         return {
             "open": {ticket: _plain(deal) for ticket, deal in self._open.items()},
@@ -239,18 +259,22 @@ class Desk:
         total = mean * len(rows)
         if not self._affords(total if exact else 1):
             # Refills and retries can cost more than was planned for. Generation goes on as without an allocator.
-            self._hand_out(None, tickets, rows, [mean] * len(rows), step)
+            self.hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
         allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
-        self._hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
+        if exact:
+            expect_total(allocation, total)
+        self.hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
 
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total, allocation = mean * len(tickets), None
         if self._affords(total if exact else 1):
             allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
         if allocation is None:
-            self._hand_out(None, tickets, rows, [mean] * len(rows), step)
+            self.hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
+        if exact:
+            expect_total(allocation, total)
         chosen, counts = allocation.prompt_ids.tolist(), allocation.counts.tolist()
         room = len(tickets)
         if len(chosen) > room:
@@ -258,7 +282,7 @@ class Desk:
             self.allocator.refund(chosen[room:], counts[room:], round=allocation.round)
         spare = [0] * (room - len(chosen))
         chosen = chosen[:room] + [-1 for _ in spare]
-        self._hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
+        self.hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
 
     def _affords(self, rollouts: int) -> bool:
         return rollouts <= self.allocator.metrics()["budget_remaining"]
@@ -270,17 +294,6 @@ class Desk:
             if allocation.total:
                 return allocation
         return None
-
-    def _hand_out(self, round: int | None, tickets: list[str], rows: list[int], counts: list[int], step: int) -> None:
-        for ticket, row, count in zip(tickets, rows, counts, strict=True):
-            deal = Deal(round, row, int(count), step)
-            self._latest.append(deal)
-            if round is None:
-                self.unbudgeted += deal.count
-            elif row >= 0:
-                self._rounds.setdefault(round, {})[ticket] = deal
-            (self._open if deal.count else self._done)[ticket] = deal
-        self._hand_over()
 
     def _settle(self, ticket: str, session: int, share: float | None) -> None:
         deal = self._open.get(ticket)
@@ -314,20 +327,6 @@ class Desk:
             if self.on_round is not None:
                 self.on_round(_record(round, deals))
 
-    def _book(self) -> None:
-        """Tell the allocator what has come in since the last time."""
-        waiting, self._unbooked = self._unbooked, []
-        rounds: dict[int, dict[int, list[tuple[int, float | None]]]] = {}
-        for ticket, session in waiting:
-            deal = self._known(ticket)
-            assert deal.round is not None  # others are never put here
-            rounds.setdefault(deal.round, {}).setdefault(deal.row, []).append((session, deal.outcomes[session]))
-        for round in sorted(rounds):
-            self._book_round(round, rounds[round])
-        if self.fault is not None:
-            fault, self.fault = self.fault, None
-            raise InvalidOutcomeError(fault)
-
     def _book_round(self, round: int, came: dict[int, list[tuple[int, float | None]]]) -> None:
         rows = np.array(sorted(came))
         shares = [[share for _, share in sorted(came[row]) if share is not None] for row in rows.tolist()]
@@ -342,6 +341,44 @@ class Desk:
         deal = self.find(ticket)
         assert deal is not None  # dealt above, or taken from the open ones
         return deal
+
+
+def expect_total(allocation: Allocation, total: int) -> None:
+    """Refuse an allocation of another size than was asked for, before the trainer mixes two batches.
+
+    Raises:
+        BudgetError: its counts do not sum to `total`.
+    """
+    if allocation.total != total:
+        raise BudgetError(
+            f"round {allocation.round}: the allocator gave {allocation.total} rollouts, and the trainer's batch takes "
+            f"{total}; give the allocator a budget and caps for that"
+        )
+
+
+def spread(deals: Sequence[Deal]) -> dict[str, float]:
+    """How counts are spread over these deals, and what those that are complete have earned.
+
+    >>> spread([Deal(0, 7, 2, 0, {0: 1.0, 1: 0.0}), Deal(0, 8, 4, 0)])["step_effective_group_rate"]
+    1.0
+    """
+    counts = np.array([deal.count for deal in deals], dtype=np.int64)
+    if not counts.size:
+        return {}
+    numbers = {
+        "count/min": float(counts.min()),
+        "count/mean": float(counts.mean()),
+        "count/max": float(counts.max()),
+        "count/zero": float((counts == 0).sum()),
+        **{f"count/share_{name}": share for name, share in _histogram(counts).items()},
+    }
+    scored = [[share for share in deal.outcomes.values() if share is not None] for deal in deals if deal.done]
+    scored = [shares for shares in scored if shares]
+    if scored:
+        mixed = [0.0 < sum(shares) < len(shares) for shares in scored]
+        numbers["step_effective_group_rate"] = sum(mixed) / len(mixed)
+        numbers["step_success_rate"] = sum(map(sum, scored)) / sum(map(len, scored))
+    return numbers
 
 
 def _histogram(counts: NDArray[np.int64]) -> dict[str, float]:
@@ -372,10 +409,10 @@ def _completed(round: int | None, row: int, count: int, step: int) -> Deal:
     return Deal(round, row, count, step, dict.fromkeys(range(count)))
 
 
-def _record(round: int, deals: list[Deal]) -> RoundRecord:
+def _record(round: int, deals: list[Deal]) -> TraceRound:
     shares = [[share for share in deal.outcomes.values() if share is not None] for deal in deals]
     won = np.array([math.fsum(part) for part in shares])
-    return RoundRecord(
+    return TraceRound(
         round=round,
         prompt_ids=np.array([deal.row for deal in deals], dtype=np.int64),
         counts=np.array([deal.count for deal in deals], dtype=np.int64),

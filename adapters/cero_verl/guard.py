@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import warnings
-from typing import Any
-
 from cero_api.errors import MissingDependencyError
+from cero_ray.upstream import check_upstream
 
 VERL_VERSION = "0.9.1"
 
@@ -73,55 +69,6 @@ def check_verl() -> None:
         import verl
     except ImportError as error:
         raise MissingDependencyError(f'verl is not installed; pip install "cero-api[verl]" ({error})') from error
-    changed = [path for path, parameters in FUNCTIONS.items() if _parameters(path) != parameters]
-    changed += [path for path, words in WORDS.items() if not set(words) <= _constants(_plain(path))]
-    if changed:
-        raise MissingDependencyError(
-            f"cero_verl was written for verl {VERL_VERSION}; in verl {verl.__version__} these are gone or work "
-            f"differently: {', '.join(changed)}; install verl=={VERL_VERSION}"
-        )
-    if verl.__version__ != VERL_VERSION:
-        warnings.warn(
-            f"cero_verl is tested with verl {VERL_VERSION}, and this is {verl.__version__}; its internals look the "
-            f"same, but run the adapter's tests before relying on it, or install verl=={VERL_VERSION}",
-            stacklevel=2,
-        )
-
-
-def _plain(path: str) -> Any:
-    """The function of this dotted path, from behind Ray's and verl's decorators; None if there is none."""
-    parts = path.split(".")
-    depth = next(i for i, part in enumerate(parts) if part[0].isupper() or i == len(parts) - 1)
-    try:
-        found = importlib.import_module(".".join(parts[:depth]))
-        for name in parts[depth:]:
-            found = getattr(found, name)
-            actor = getattr(found, "__ray_metadata__", None)
-            found = actor.modified_class if actor is not None else found
-    except (ImportError, AttributeError):
-        return None
-    return inspect.unwrap(found) if callable(found) else None
-
-
-def _parameters(path: str) -> tuple[str, ...] | None:
-    function = _plain(path)
-    if function is None:
-        return None
-    # Ray adds a parameter of its own to an actor's methods.
-    return tuple(name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx")
-
-
-def _constants(function: Any) -> set[str]:
-    """Every string in a function's code, and in the functions inside of it."""
-    code = getattr(function, "__func__", function)
-    code = getattr(code, "__code__", code)
-    words: set[str] = set()
-    for constant in getattr(code, "co_consts", ()):
-        if isinstance(constant, str):
-            words.add(constant)
-        elif isinstance(constant, tuple):
-            words |= {item for item in constant if isinstance(item, str)}
-        elif hasattr(constant, "co_consts"):
-            words |= _constants(constant)
-    # Keyword arguments are names in the code's tables, not constants of it, on some Python versions.
-    return words | set(getattr(code, "co_names", ())) | set(getattr(code, "co_varnames", ()))
+    check_upstream(
+        "cero_verl", "verl", installed=verl.__version__, expected=VERL_VERSION, functions=FUNCTIONS, words=WORDS
+    )

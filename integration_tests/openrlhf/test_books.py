@@ -78,6 +78,18 @@ def test_rollouts_without_reward_are_given_back() -> None:
     assert mine.allocator.exposure().sum() == 4
 
 
+def test_groups_left_over_for_a_later_batch_are_judged_there() -> None:
+    mine = books()
+    mine.begin()
+    [(late, count), (lost, _)] = mine.deal([0, 1], 4)
+    mine.begin(waiting={late})
+    for _ in range(count):
+        mine.report(late, 1.0)
+    mine.report(lost, 1.0)  # given up before, so it says nothing
+    assert mine.metrics()["outstanding"] == 0
+    assert mine.allocator.exposure()[:2].tolist() == [count, 0]
+
+
 def test_refills_are_booked_when_the_generation_ends() -> None:
     mine = books()
     mine.begin()
@@ -118,7 +130,7 @@ def test_the_pool_is_dealt_whole_groups() -> None:
 def test_an_allocator_that_deals_less_is_refused() -> None:
     mine = Books(Stingy(UniformConfig(num_prompts=8, rounds=2, budget=64)))
     mine.begin()
-    with pytest.raises(BudgetError, match="OpenRLHF's batch takes 16"):
+    with pytest.raises(BudgetError, match="the trainer's batch takes 16"):
         mine.deal([0, 1, 2, 3], 4)
 
 
