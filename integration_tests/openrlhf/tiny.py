@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cero_api.trace import TraceReader
+from integration_tests.tiny_model import make_model, make_tokenizer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -64,33 +63,15 @@ class AgentExecutor(MultiTurnAgentExecutor):
 """
 
 
-def make_model(folder: Path, seed: int = 0) -> Path:
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *ALPHABET])}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    core.decoder = decoders.Fuse()
-    torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=64,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        pad_token_id=0,
-        bos_token_id=None,
-        eos_token_id=1,
-        tie_word_embeddings=False,
-    )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>").save_pretrained(folder)
+def save_model(folder: Path, seed: int = 0) -> Path:
+    make_model(ALPHABET, seed, hidden_size=64, positions=64).to(torch.bfloat16).save_pretrained(folder)
+    make_tokenizer(ALPHABET).save_pretrained(folder)
     return folder
 
 
 def prepare(folder: Path, labels: Sequence[int] = LABELS) -> Path:
     """A folder with all that `arguments` names."""
-    make_model(folder / "model")
+    save_model(folder / "model")
     make_prompts(folder / "prompts.jsonl", labels)
     (folder / "reward.py").write_text(REWARD)
     (folder / "agent.py").write_text(AGENT)

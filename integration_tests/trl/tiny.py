@@ -10,40 +10,22 @@ import numpy as np
 import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import RolloutOutcomes, UniformAllocator, UniformConfig
 from cero_trl import CeroGRPOTrainer, RoundRecord
+from integration_tests.tiny_model import make_model, make_tokenizer
 
 ALPHABET = "0123456789abcdef+="
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *ALPHABET])}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
-    core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left")
+    return make_tokenizer(ALPHABET)
 
 
 def model(seed: int = 0) -> LlamaForCausalLM:
-    torch.manual_seed(seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(ALPHABET) + 2,
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=32,
-            pad_token_id=0,
-            bos_token_id=None,
-            eos_token_id=1,
-        )
-    )
+    return make_model(ALPHABET, seed)
 
 
 def dataset(num_prompts: int = 12) -> Dataset:

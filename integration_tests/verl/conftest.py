@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -30,3 +31,13 @@ UPSTREAM = (
 def pytest_configure(config: pytest.Config) -> None:
     for line in UPSTREAM:
         config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests measured, where a reader of the log finds it."""
+    reports = terminalreporter.getreports("passed")
+    measured = [text for report in reports for name, text in report.user_properties if name == "measured"]
+    if measured:
+        terminalreporter.section("measured")
+        for text in measured:
+            terminalreporter.write_line(str(text))

@@ -14,10 +14,9 @@ from typing import Any
 import datasets
 import pytest
 import ray
-import torch
 from hydra import compose, initialize_config_module
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from integration_tests.tiny_model import make_model, make_tokenizer
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz+= \n"
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
@@ -39,28 +38,10 @@ ENVIRONMENT = {
 
 
 def save_model(folder: Path, seed: int = 0) -> Path:
-    vocabulary = {token: i for i, token in enumerate(["<pad>", "<eos>", *ALPHABET])}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    core.decoder = decoders.Fuse()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>")
+    tokenizer = make_tokenizer(ALPHABET)
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
-    torch.manual_seed(seed)
-    LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(vocabulary),
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-            max_position_embeddings=256,
-            pad_token_id=0,
-            bos_token_id=None,
-            eos_token_id=1,
-        )
-    ).save_pretrained(folder)
+    make_model(ALPHABET, seed, positions=256).save_pretrained(folder)
     return folder
 
 
