@@ -11,7 +11,7 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl"]
+nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl", "verl", "openrlhf"]
 
 ROOT = pathlib.Path(__file__).parent
 
