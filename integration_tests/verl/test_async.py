@@ -9,26 +9,10 @@ from typing import Any
 import pytest
 
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Run, Tiny, train
+from integration_tests.verl.tiny import Run, Tiny, mode_flags, train
 
 N, BATCH = 4, 4
 FLAGS = ("+rollout_allocator=cero", "rollout_allocator.saturation=0.5")
-
-
-def modes(mode: str, folder: Path) -> list[str]:
-    if mode == "colocate_async":
-        return ["trainer.v1.colocate_async.num_warmup_batches=1"]
-    weights = folder / "weights"
-    weights.mkdir(parents=True, exist_ok=True)
-    return [
-        "trainer.v1.separate_async.num_warmup_batches=1",
-        "trainer.v1.separate_async.parameter_sync_step=2",
-        f"actor_rollout_ref.actor.ppo_mini_batch_size={BATCH // 2}",
-        "actor_rollout_ref.rollout.nnodes=1",
-        "actor_rollout_ref.rollout.n_gpus_per_node=1",
-        "actor_rollout_ref.rollout.checkpoint_engine.backend=file",
-        f"+actor_rollout_ref.rollout.checkpoint_engine.engine_kwargs.file.folder={weights}",
-    ]
 
 
 def books(log: list[dict[str, Any]]) -> dict[str, float]:
@@ -42,7 +26,7 @@ def books(log: list[dict[str, Any]]) -> dict[str, float]:
 def test_uneven_counts_and_a_resumed_run(mode: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     tiny = Tiny(tmp_path, steps=5, batch=BATCH, n=N, prompts=8, mode=mode)
-    tiny.extra = [*modes(mode, tmp_path), *FLAGS, f"rollout_allocator.trace={trace}", "trainer.save_freq=3"]
+    tiny.extra = [*mode_flags(mode, tmp_path, BATCH), *FLAGS, f"rollout_allocator.trace={trace}", "trainer.save_freq=3"]
     first = train(tiny)
     _every_group_is_what_was_dealt(first)
     updates = 2 if mode == "separate_async" else 1

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from omegaconf import OmegaConf
 
 from cero_api import available_allocators
@@ -44,8 +45,11 @@ def test_what_cannot_work_is_refused_before_ray_starts(tmp_path: Path) -> None:
     assert "ray init" not in ran.stdout
 
 
-def test_programs_that_repeat_by_a_fixed_n_are_refused() -> None:
-    ran = main_ppo("+rollout_allocator=cero", module="verl.experimental.fully_async_policy.fully_async_main")
+@pytest.mark.parametrize("program", ["fully_async_policy.fully_async_main", "one_step_off_policy.main_ppo"])
+def test_programs_that_repeat_by_a_fixed_n_are_refused(program: str) -> None:
+    # verl's own search path for these is relative to its repository.
+    path = "hydra.searchpath=[pkg://verl.trainer.config]"
+    ran = main_ppo("+rollout_allocator=cero", path, module=f"verl.experimental.{program}")
     assert ran.returncode != 0
     assert "repeats every prompt by a fixed rollout.n" in ran.stderr
     assert "Error executing job" not in ran.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Tiny, train
+from integration_tests.verl.tiny import Tiny, mode_flags, train
 
 
 def test_the_prompts_trained_on_are_those_the_allocator_admits(tmp_path: Path) -> None:
@@ -33,19 +33,20 @@ def test_the_prompts_trained_on_are_those_the_allocator_admits(tmp_path: Path) -
 
 
 @pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
-def test_an_asynchronous_mode_trains_on_the_admitted_prompts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "updates"), [("colocate_async", 1), ("separate_async", 2)])
+def test_an_asynchronous_mode_trains_on_the_admitted_prompts(mode: str, updates: int, tmp_path: Path) -> None:
     flags = [
+        *mode_flags(mode, tmp_path, 4),
         "+rollout_allocator=cero",
         "rollout_allocator.scope=pool",
         f"rollout_allocator.trace={tmp_path}/trace.jsonl",
     ]
-    run = train(Tiny(tmp_path, steps=3, prompts=12, mode="colocate_async", extra=flags))
+    run = train(Tiny(tmp_path, steps=3, prompts=12, mode=mode, extra=flags))
     reader = TraceReader(tmp_path / "trace.jsonl")
-    dealt = [{str(reader.keys[row]) for row in record.prompt_ids} for record in reader]
-    # A round of warm-up and one for each step, of which the first four are trained on.
-    trained = [f"tiny/{row.index}" for rows in run.steps for row in rows]
-    assert len(run.steps) == 3
-    assert all(any(prompt in admitted for admitted in dealt) for prompt in trained)
+    admitted = {str(reader.keys[row]) for record in reader for row in record.prompt_ids}
+    trained = {f"tiny/{row.index}" for rows in run.steps for row in rows}
+    assert len(run.steps) == 3 * updates
+    assert trained <= admitted
     assert len({row.uid for rows in run.steps for row in rows}) == 3 * 4
 
 

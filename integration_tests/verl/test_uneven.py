@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cero_api import group_advantages
 from cero_api.trace import TraceReader
@@ -15,13 +17,21 @@ STEPS, BATCH, N = 6, 4, 4
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Run:
     folder = tmp_path_factory.mktemp("uneven")
     flags = [
         "+rollout_allocator=cero",
         "rollout_allocator.saturation=0.5",
         f"rollout_allocator.trace={folder}/trace.jsonl",
+        "trainer.logger=[console,file,tensorboard]",
     ]
+    patch.setenv("TENSORBOARD_DIR", str(folder / "board"))
     return train(Tiny(folder, steps=STEPS, batch=BATCH, n=N, prompts=8, extra=flags))
 
 
@@ -76,6 +86,13 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
         assert sum(shares) == pytest.approx(1)
     names = ("budget_price", "effective_group_rate", "count/zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
+
+
+def test_numbers_reach_tensorboard(run: Run) -> None:
+    board = EventAccumulator(str(Path(run.config.rollout_allocator.trace).parent / "board"))
+    board.Reload()
+    spent = [scalar.value for scalar in board.Scalars("rollout_allocator/budget_spent")]
+    assert spent == [BATCH * N * k for k in range(1, STEPS + 1)]
 
 
 def test_the_log_says_what_allocation_costs_a_step(run: Run, record_property: Callable[[str, object], None]) -> None:

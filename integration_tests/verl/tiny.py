@@ -129,6 +129,23 @@ class Tiny:
             return compose("ppo_trainer", overrides=self.overrides())
 
 
+def mode_flags(mode: str, folder: Path, batch: int) -> list[str]:
+    """What an asynchronous mode needs beside its name."""
+    if mode == "colocate_async":
+        return ["trainer.v1.colocate_async.num_warmup_batches=1"]
+    weights = folder / "weights"
+    weights.mkdir(parents=True, exist_ok=True)
+    return [
+        "trainer.v1.separate_async.num_warmup_batches=1",
+        "trainer.v1.separate_async.parameter_sync_step=2",
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={batch // 2}",
+        "actor_rollout_ref.rollout.nnodes=1",
+        "actor_rollout_ref.rollout.n_gpus_per_node=1",
+        "actor_rollout_ref.rollout.checkpoint_engine.backend=file",
+        f"+actor_rollout_ref.rollout.checkpoint_engine.engine_kwargs.file.folder={weights}",
+    ]
+
+
 @dataclass
 class Row:
     """One rollout in the trainer's own data, as its advantage was computed."""
