@@ -5,6 +5,7 @@ The learning rate is 0 here, so that a resumed run generates what the other one 
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_resumed_runs_deal_as_if_they_had_never_stopped(
     assert [step["step"] for step in resumed.steps] == [3, 4, 5, 6]
     assert tiny.rounds(target) == tiny.rounds(folder)[2:]
     assert resumed.steps[-1][f"{PREFIX}budget_spent"] == 96
+
+
+def test_a_killed_run_goes_on_to_deal_what_an_undisturbed_one_deals(
+    run: tiny.Run, folder: Path, tmp_path: Path
+) -> None:
+    tiny.prepare(tmp_path)
+    words = tiny.arguments(tmp_path, **TWO_EPISODES, **{"ckpt.load_enable": True})
+    latest = tmp_path / "checkpoints" / "_actor" / "latest"
+    killed = tiny.train(tmp_path, words, kill_when=latest.exists)
+    assert killed.returncode == -signal.SIGKILL, killed.output[-4000:]
+    resumed = tiny.train(tmp_path, words)
+    assert resumed.returncode == 0, resumed.output[-4000:]
+    assert [step["step"] for step in resumed.steps] == [3, 4, 5, 6]
+    assert tiny.rounds(tmp_path) == tiny.rounds(folder)

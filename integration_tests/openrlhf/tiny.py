@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,8 +155,15 @@ def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
     return found
 
 
-def train(folder: Path, words: list[str], *, limit: float = 600, launcher: str = "cero_openrlhf") -> Run:
-    """Run the command line in a process of its own, with a hard limit."""
+def train(
+    folder: Path,
+    words: list[str],
+    *,
+    limit: float = 600,
+    launcher: str = "cero_openrlhf",
+    kill_when: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Run the command line in a process of its own, with a hard limit; kill it once `kill_when` says so."""
     scratch = tempfile.mkdtemp(prefix="cero-ray-")  # a short path: sockets are in it
     environment = {
         **os.environ,
@@ -178,9 +185,11 @@ def train(folder: Path, words: list[str], *, limit: float = 600, launcher: str =
             command, cwd=folder, env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
         )
         try:
-            process.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            file.write(f"\nkilled after {limit} seconds\n")
+            while process.poll() is None and not kill_when():
+                if time.monotonic() - started > limit:
+                    file.write(f"\nkilled after {limit} seconds\n")
+                    break
+                time.sleep(0.05)
         finally:
             # The process, and whatever of its Ray is left.
             with contextlib.suppress(ProcessLookupError):
