@@ -86,15 +86,19 @@ def test_resumed_runs_deal_as_if_they_had_never_stopped(
     assert resumed.steps[-1][f"{PREFIX}budget_spent"] == 96
 
 
-def test_a_killed_run_goes_on_to_deal_what_an_undisturbed_one_deals(
-    run: tiny.Run, folder: Path, tmp_path: Path
-) -> None:
+def test_a_killed_run_deals_again_what_it_had_dealt_since_its_checkpoint(tmp_path: Path) -> None:
     tiny.prepare(tmp_path)
     words = tiny.arguments(tmp_path, **TWO_EPISODES, **{"ckpt.load_enable": True})
-    latest = tmp_path / "checkpoints" / "_actor" / "latest"
-    killed = tiny.train(tmp_path, words, kill_when=latest.exists)
+    trace = tmp_path / "trace.jsonl"
+    # A header, and 4 rounds of 4 prompts: the checkpoint is of step 2.
+    killed = tiny.train(tmp_path, words, kill_when=lambda: trace.exists() and trace.read_bytes().count(b"\n") >= 17)
     assert killed.returncode == -signal.SIGKILL, killed.output[-4000:]
+    before = tiny.rounds(tmp_path)
     resumed = tiny.train(tmp_path, words)
     assert resumed.returncode == 0, resumed.output[-4000:]
     assert [step["step"] for step in resumed.steps] == [3, 4, 5, 6]
-    assert tiny.rounds(tmp_path) == tiny.rounds(folder)
+    after = tiny.rounds(tmp_path)
+    assert len(before) >= 4
+    assert after[: len(before)] == before
+    assert [number for number, _ in after] == [0, 1, 2, 3, 4, 5]
+    assert resumed.steps[-1][f"{PREFIX}budget_spent"] == 96
