@@ -27,7 +27,7 @@ def recorded(folder: Path, num_prompts: int | None = 12) -> Path:
 
 @pytest.mark.parametrize("piece", [60, 1 << 20])
 def test_a_summary_is_what_one_would_count(piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cero_api.trace._PIECE", piece)
+    monkeypatch.setattr("cero_api.trace.files.PIECE", piece)
     run = RunSummary.of_trace(recorded(tmp_path))
     assert (run.label, run.num_prompts, run.budget) == ("cero", 12, 35)
     assert run.rounds.tolist() == [0, 2, 3]

@@ -328,12 +328,12 @@ def test_blocks_do_not_show(spaced: bool, tmp_path: Path, monkeypatch: pytest.Mo
     if spaced:  # off the fast path
         path.write_text(path.read_text().replace(",", ", "))
     for piece in (50, 137, 1000):
-        monkeypatch.setattr("cero_api.trace._PIECE", piece)
+        monkeypatch.setattr("cero_api.trace.files.PIECE", piece)
         assert read(path) == rounds
 
 
 def test_memory_does_not_grow_with_the_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cero_api.trace._PIECE", 1 << 14)
+    monkeypatch.setattr("cero_api.trace.files.PIECE", 1 << 14)
     peaks = []
     for rounds in (50, 1000):
         path = tmp_path / f"{rounds}.jsonl"

@@ -1,0 +1,176 @@
+"""Blocks of lines as columns: those the writer wrote at C speed, any other JSON with the reason if it is bad."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.errors import TraceError
+from cero_api.prompts import Key
+from cero_api.trace.records import TraceLine, first_fault, said
+
+_EXACT = 2**53  # float64 holds whole numbers up to here
+# What the writer writes, so that the reader need not run a JSON parser over it: see _canonical.
+_LITERALS = (b'{"round":', b',"prompt":', b',"count":', b',"successes":', b"}\n")
+_SKELETON = b"".join(_LITERALS)
+_NUMERALS = b"0123456789.-"
+_NO_NUMERALS = bytes(sorted(set(range(256)) - set(_NUMERALS) - set(b",\n")))
+_LINE_TO_LIST = bytes.maketrans(b"\n", b",")
+
+
+class Rows(dict[Key, int]):
+    """Row of every key seen, in order of appearance."""
+
+    def __missing__(self, key: Key) -> int:
+        row = self[key] = len(self)
+        return row
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Lines of a trace side by side, all `[L]`: the fast way to read a whole file."""
+
+    round: IntArray
+    row: IntArray  # of the prompt, in order of first appearance
+    count: IntArray
+    successes: FloatArray
+    failures: FloatArray
+
+    @classmethod
+    def of(cls, block: bytes, path: Path, line: int, rows: Rows | None = None) -> Columns:
+        """Read complete lines; the first is number `line` of the file."""
+        rows = Rows() if rows is None else rows
+        parsed = _canonical(block)
+        round, prompts, count, won, lost = _general(block, path, line) if parsed is None else parsed
+        known = type(next(iter(rows), prompts[0]))
+        if set(map(type, prompts)) != {known} or known not in (int, str):
+            at = next(n for n, prompt in enumerate(prompts) if type(prompt) is not known or known not in (int, str))
+            raise TraceError(
+                f"{path}, line {line + at}: prompt {prompts[at]!r}; all prompts must be strings, or all integers"
+            )
+        row = np.fromiter(map(rows.__getitem__, prompts), dtype=np.int64, count=len(prompts))
+        fault = first_fault(count, won, lost)
+        if fault is not None:
+            raise TraceError(f"{path}, line {line + fault[0]}: {fault[1]}; correct or remove the line")
+        return cls(round, row, count, won, lost)
+
+    def part(self, start: int, stop: int) -> Columns:
+        """Lines from `start` up to `stop`."""
+        lines = slice(start, stop)
+        return Columns(
+            self.round[lines], self.row[lines], self.count[lines], self.successes[lines], self.failures[lines]
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Columns]) -> Columns:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            np.concatenate([part.round for part in parts]),
+            np.concatenate([part.row for part in parts]),
+            np.concatenate([part.count for part in parts]),
+            np.concatenate([part.successes for part in parts]),
+            np.concatenate([part.failures for part in parts]),
+        )
+
+
+_Parsed = tuple[IntArray, list[Key], IntArray, FloatArray, FloatArray]
+
+
+def _canonical(block: bytes) -> _Parsed | None:
+    """Lines exactly as the writer writes them, with integer prompts, at C speed; None for any others.
+
+    Without numerals the block must be the skeleton of a line, repeated; and the skeleton's literals must be there
+    unbroken, so that numerals can stand in the four places for them and nowhere else.
+    """
+    lines = block.count(b"\n")
+    if block.translate(None, _NUMERALS) != _SKELETON * lines:
+        return None
+    if not block.startswith(_LITERALS[0]) or block.count(b"}\n" + _LITERALS[0]) != lines - 1:
+        return None
+    if any(block.count(literal) != lines for literal in _LITERALS):
+        return None
+    numerals = block.translate(_LINE_TO_LIST, _NO_NUMERALS)
+    whole = _numbers(numerals, np.int64, 4 * lines)
+    if whole is not None:
+        table = whole.reshape(lines, 4)
+        won = table[:, 3].astype(np.float64)
+    else:
+        numbers = _numbers(numerals, np.float64, 4 * lines)
+        if numbers is None:
+            return None
+        table = numbers.reshape(lines, 4).astype(np.int64)
+        if (table[:, :3] != numbers.reshape(lines, 4)[:, :3]).any():
+            return None
+        won = numbers.reshape(lines, 4)[:, 3].copy()
+    round, prompt, count = (table[:, field].copy() for field in range(3))
+    if round.min() < 0 or round.max() >= 2**31:
+        return None
+    return round, prompt.tolist(), count, won, count - won
+
+
+def _numbers(numerals: bytes, dtype: type[np.generic], size: int) -> NDArray[Any] | None:
+    """So many numbers, separated by commas, none too large to be exact; None if they are not that."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)  # what is no number, in today's numpy
+            numbers = np.fromstring(numerals, dtype=dtype, sep=",")
+    except (ValueError, DeprecationWarning):
+        return None
+    exact = numbers.size == size and bool(((numbers > -_EXACT) & (numbers < _EXACT)).all())
+    return numbers if exact else None
+
+
+def _general(block: bytes, path: Path, line: int) -> _Parsed:
+    """Any JSON lines with the right fields, or the first bad one by its number."""
+    lines = block.count(b"\n")
+    try:
+        records = json.loads(b"[" + block[:-1].replace(b"\n", b",") + b"]")
+        if len(records) != lines:
+            raise ValueError
+        round = _integers([record["round"] for record in records])
+        count = _integers([record["count"] for record in records])
+        won = _floats([record["successes"] for record in records])
+        prompts = [record["prompt"] for record in records]
+        lost = count - won
+        partial = [at for at, record in enumerate(records) if "failures" in record]
+        lost[partial] = _floats([records[at]["failures"] for at in partial])
+        if round.min() < 0 or round.max() >= 2**31:
+            raise ValueError
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        raise _diagnosis(block, path, line) from None
+    return round, prompts, count, won, lost
+
+
+def _diagnosis(block: bytes, path: Path, line: int) -> TraceError:
+    """The first bad line of a block, by its number, and what is wrong with it."""
+    for number, text in enumerate(block.splitlines(), start=line):
+        try:
+            TraceLine.model_validate_json(text)
+        except ValidationError as error:
+            return TraceError(f"{path}, line {number}: {said(error)}; correct or remove the line")
+    return TraceError(f"{path}, lines {line} to {line + block.count(10)}: not one record per line; reformat the file")
+
+
+def _integers(values: list[Any]) -> IntArray:
+    array = np.array(values)
+    if array.dtype.kind != "i" or array.ndim != 1:
+        raise ValueError
+    return array.astype(np.int64, copy=False)
+
+
+def _floats(values: list[Any]) -> FloatArray:
+    array = np.array(values if values else [0.0][:0])
+    if array.dtype.kind not in "if" or array.ndim != 1:
+        raise ValueError
+    return array.astype(np.float64)

@@ -1,0 +1,156 @@
+"""What a trace says: its header and lines as models, a round as lines, and which numbers cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr, ValidationError
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.errors import TraceError
+from cero_api.prompts import Key
+from cero_api.protocol import whole_numbers
+
+
+class TraceHeader(BaseModel):
+    """First line of a trace.
+
+    Args:
+        num_prompts: prompts in the pool, those that were never visited included; None if unknown.
+        metadata: whatever tells one run from another; a run that resumes must have equal metadata.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["cero-trace"]
+    version: Literal[1]
+    num_prompts: Annotated[StrictInt, Field(gt=0)] | None = None
+    metadata: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class TraceLine(BaseModel):
+    """Every other line of a trace: what one prompt got and earned in one round."""
+
+    model_config = ConfigDict(frozen=True)
+
+    round: Annotated[StrictInt, Field(ge=0, lt=2**31)]
+    prompt: StrictInt | StrictStr
+    count: Annotated[StrictInt, Field(ge=0, lt=2**31)]
+    successes: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
+    failures: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+
+
+def trace_lines(
+    round: int,
+    prompts: Sequence[Key],
+    counts: ArrayLike,
+    successes: ArrayLike,
+    failures: ArrayLike | None = None,
+) -> bytes:
+    r"""One round as the lines of a trace.
+
+    Args:
+        round: 0-based number.
+        prompts: `[P]` keys, no repeats.
+        counts: int `[P]`, at least 0.
+        successes: float `[P]`, from 0 to the counts.
+        failures: float `[P]`; None is `counts - successes`, no reward being missing.
+
+    Returns:
+        `[P]` lines of UTF-8, each with its line break.
+
+    Raises:
+        TraceError: lengths differ, a prompt repeats, or a number is out of range.
+
+    >>> print(trace_lines(4, [17, 3], [8, 2], [3, 0.5]).decode(), end="")
+    {"round":4,"prompt":17,"count":8,"successes":3}
+    {"round":4,"prompt":3,"count":2,"successes":0.5}
+    """
+    count = whole_numbers(counts, "counts")
+    won = np.asarray(successes, dtype=np.float64)
+    lost = count - won if failures is None else np.asarray(failures, dtype=np.float64)
+    keys = [key.item() if isinstance(key, np.generic) else key for key in prompts]
+    if not len(keys) == count.size == won.size == lost.size:
+        raise TraceError(
+            f"{len(keys)} prompts, {count.size} counts, {won.size} successes and {lost.size} failures; give one of "
+            "each per prompt"
+        )
+    if len(set(keys)) != len(keys):
+        raise TraceError(f"round {round} names a prompt twice; sum its rollouts first")
+    fault = first_fault(count, won, lost)
+    if fault is not None:
+        row, said = fault
+        raise TraceError(f"round {round}, prompt {keys[row]!r}: {said}; correct what is passed to the trace")
+    missing = np.abs(count - won - lost) > 1e-6
+    named = map(json.dumps, keys)
+    lines = [
+        f'{{"round":{round},"prompt":{key},"count":{n},"successes":{_number(s)}'
+        + (f',"failures":{_number(f)}}}\n' if partial else "}\n")
+        for key, n, s, f, partial in zip(
+            named, count.tolist(), won.tolist(), lost.tolist(), missing.tolist(), strict=True
+        )
+    ]
+    return "".join(lines).encode()
+
+
+def first_fault(count: IntArray, won: FloatArray, lost: FloatArray) -> tuple[int, str] | None:
+    """First record whose numbers cannot be, and why."""
+    slack = 1e-6
+    with np.errstate(invalid="ignore"):
+        good = (count >= 0) & (count < 2**31) & (won >= 0) & (lost >= -slack) & (won + lost <= count + slack)
+    if good.all():  # NaN is not good
+        return None
+    at = int(np.argmin(good))
+    if not 0 <= count[at] < 2**31:
+        return at, f"count {count[at]} is not a number of rollouts"
+    return at, f"{won[at]:g} successes and {lost[at]:g} failures in {count[at]} rollouts"
+
+
+def parse_header(path: Path, line: bytes) -> TraceHeader:
+    """The header, or a `TraceError` that shows what stands in its place."""
+    try:
+        return TraceHeader.model_validate_json(line)
+    except ValidationError as error:
+        found = json.dumps(line[:40].decode(errors="replace"))
+        raise TraceError(
+            f"{path}, line 1: no header of a trace but {found} ({said(error)}); a trace begins with "
+            f"{header_text(TraceHeader(format='cero-trace', version=1)).decode().strip()}"
+        ) from None
+
+
+def header_line(num_prompts: int | None, metadata: dict[str, Any]) -> bytes:
+    """A header as JSON, not validated yet."""
+    header = {"format": "cero-trace", "version": 1, "num_prompts": num_prompts, "metadata": metadata}
+    return json.dumps(header).encode()
+
+
+def header_text(header: TraceHeader) -> bytes:
+    """The header as a trace begins with it: what is not set is left out."""
+    fields = {name: value for name, value in header.model_dump().items() if value not in (None, {})}
+    return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+
+
+def is_line(line: bytes) -> bool:
+    """Whether this is a whole line of a trace."""
+    try:
+        TraceLine.model_validate_json(line)
+    except ValidationError:
+        return False
+    return True
+
+
+def said(error: ValidationError) -> str:
+    """The first thing that pydantic found, with the field it is about."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in first["loc"][:1])
+    said = str(first["msg"]).removeprefix("Value error, ")
+    return f"{where}: {said}" if where else said
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value == int(value) else value
