@@ -1,0 +1,21 @@
+"""Plots and one HTML page from the traces of runs: how the budget was spent, on whom, and what came back.
+
+Drawing needs matplotlib (extra `plot`), which is imported when something is drawn.
+"""
+
+from cero_api.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
+from cero_api.report.page import html_figure, html_page, write_report
+from cero_api.report.summary import BANDS, RunSummary
+
+__all__ = [
+    "BANDS",
+    "PLOT_STYLE",
+    "RunSummary",
+    "color_of",
+    "draw_effective",
+    "draw_exposure",
+    "draw_spending",
+    "html_figure",
+    "html_page",
+    "write_report",
+]
