@@ -1,11 +1,11 @@
-"""What `cero replay` and `cero simulate` share: their options' grammar, progress, table and exit codes."""
+"""What `cero replay` and `cero simulate` share: progress, table and exit codes."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
@@ -29,43 +29,6 @@ _FORMATS = {
 _COMPARED = {"effective_group_rate", "expected_effective_groups", "signal_per_rollout", "certain_share", "regret"}
 
 errors = Console(stderr=True)
-
-
-def allocator_names(text: str) -> list[str]:
-    """Names from `a,b,c`; `all` is every allocator there is."""
-    from cero_api import available_allocators
-
-    known = available_allocators()
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-    if names == ["all"]:
-        return list(known)
-    if not names or not set(names) <= set(known):
-        raise typer.BadParameter(f"{text!r}: choose from all, {', '.join(known)}", param_hint="--allocators")
-    return names
-
-
-def seed_range(count: int, first: int) -> list[int]:
-    """`count` seeds from `first` on."""
-    return list(range(first, first + count))
-
-
-def field_settings(texts: list[str] | None) -> dict[str, dict[str, Any]]:
-    """Settings from `allocator.field=value`, the value being JSON where it can be.
-
-    >>> field_settings(["cero.saturation=2.0", "vip.estimator=rloo"])
-    {'cero': {'saturation': 2.0}, 'vip': {'estimator': 'rloo'}}
-    """
-    settings: dict[str, dict[str, Any]] = {}
-    for text in texts or []:
-        target, equals, value = text.partition("=")
-        name, dot, field = target.partition(".")
-        if not (equals and dot and name and field):
-            raise typer.BadParameter(f"{text!r}: write allocator.field=value", param_hint="--set")
-        try:
-            settings.setdefault(name, {})[field] = json.loads(value)
-        except ValueError:
-            settings.setdefault(name, {})[field] = value
-    return settings
 
 
 @contextlib.contextmanager

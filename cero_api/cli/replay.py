@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
-from cero_api.cli.contest import (
-    ContestProgress,
+from cero_api.cli.contest import ContestProgress, exit_codes, progress_bar, show
+from cero_api.cli.options import (
+    Allocators,
+    AsJson,
+    Cap,
+    FirstSeed,
+    Seeds,
+    Settings,
     allocator_names,
-    exit_codes,
     field_settings,
-    progress_bar,
     seed_range,
-    show,
 )
 
 
@@ -46,9 +49,9 @@ def replay(
             show_default=False,
         ),
     ],
-    allocators: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    allocators: Allocators = "all",
+    seeds: Seeds = 5,
+    seed: FirstSeed = 0,
     scope: Annotated[
         Scope | None,
         typer.Option(help="Candidates of a round: the recorded ones, shuffled batches, or the whole pool."),
@@ -56,17 +59,15 @@ def replay(
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; as recorded unless given.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Rollouts in all; as recorded unless given.")] = None,
     group_size: Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt if all get the same.")] = None,
-    cap: Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt in a round; twice the group.")] = None,
+    cap: Cap = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts of a batch, for --scope batch.")] = None,
     smooth: Annotated[int, typer.Option(min=0, help="Visits to either side pooled into a recorded rate.")] = 1,
     format: Annotated[Format, typer.Option(help="Shape of the record.")] = Format.auto,
     success_threshold: Annotated[float, typer.Option(help="verl's score from which a rollout is a success.")] = 1.0,
     prompt_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
     rate_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
-    set: Annotated[
-        list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set: Settings = None,
+    json: AsJson = False,
 ) -> None:
     """Let any allocators share out the rollouts of a recorded run again, all at the same budget.
 

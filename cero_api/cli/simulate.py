@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from cero_api.cli.contest import (
-    ContestProgress,
+from cero_api.cli.contest import ContestProgress, exit_codes, progress_bar, show
+from cero_api.cli.options import (
+    Allocators,
+    AsJson,
+    Cap,
+    FirstSeed,
+    Settings,
     allocator_names,
-    exit_codes,
     field_settings,
-    progress_bar,
     seed_range,
-    show,
 )
 
 
@@ -26,24 +28,22 @@ class Scope(StrEnum):
 
 
 def simulate(
-    allocators: Annotated[str, typer.Option(help="Comma-separated names, or all.")] = "all",
+    allocators: Allocators = "all",
     prompts: Annotated[int, typer.Option(min=1, help="Prompts in the pool.")] = 1000,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds.")] = 200,
     budget: Annotated[int | None, typer.Option(min=1, help="Rollouts in all; 32 per prompt unless given.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed; each is a pool.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="First seed.")] = 0,
+    seed: FirstSeed = 0,
     scope: Annotated[
         Scope, typer.Option(help="pool: all prompts, and the method decides how much; batch: shuffled batches.")
     ] = Scope.pool,
     group_size: Annotated[int, typer.Option(min=1, help="Rollouts of a prompt if all get the same.")] = 8,
-    cap: Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt in a round; twice the group.")] = None,
+    cap: Cap = None,
     beta: Annotated[tuple[float, float], typer.Option(help="Of the success rates at the start.")] = (0.3, 0.6),
     drift: Annotated[float, typer.Option(help="Mean shift of the log-odds over the run.")] = 0.0,
     drift_spread: Annotated[float, typer.Option(min=0, help="Its standard deviation over prompts.")] = 0.0,
-    set: Annotated[
-        list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    set: Settings = None,
+    json: AsJson = False,
 ) -> None:
     """Compare allocators, and their regret, on synthetic prompts whose success rates stay or drift by themselves.
 

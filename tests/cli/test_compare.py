@@ -6,21 +6,20 @@ import pytest
 
 from cero_api import available_allocators
 from cero_api.cli import compare as module
-from cero_api.cli.demo import Pool
+from cero_api.cli.options import Pool, allocator_names
 
 
-@pytest.mark.parametrize(
-    ("asked", "expected"), [("", set(available_allocators())), ("cero,uniform", {"cero", "uniform"})]
-)
-def test_it_trains_every_allocator_unless_some_are_named(
-    asked: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_is_the_demo_with_every_allocator_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(module, "demo", lambda *options: calls.append(options))
-    module.compare(asked)
+    module.compare()
     ((pool, seeds, seed, names, *_, out, jobs, as_json),) = calls
-    assert (pool, seeds, seed, out, jobs) == (Pool.hard, 3, 0, Path("runs/compare"), 2)
-    assert isinstance(names, str)
+    assert (pool, seeds, seed, names, out, jobs) == (Pool.hard, 3, 0, "all", Path("runs/compare"), 2)
     assert as_json is False
-    assert set(names.split(",")) == expected
-    assert asked or names.startswith("uniform,")
+
+
+def test_all_is_every_allocator_and_the_baseline_comes_first() -> None:
+    names = allocator_names("all")
+    assert set(names) == set(available_allocators())
+    assert names[0] == "uniform"
+    assert allocator_names("cero, uniform,cero") == ["cero", "uniform"]

@@ -1,0 +1,75 @@
+"""Options that several commands share: their types, defaults' meaning and grammar in one place."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+class Pool(StrEnum):
+    """Mixtures of prompts that the demo trains on."""
+
+    hard = "hard"
+    mixed = "mixed"
+    easy = "easy"
+
+
+Allocators = Annotated[str, typer.Option(help="Comma-separated names, or all.")]
+Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed.")]
+FirstSeed = Annotated[int, typer.Option(min=0, help="First seed.")]
+Cap = Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt in a round; twice the group.")]
+Settings = Annotated[
+    list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+# Of the commands that train the demo's model.
+TrainPool = Annotated[Pool, typer.Option(help="hard: over half of the prompts are out of reach at first.")]
+TrainRounds = Annotated[int | None, typer.Option(min=1, help="Rounds of each training.")]
+TrainBudget = Annotated[int | None, typer.Option(min=1, help="Rollouts of each training, in place of --rounds.")]
+StartModel = Annotated[
+    Path | None, typer.Option(exists=True, file_okay=False, help="Start from this checkpoint, not the embedded model.")
+]
+Folder = Annotated[Path, typer.Option(file_okay=False, help="Folder of runs and report.")]
+Jobs = Annotated[int, typer.Option(min=1, help="Trainings at a time, one core each.")]
+
+
+def allocator_names(text: str) -> list[str]:
+    """Names from `a,b,c`; `all` is every allocator there is, the baseline first."""
+    from cero_api import available_allocators
+
+    known = available_allocators()
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if names == ["all"]:
+        return sorted(known, key=lambda name: (name != "uniform", name))
+    if not names or not set(names) <= set(known):
+        raise typer.BadParameter(f"{text!r}: choose from all, {', '.join(known)}", param_hint="--allocators")
+    return names
+
+
+def seed_range(count: int, first: int) -> list[int]:
+    """`count` seeds from `first` on."""
+    return list(range(first, first + count))
+
+
+def field_settings(texts: list[str] | None) -> dict[str, dict[str, Any]]:
+    """Settings from `allocator.field=value`, the value being JSON where it can be.
+
+    >>> field_settings(["cero.saturation=2.0", "vip.estimator=rloo"])
+    {'cero': {'saturation': 2.0}, 'vip': {'estimator': 'rloo'}}
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts or []:
+        target, equals, value = text.partition("=")
+        name, dot, field = target.partition(".")
+        if not (equals and dot and name and field):
+            raise typer.BadParameter(f"{text!r}: write allocator.field=value", param_hint="--set")
+        try:
+            settings.setdefault(name, {})[field] = json.loads(value)
+        except ValueError:
+            settings.setdefault(name, {})[field] = value
+    return settings
