@@ -27,7 +27,6 @@ MODULES = (
     "cero_api.oracle",
     "cero_api.posterior",
     "cero_api.prompts",
-    "cero_api.protocol",
     "cero_api.replay",
     "cero_api.report",
     "cero_api.selection",
