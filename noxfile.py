@@ -126,9 +126,10 @@ def openrlhf_vllm(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation into site/; a warning is an error."""
+    """Build the documentation into site/; a warning, a dead link or a public symbol left out is an error."""
     session.install("-e", ".[docs]", *pinned("ruff"))  # ruff formats the signatures
     session.run("mkdocs", "build", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("python", "docs/check.py", "site")
 
 
 @nox.session
