@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from cero_api.errors import CeroError
 from cero_trl.demo import history
 from cero_trl.demo.report import write_report
 from cero_trl.demo.settings import SETTINGS_FILE, DemoSettings, RunSettings
@@ -27,7 +28,7 @@ from cero_trl.demo.summary import HEADINGS, HOW, Summary, final_accuracy, summar
 GRACE_SECONDS = 60.0
 
 
-class TrainingFailedError(RuntimeError):
+class TrainingFailedError(CeroError, RuntimeError):
     """A training process ended with an error; the message holds the end of its log."""
 
 
