@@ -54,7 +54,8 @@ def cli(session: nox.Session) -> None:
     session.install("-e", ".[cli,parquet,plot,test]")
     # And what the core does with the optional packages, which the session above skips.
     session.run(
-        "pytest", "tests/cli", "cero_api/cli", "tests/test_history.py", "tests/test_report.py", "--doctest-modules",
+        "pytest", "tests/cli", "cero_api/cli", "tests/test_docs.py", "tests/test_history.py", "tests/test_report.py",
+        "--doctest-modules",
         *session.posargs,
     )  # fmt: skip
 

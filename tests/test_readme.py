@@ -7,6 +7,8 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tomllib
+from urllib.parse import unquote
 
 import pytest
 
@@ -64,8 +66,17 @@ def test_make_help_lists_every_target() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_relative_link_leads_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", (ROOT / page).read_text(encoding="utf-8")):
-        assert (ROOT / target).exists(), target
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_the_badges_are_true() -> None:
+    badges = re.findall(r"img\.shields\.io/badge/(\w+)-(.+?)-\w+\)", README)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    said = {(name, unquote(value).replace("--", "-").replace("≥", ">=")) for name, value in badges}
+    papers = {("arXiv", url.rpartition("/")[2]) for url in project["urls"].values()}
+    assert said == papers | {("python", project["requires-python"]), ("license", project["license"])}
 
 
 def test_one_version_everywhere() -> None:
