@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from datasets import Dataset
 from numpy.typing import NDArray
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
@@ -26,6 +25,7 @@ from cero_trl.config import CeroTRLConfig, Schedule, Scope, default_allocator_co
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
+from cero_trl.refusals import refuse_arguments, refuse_options
 
 T = TypeVar("T")
 
@@ -86,14 +86,14 @@ class CeroGRPOTrainer(GRPOTrainer):
             success_reward=success_reward,
             prompt_weight=prompt_weight,
         )
-        _refuse_unsupported(inspect.signature(GRPOTrainer).bind_partial(*args, **kwargs).arguments)
+        refuse_arguments(inspect.signature(GRPOTrainer).bind_partial(*args, **kwargs).arguments)
 
         super().__init__(*args, **kwargs)
 
         check_trainer(self)
         self.schedule = schedule_of(self.args, len(self.train_dataset))
         self.allocator = _fitting_allocator(allocator, allocator_config, scope, self.schedule)
-        self._refuse_unsupported_options()
+        refuse_options(self)
         self._on_round = on_round
         self._rollouts_so_far = 0
         self._allocator_seconds = 0.0
@@ -281,34 +281,6 @@ class CeroGRPOTrainer(GRPOTrainer):
             micro_batches_per_round=self.args.steps_per_generation * self.num_iterations,
             world_size=self.accelerator.num_processes,
             pool=self._fingerprint,
-        )
-
-    def _refuse_unsupported_options(self) -> None:
-        if self.use_vllm and self.vllm_mode == "server" and "seed" in (self.args.generation_kwargs or {}):
-            raise ConfigurationError(
-                "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
-                "would make all rollouts of a prompt equal; leave the seed out"
-            )
-        judge = self.cero_config.success_reward
-        if judge is not None and self.reward_func_names.count(judge) != 1:
-            raise ConfigurationError(
-                f"success_reward={judge!r} must be one of the reward functions {self.reward_func_names}"
-            )
-
-
-def _refuse_unsupported(arguments: Mapping[str, Any]) -> None:
-    """Refuse, from the arguments for `GRPOTrainer`, what would go wrong silently."""
-    dataset = arguments.get("train_dataset")
-    if not isinstance(dataset, Dataset):
-        raise ConfigurationError(
-            f"train_dataset is {type(dataset).__name__}, but the allocator knows a prompt by its row in a "
-            "datasets.Dataset; read a stream into one (Dataset.from_list), and where an environment owns the "
-            "prompts, give it one row per task"
-        )
-    if arguments.get("rollout_func") is not None:
-        raise ConfigurationError(
-            "a rollout_func may count on runs of num_generations equal prompts, and dealt groups differ in "
-            "size; let TRL generate, or use an environment_factory"
         )
 
 

@@ -9,6 +9,7 @@ import torch
 from trl.generation.vllm_generation import VLLMGeneration
 
 from cero_api.errors import ConfigurationError
+from cero_trl.refusals import refuse_options
 from integration_tests.trl import tiny
 
 
@@ -68,4 +69,4 @@ def test_a_fixed_seed_is_refused(tmp_path: Path) -> None:
     trainer.use_vllm, trainer.vllm_mode = True, "server"
     trainer.args = SimpleNamespace(generation_kwargs={"seed": 1})
     with pytest.raises(ConfigurationError, match="leave the seed out"):
-        trainer._refuse_unsupported_options()
+        refuse_options(trainer)
