@@ -4,11 +4,13 @@ A Python block that cannot run here says so in a comment before it: `<!-- not ru
 """
 
 import ast
+import importlib.util
 import pathlib
 import re
 import shlex
 import subprocess
 import sys
+import zlib
 
 import pytest
 
@@ -165,3 +167,31 @@ def test_the_figures_can_be_drawn_again(tmp_path: pathlib.Path) -> None:
     drawn, shown = sorted(path.name for path in tmp_path.iterdir()), sorted(p.name for p in DOCS.glob("images/*.svg"))
     assert drawn == shown
     assert all(any(f"images/{name}" in text for text in TEXT.values()) for name in drawn)
+
+
+def test_the_check_of_the_site_finds_what_is_wrong(tmp_path: pathlib.Path) -> None:
+    spec = importlib.util.spec_from_file_location("check", DOCS / "check.py")
+    assert spec is not None
+    assert spec.loader is not None
+    check = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(check)
+    symbols = re.findall(r"^(?:class|def) ([\w.]+)", check.SURFACE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    def faults(page: str, documented: list[str]) -> list[str]:
+        (tmp_path / "index.html").write_text(f'<p id="here">{page}</p>', encoding="utf-8")
+        (tmp_path / "site.css").write_text("a { background: url(none.svg) }" if page == "css" else "", encoding="utf-8")
+        listed = "\n".join(f"{symbol} py:function 1 api/#$ -" for symbol in documented).encode()
+        (tmp_path / "objects.inv").write_bytes(b"# compressed using zlib.\n" + zlib.compress(listed))
+        return list(check.faults(tmp_path))
+
+    assert faults('<a href="#here">one</a> <a href="https://arxiv.org">two</a> <a href="./">three</a>', symbols) == []
+    for page in (
+        '<a href="gone.html">',
+        '<a href="#gone">',
+        '<img src="gone.png">',
+        '<script src="https://cdn.example/katex.js"></script>',
+        '<link rel="stylesheet" href="//fonts.example/a.css">',
+        "css",
+    ):
+        assert len(faults(page, symbols)) == 1, page
+    assert len(faults("", symbols[1:])) == 1
