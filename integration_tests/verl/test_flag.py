@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ from integration_tests.verl.tiny import Tiny
 
 def main_ppo(*arguments: str, module: str = "verl.trainer.main_ppo") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_one_flag_sets_all_that_is_needed_and_every_field_can_be_overridden(tmp_path: Path) -> None:
@@ -29,6 +31,14 @@ def test_one_flag_sets_all_that_is_needed_and_every_field_can_be_overridden(tmp_
     assert agent["agent_loop_manager_class"] == "cero_verl.counts.AllocatedAgentLoopManager"
     assert agent["num_workers"] == 8  # verl's own settings stay
     assert composed["trainer"]["checkpoint_callback_class"] == "cero_verl.checkpoint.AllocatorCheckpoint"
+
+
+def test_the_guides_command_is_composed() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "verl.md").read_text()
+    [command] = re.findall(r"python -m verl.trainer.main_ppo \\\n(.*?)```", guide, re.DOTALL)
+    shown = main_ppo(*shlex.split(command.replace("\\\n", " ")), "--cfg", "job")
+    assert shown.returncode == 0, shown.stderr
+    assert OmegaConf.create(shown.stdout).rollout_allocator.name == "cero"
 
 
 def test_an_unknown_allocator_is_answered_with_those_there_are() -> None:
