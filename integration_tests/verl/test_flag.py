@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,9 @@ from integration_tests.verl.tiny import Tiny
 
 def main_ppo(*arguments: str, module: str = "verl.trainer.main_ppo") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    # Hydra writes its logs into the folder where a program is started.
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
 
 
 def test_one_flag_sets_all_that_is_needed_and_every_field_can_be_overridden(tmp_path: Path) -> None:
