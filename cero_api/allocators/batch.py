@@ -64,7 +64,8 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         if rows is None:
             need = min(even_round(round, config) if total is None else total, self._state.ledger.remaining)
             rows = self._state.walk.take(self._batch_size(need), (config.seed, round))
-            return rows, self._counts(rows, need)
+            counts = self._counts(rows, need)
+            return rows[counts > 0], counts[counts > 0]  # with a floor of 0 the walk may pass over a prompt
         need = config.rollouts_per_prompt * rows.size if total is None else total
         return rows, self._counts(rows, min(need, self._state.ledger.remaining))
 
