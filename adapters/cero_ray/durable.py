@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.config import SuccessRule
-from cero_api.errors import CheckpointError
+from cero_api.errors import CeroError, CheckpointError
 from cero_api.trace import TraceWriter
 from cero_ray.desk import Desk
 
@@ -20,6 +22,8 @@ TICKETS_FILE = "cero_tickets.json"
 
 # Lines of journal after which a snapshot is cheaper to read back.
 _SNAPSHOT_EVERY = 200_000
+
+_REQUESTS = ("deal", "deal_pool", "report", "refund", "close", "metrics")
 
 
 class DurableDesk:
@@ -34,6 +38,10 @@ class DurableDesk:
         rule: how a reward becomes a success.
         tickets: `Desk.state_dict` to begin from, with `allocator`.
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
+
+    Raises:
+        CheckpointError: the folder cannot be written, or what it holds is torn or foreign; also by every request that
+            could not be written down, which then was not done.
     """
 
     def __init__(
@@ -45,17 +53,17 @@ class DurableDesk:
         trace: dict[str, Any] | None = None,
     ) -> None:
         self._folder = Path(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._rule = rule or SuccessRule()
         self._trace = trace
-        self._journal: TextIO | None = None
+        self._journal: BinaryIO | None = None
         self._lines = 0
-        generations = sorted(int(path.stem.removeprefix("desk-")) for path in self._folder.glob("desk-*.npz"))
-        if generations:
-            self._generation = generations[-1]
+        with self._writing():
+            self._folder.mkdir(parents=True, exist_ok=True)
+        stems = (path.stem.removeprefix("desk-") for path in self._folder.glob("desk-*.npz"))
+        self._generation = max((int(stem) for stem in stems if stem.isdecimal()), default=0)
+        if self._generation:
             self._read_back()
         else:
-            self._generation = 0
             self._desk = self._new_desk(allocator, tickets)
             self._snapshot()
 
@@ -108,46 +116,90 @@ class DurableDesk:
 
     def _noted(self, name: str, *arguments: Any) -> Any:
         """Write the request down, then do it."""
-        assert self._journal is not None
-        self._journal.write(json.dumps([name, *arguments]) + "\n")
-        self._journal.flush()  # to the system: survives this process; a dead machine ends the training anyway
+        self._append(json.dumps([name, *arguments]).encode() + b"\n")
         answer = _do(self._desk, name, arguments)
         self._lines += 1
-        if self._lines >= _SNAPSHOT_EVERY:
-            self._snapshot()
+        # A fault waits to be raised at the next deal, and taking a snapshot would raise it here.
+        if self._lines >= _SNAPSHOT_EVERY and self._desk.fault is None:
+            try:
+                self._snapshot()
+            except CheckpointError as error:
+                # Nothing is lost, for the journal has it all; but it grows.
+                self._lines = 0
+                warnings.warn(f"the journal goes on without a new snapshot: {error}", stacklevel=3)
         return answer
+
+    def _append(self, line: bytes) -> None:
+        """Add a line to the journal, the whole of it or nothing."""
+        assert self._journal is not None
+        end = os.fstat(self._journal.fileno()).st_size
+        with self._writing():
+            try:
+                written = 0
+                while written < len(line):  # a full disk takes a part first, and refuses then
+                    written += self._journal.write(line[written:])
+            except OSError:
+                self._journal.truncate(end)
+                raise
+            # In the hands of the system: that survives this process; a dead machine ends the training anyway.
 
     def _snapshot(self) -> None:
         files = _files_of(self._desk)
-        new = self._generation + 1
-        (self._folder / f"desk-{new}.json").write_bytes(files[TICKETS_FILE])
-        # The last file is what makes the snapshot count, and it takes its name in one go.
-        unfinished = self._folder / "unfinished"
-        unfinished.write_bytes(files[ALLOCATOR_FILE])
-        unfinished.replace(self._folder / f"desk-{new}.npz")
+        new = self._folder / f"desk-{self._generation + 1}"
+        with self._writing():
+            new.with_suffix(".json").write_bytes(files[TICKETS_FILE])
+            new.with_suffix(".jsonl").unlink(missing_ok=True)
+            journal = new.with_suffix(".jsonl").open("ab", buffering=0)
+            try:
+                # The last file is what makes the snapshot count, and it takes its name in one go.
+                unfinished = self._folder / "unfinished"
+                unfinished.write_bytes(files[ALLOCATOR_FILE])
+                unfinished.replace(new.with_suffix(".npz"))
+            except OSError:
+                journal.close()
+                raise
         if self._journal is not None:
             self._journal.close()
-        self._journal, self._lines = (self._folder / f"desk-{new}.jsonl").open("a", encoding="utf-8"), 0
+        self._journal, self._lines, self._generation = journal, 0, self._generation + 1
         for path in self._folder.glob("desk-*"):
-            if path.stem != f"desk-{new}":
-                path.unlink()
-        self._generation = new
+            if path.stem != new.stem:
+                with contextlib.suppress(OSError):  # it is in nobody's way
+                    path.unlink()
 
     def _read_back(self) -> None:
         stem = self._folder / f"desk-{self._generation}"
         allocator = load_allocator(stem.with_suffix(".npz"))
-        self._desk = self._new_desk(allocator, json.loads(stem.with_suffix(".json").read_bytes()))
-        journal = stem.with_suffix(".jsonl")
-        text = journal.read_text(encoding="utf-8") if journal.exists() else ""
-        whole = text[: text.rfind("\n") + 1]
-        for line in whole.splitlines():
-            name, *arguments = json.loads(line)
+        with self._writing():
+            # Never rewritten: a successor that is killed in here, too, leaves what was answered where it is.
+            journal = stem.with_suffix(".jsonl").open("a+b", buffering=0)
+            journal.seek(0)
+            text = journal.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            journal.truncate(len(whole))  # without the half line, if there is one
+        self._journal = journal
+        try:
+            self._desk = self._new_desk(allocator, json.loads(stem.with_suffix(".json").read_bytes()))
+            requests = [_request(line) for line in whole.splitlines()]
+        except (OSError, ValueError) as error:
+            if isinstance(error, CeroError):
+                raise
+            raise CheckpointError(f"{stem}.* cannot be read ({error}); resume the training's checkpoint") from error
+        for name, *arguments in requests:
             try:
                 _do(self._desk, name, arguments)
             except Exception:  # the request failed then, too, and its caller was told
                 continue
-        journal.write_text(whole, encoding="utf-8")  # without the half line, if there is one
-        self._journal, self._lines = journal.open("a", encoding="utf-8"), whole.count("\n")
+        self._lines = len(requests)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CheckpointError(
+                f"cannot write to {self._folder}: {error}; what was there before is unharmed. Free the disk, or choose "
+                "a folder that can be written"
+            ) from error
 
     def _new_desk(self, allocator: RolloutAllocator, tickets: dict[str, Any] | None) -> Desk:
         desk = Desk(allocator, self._rule)
@@ -186,6 +238,18 @@ def _files_of(desk: Desk) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         allocator = save_allocator(desk.allocator, Path(folder) / ALLOCATOR_FILE).read_bytes()
     return {ALLOCATOR_FILE: allocator, TICKETS_FILE: tickets}
+
+
+def _request(line: bytes) -> list[Any]:
+    """A line of the journal.
+
+    Raises:
+        ValueError: it is no request.
+    """
+    request: list[Any] = json.loads(line)
+    if not isinstance(request, list) or not request or request[0] not in _REQUESTS:
+        raise ValueError(f"{line[:40]!r} is no request")
+    return request
 
 
 def _do(desk: Desk, name: str, arguments: Sequence[Any]) -> Any:
