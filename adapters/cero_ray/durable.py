@@ -246,8 +246,8 @@ def _request(line: bytes) -> list[Any]:
     Raises:
         ValueError: it is no request.
     """
-    request: list[Any] = json.loads(line)
-    if not isinstance(request, list) or not request or request[0] not in _REQUESTS:
+    request: Any = json.loads(line)
+    if not (isinstance(request, list) and request and request[0] in _REQUESTS):
         raise ValueError(f"{line[:40]!r} is no request")
     return request
 
