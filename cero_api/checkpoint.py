@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import math
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from cero_api.allocators import allocator_name, config_type, make_allocator
+from cero_api.allocators import BaseAllocator, allocator_name, allocator_type, config_type, make_allocator
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.protocol import RolloutAllocator
 
 _FORMAT, _VERSION = "cero-allocator", 1
 _METADATA = "metadata.json"
+
+# How the metadata and state of a file of version n become those of version n + 1, in place. A release that changes
+# the fields of a state raises the version, adds its step here and a sample of the old version to tests/data.
+_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {}
 
 
 def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:
@@ -70,11 +76,14 @@ def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) ->
 def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
     """Read an allocator that `save_allocator` wrote; it goes on as if it had never stopped.
 
+    A file may come from anywhere: it is read without pickle, in memory that its own size bounds, and nothing is
+    written to disk. A file of an earlier version is brought up to date first.
+
     Args:
         path: of the file.
 
     Raises:
-        CheckpointError: the file is missing, torn, or not an allocator's.
+        CheckpointError: the file is missing, torn, of a later version, or not an allocator's.
 
     Returns:
         A new allocator of the saved class and configuration.
@@ -82,7 +91,15 @@ def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
     metadata, state = _read(Path(path))
     try:
         name = metadata["allocator"]
-        allocator = make_allocator(name, config_type(name)(**metadata["config"]))
+        config = config_type(name)(**metadata["config"])
+        if issubclass(allocator_type(name), BaseAllocator) and np.shape(state.get("exposure", 0)) != (
+            config.num_prompts,
+        ):
+            # Before a pool is allocated that the file only claims to have.
+            raise CheckpointError(
+                f"it does not hold the {config.num_prompts} prompts that its configuration names; load an earlier one"
+            )
+        allocator = make_allocator(name, config)
         allocator.load_state_dict(state)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: metadata is incomplete ({error!r}); load an earlier checkpoint") from error
@@ -94,27 +111,52 @@ def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_members(archive.infolist(), path.stat().st_size)
             metadata = json.loads(archive.read(_METADATA))
             if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
                 raise CheckpointError(f"{path} is not an allocator's checkpoint; give the file save_allocator wrote")
-            if metadata.get("version") != _VERSION:
+            version = metadata.get("version")
+            if type(version) is not int or not 1 <= version <= _VERSION:
                 raise CheckpointError(
-                    f"{path} has format version {metadata.get('version')!r}, this library reads {_VERSION}; "
-                    "install the version of cero-api that wrote it"
+                    f"{path} has format version {version!r}, this library reads 1 to {_VERSION}; install the version "
+                    "of cero-api that wrote it"
                 )
-            state = {}
-            for member in archive.namelist():
-                if member != _METADATA:
-                    with archive.open(member) as file:
-                        array = np.lib.format.read_array(file, allow_pickle=False)
-                    state[member.removesuffix(".npy")] = array if array.ndim else array.item()
+            members = [member for member in archive.namelist() if member != _METADATA]
+            state = {member.removesuffix(".npy"): _array(archive.read(member)) for member in members}
+        for number in range(version, _VERSION):
+            _MIGRATIONS[number](metadata, state)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} does not exist; check the folder of the checkpoint") from error
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f"{path} cannot be read ({error}); it is torn or foreign, load an earlier one") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # damaged bytes make zipfile, json and numpy raise almost anything
+        raise CheckpointError(
+            f"{path} cannot be read ({error!r}); it is torn or foreign, load an earlier one"
+        ) from error
     return metadata, state
+
+
+def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
+    """Refuse an archive that would unpack to more than it is."""
+    if len({member.filename for member in members}) != len(members):
+        raise ValueError("it has a member twice")
+    if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
+        raise ValueError("it has a member that is compressed or encrypted, which save_allocator never writes")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("it declares more than it holds")
+
+
+def _array(data: bytes) -> Any:
+    """A plain array, or a plain number, from the bytes of an `.npy` file that hold exactly that."""
+    stream = io.BytesIO(data)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("it has an array of another format than save_allocator writes")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
+    start = stream.tell()
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError("it has an array of objects, or of another size than its header says")
+    array = np.ndarray(shape, dtype, data, start, order="F" if fortran else "C")
+    return array.copy() if array.ndim else array.item()
 
 
 @contextlib.contextmanager

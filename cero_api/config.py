@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from cero_api._types import FloatArray
 from cero_api.errors import ConfigurationError, InvalidOutcomeError
 
-Count = Annotated[int, Field(gt=0)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Bounds that nobody meets on purpose, and within which no formula here overflows.
+Count = Annotated[int, Field(gt=0, lt=2**53)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
@@ -192,7 +193,7 @@ class GvmConfig(BatchConfig):
     """
 
     alpha: Positive = 1e-3
-    beta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 2.0
+    beta: Annotated[float, Field(ge=1, le=10)] = 2.0
 
 
 class CeroConfig(AllocatorConfig):
@@ -316,4 +317,5 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         elif where and fault["type"] != "missing":
             said = f"{said} (got {fault['input']!r})"
         faults.append(f"{where}: {said}" if where else said)
-    return f"{model.__name__}: " + "; ".join(faults)
+    builtin = any(fault["type"] not in ("value_error", "extra_forbidden") for fault in error.errors(include_url=False))
+    return f"{model.__name__}: " + "; ".join(faults) + ("; correct what is named" if builtin else "")

@@ -11,10 +11,11 @@ from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.config import AllocatorConfig, SuccessRule
-from cero_api.errors import InvalidOutcomeError
+from cero_api.errors import CeroError, InvalidOutcomeError
 
 # Sums of fractional rewards are whole only up to rounding.
 _WHOLE = 1e-6
+_MOST = 2**53  # rollouts; float64 counts exactly up to here
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +75,7 @@ class RolloutOutcomes:
         self, prompt_ids: ArrayLike, successes: ArrayLike, failures: ArrayLike, round: int | None = None
     ) -> None:
         ids = whole_numbers(prompt_ids, "prompt_ids")
-        won, lost = np.asarray(successes, dtype=np.float64), np.asarray(failures, dtype=np.float64)
+        won, lost = real_numbers(successes, "successes"), real_numbers(failures, "failures")
         if not ids.shape == won.shape == lost.shape:
             raise InvalidOutcomeError(
                 f"prompt_ids {ids.shape}, successes {won.shape} and failures {lost.shape} must have the same "
@@ -86,6 +87,8 @@ class RolloutOutcomes:
             )
         if not (np.isfinite(won).all() and np.isfinite(lost).all() and (won >= 0).all() and (lost >= 0).all()):
             raise InvalidOutcomeError("successes and failures must be finite and >= 0; leave lost rollouts out")
+        if (won + lost >= _MOST).any():
+            raise InvalidOutcomeError(f"{(won + lost).max():g} rollouts of one prompt cannot be; correct the outcomes")
         if (np.abs(won + lost - np.rint(won + lost)) > _WHOLE).any():
             raise InvalidOutcomeError(
                 "successes + failures must be a whole number of rollouts; a rollout that is half a success is "
@@ -129,7 +132,7 @@ class RolloutOutcomes:
         array([0.75])
         """
         ids = whole_numbers(prompt_ids_per_rollout, "prompt_ids_per_rollout")
-        reward = np.asarray(rewards, dtype=np.float64)
+        reward = real_numbers(rewards, "rewards")
         if ids.shape != reward.shape:
             raise InvalidOutcomeError(
                 f"{ids.size} prompt ids for rewards of shape {reward.shape}; give one reward per rollout"
@@ -209,13 +212,37 @@ class RolloutAllocator(Protocol):
         ...
 
 
-def whole_numbers(values: ArrayLike, name: str) -> IntArray:
-    """One-dimensional int64 copy of `values`; floats are refused rather than cut."""
-    array = np.asarray(values)
+def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> IntArray:
+    """One-dimensional int64 copy of `values`; floats are refused rather than cut.
+
+    Raises:
+        CeroError: they are not integers, of another shape, or too large; of the type `error`.
+    """
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # lists of different length
+        raise error(f"{name} must be one flat array of integers; flatten it first") from None
     if array.size == 0:
         array = array.astype(np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InvalidOutcomeError(
-            f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}"
+        raise error(
+            f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}; convert it"
         )
+    if array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise error(f"{name} must be less than 2**63, not {array.max()}; number from 0")
     return array.astype(np.int64)
+
+
+def real_numbers(values: ArrayLike, name: str) -> FloatArray:
+    """Float64 copy of `values`.
+
+    Raises:
+        InvalidOutcomeError: they are not real numbers.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(f"{array.dtype} is no type of real numbers")
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidOutcomeError(f"{name} must be one flat array of real numbers ({error}); convert it") from None

@@ -180,9 +180,9 @@ class DurableDesk:
         try:
             self._desk = self._new_desk(allocator, json.loads(stem.with_suffix(".json").read_bytes()))
             requests = [_request(line) for line in whole.splitlines()]
-        except (OSError, ValueError) as error:
-            if isinstance(error, CeroError):
-                raise
+        except CeroError:
+            raise
+        except Exception as error:  # a damaged file can hold anything
             raise CheckpointError(f"{stem}.* cannot be read ({error}); resume the training's checkpoint") from error
         for name, *arguments in requests:
             try:
@@ -227,9 +227,11 @@ def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]
         allocator = load_allocator(path)
     try:
         tickets: dict[str, Any] = json.loads(files[TICKETS_FILE])
-    except ValueError as error:
+        Desk(allocator).load_state_dict(tickets)
+    except CeroError:
+        raise
+    except Exception as error:  # a damaged file can hold anything
         raise CheckpointError(f"{TICKETS_FILE} cannot be read ({error}); load an earlier checkpoint") from error
-    Desk(allocator).load_state_dict(tickets)
     return allocator, tickets
 
 

@@ -71,6 +71,18 @@ def available_allocators() -> tuple[str, ...]:
     return tuple(sorted({*_REGISTRY, *(point.name for point in entry_points(group=ENTRY_POINTS))}))
 
 
+def allocator_type(name: str) -> type[RolloutAllocator]:
+    """The class of a registered allocator.
+
+    Raises:
+        ConfigurationError: no allocator has this name.
+
+    >>> allocator_type("uniform").__name__
+    'UniformAllocator'
+    """
+    return _entry(name).allocator_type
+
+
 def config_type(name: str) -> type[AllocatorConfig]:
     """The configuration model of a registered allocator.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.base import AllocatorState, BaseAllocator, atomic
 from cero_api.blocks import blocks
 from cero_api.config import CeroConfig
 from cero_api.duals import exact_prompt_price, step_budget_price, step_prompt_prices
@@ -97,6 +97,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         """BibTeX of both papers."""
         return _CITATION
 
+    @atomic
     def metrics(self) -> dict[str, float]:
         """The ledger's numbers, the budget's price in [0, 1] and the pool's mean variance proxy."""
         return super().metrics() | {
@@ -276,4 +277,6 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             return "its pending flags are neither 0 nor 1"
         if ((state.virtual_prompt < 0) | (state.virtual_prompt >= self.config.num_prompts)).any():
             return "its virtual allocation has a prompt that is not in the pool"
+        if ((state.virtual_units < 0) | (state.virtual_units > self._cap)).any():
+            return "its virtual allocation has more than the cap for a prompt, or less than nothing"
         return super()._fault(state)
