@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import abc
-import operator
-from collections.abc import Mapping
+import functools
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -62,15 +63,35 @@ def even_round(round: int, config: AllocatorConfig) -> int:
     return (round + 1) * config.budget // config.rounds - round * config.budget // config.rounds
 
 
+_MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
+
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
+
+
+ParametersT = ParamSpec("ParametersT")
+AnswerT = TypeVar("AnswerT")
+SelfT = TypeVar("SelfT", bound="BaseAllocator[Any, Any]")
+
+
+def atomic(
+    method: Callable[Concatenate[SelfT, ParametersT], AnswerT],
+) -> Callable[Concatenate[SelfT, ParametersT], AnswerT]:
+    """A method of an allocator that runs as a whole, whatever other threads call meanwhile."""
+
+    @functools.wraps(method)
+    def locked(self: SelfT, /, *args: ParametersT.args, **kwargs: ParametersT.kwargs) -> AnswerT:
+        with self._lock:
+            return method(self, *args, **kwargs)
+
+    return locked
 
 
 class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
 
     A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
-    deals (`_deal`); `_learn` is there to extend. Not safe for concurrent calls.
+    deals (`_deal`); `_learn` is there to extend. Threads may call it at once: every call is done as a whole.
 
     Args:
         config: the frozen hyper-parameters.
@@ -80,8 +101,17 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
 
     def __init__(self, config: ConfigT) -> None:
         self.config = config
+        self._lock = threading.RLock()
         self._state = self._initial_state()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}  # copies have their own
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = threading.RLock()
+
+    @atomic
     def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
         """Deal one round; see `RolloutAllocator.allocate`.
 
@@ -98,9 +128,9 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         """
         rows = None if row_ids is None else self._checked_rows(row_ids)
         if total is not None:
-            total = operator.index(total)
-            if total < 0:
-                raise BudgetError(f"total={total} must be a number of rollouts, 0 or more")
+            total = _whole(total)
+            if total is None or total < 0:
+                raise BudgetError("total must be a whole number of rollouts, 0 or more, or None")
             if total > self._state.ledger.remaining:
                 raise BudgetError(
                     f"total={total} rollouts asked for, {self._state.ledger.remaining} of "
@@ -116,6 +146,7 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         state.round += 1
         return allocation
 
+    @atomic
     def observe(self, outcomes: RolloutOutcomes) -> None:
         """Learn from outcomes, in any order, in parts, for any round dealt.
 
@@ -132,6 +163,7 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         report = self._state.ledger.settle(round, ids, won, lost)
         self._learn(round, ids, won, lost, report)
 
+    @atomic
     def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
         """Give back dealt rollouts that were never generated: the budget and the exposure forget them.
 
@@ -146,13 +178,14 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         """
         rows, given = self._checked_rows(prompt_ids), whole_numbers(counts, "counts")
         if rows.shape != given.shape or (given < 0).any():
-            raise InvalidOutcomeError("refund one count >= 0 per prompt")
+            raise InvalidOutcomeError("counts do not fit the prompts; give one count of 0 or more per prompt")
         if not (given > 0).any():
             return
         rows, given = rows[given > 0], given[given > 0]
         self._state.ledger.refund(self._round_of(round), rows, given)
         self._state.exposure[rows] -= given
 
+    @atomic
     def metrics(self) -> dict[str, float]:
         """Numbers worth logging after each round, all in rollouts but for the rates.
 
@@ -170,19 +203,23 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
         }
 
+    @atomic
     def exposure(self) -> IntArray:
         """Rollouts dealt to each prompt so far, net of refunds, int64 `[M]`."""
         return self._state.exposure.copy()
 
+    @atomic
     def success_rate(self) -> FloatArray:
         """Posterior mean of each prompt's success rate, float64 `[M]`."""
         a, b = self.config.prior
         return posterior_mean(a + self._state.successes, b + self._state.failures)
 
+    @atomic
     def state_dict(self) -> dict[str, Any]:
         """Everything that changes, as plain arrays and numbers; a copy."""
         return state_entries(self._state)
 
+    @atomic
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same configuration; all or nothing.
 
@@ -230,23 +267,26 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             return "it has rollouts out for a prompt that is not in the pool"
         if (state.exposure < 0).any() or state.exposure.sum() != state.ledger.spent:
             return f"exposures sum to {state.exposure.sum()}, the ledger has spent {state.ledger.spent}"
-        if (state.successes < 0).any() or (state.failures < 0).any():
-            return "it has negative evidence"
+        if (
+            min(state.successes.min(), state.failures.min()) < 0
+            or max(state.successes.max(), state.failures.max()) > _MOST
+        ):
+            return "it has evidence of a negative number of rollouts, or of more than can be counted"
+        if state.round > _MOST:
+            return f"{state.round} rounds cannot be"
         return state.ledger.check()
 
     def _round_of(self, round: int | None) -> int:
         latest = self._state.round - 1
-        if round is None:
-            round = latest
-        if not 0 <= round <= latest:
-            raise InvalidOutcomeError(f"round {round} was not dealt yet; {latest + 1} rounds were, counted from 0")
-        return int(round)
+        number = latest if round is None else _whole(round)
+        if number is None or not 0 <= number <= latest:
+            raise InvalidOutcomeError(
+                f"round {round} was not dealt; {latest + 1} rounds were, counted from 0: give the allocation's round"
+            )
+        return number
 
     def _checked_rows(self, row_ids: ArrayLike) -> IntArray:
-        rows = np.asarray(row_ids)
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise PromptError(f"row ids must be one-dimensional integers, not {rows.dtype} of shape {rows.shape}")
-        rows = rows.astype(np.int64)
+        rows = whole_numbers(row_ids, "row ids", PromptError)
         self._check_range(rows)
         ordered = np.sort(rows)
         repeated: BoolArray = ordered[1:] == ordered[:-1]
@@ -261,3 +301,8 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             raise PromptError(
                 f"row ids must be in [0, num_prompts={self.config.num_prompts}), not {rows.min()} to {rows.max()}"
             )
+
+
+def _whole(value: object) -> int | None:
+    """A number that is an integer by type, of Python's or numpy's; None for anything else."""
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
