@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from cero_api.errors import CeroError, TraceError
 from cero_api.history.files import HistoryFormat, kind_of, trace_in
 from cero_api.history.rates import from_json
 from cero_api.history.table import from_table
@@ -45,11 +46,18 @@ def read_history(
         MissingDependencyError: Parquet without the extra `parquet`.
     """
     path = Path(path)
-    kind = kind_of(path) if format == "auto" else format
-    if kind == "trace":
-        return from_trace(trace_in(path), progress)
-    if kind == "verl":
-        return from_verl(path, success_threshold, progress)
-    if kind == "rates":
-        return from_json(path)
-    return from_table(path, prompt_column, rate_column)
+    try:
+        kind = kind_of(path) if format == "auto" else format
+        if kind == "trace":
+            return from_trace(trace_in(path), progress)
+        if kind == "verl":
+            return from_verl(path, success_threshold, progress)
+        if kind == "rates":
+            return from_json(path)
+        return from_table(path, prompt_column, rate_column)
+    except CeroError:
+        raise
+    except Exception as error:  # damaged bytes make gzip, csv, json and Parquet raise almost anything
+        raise TraceError(
+            f"{path} cannot be read ({error!r}); restore the file, or name its format if it is another"
+        ) from error

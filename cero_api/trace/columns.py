@@ -143,11 +143,11 @@ def _general(block: bytes, path: Path, line: int) -> _Parsed:
         won = _floats([record["successes"] for record in records])
         prompts = [record["prompt"] for record in records]
         lost = count - won
-        partial = [at for at, record in enumerate(records) if "failures" in record]
+        partial = [at for at, record in enumerate(records) if record.get("failures") is not None]
         lost[partial] = _floats([records[at]["failures"] for at in partial])
         if round.min() < 0 or round.max() >= 2**31:
             raise ValueError
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise _diagnosis(block, path, line) from None
     return round, prompts, count, won, lost
 

@@ -11,6 +11,7 @@ from cero_api.errors import TraceError
 from cero_api.trace.records import is_line
 
 PIECE = 1 << 20  # bytes read, or inflated, at a time: the reader's memory
+LONGEST = 16 * PIECE  # bytes of a line: more is no line, but something that was inflated to fill the memory
 
 
 class Lines:
@@ -40,6 +41,11 @@ class Lines:
                     text = carry + piece
                     end = text.rfind(b"\n") + 1
                     carry = text[end:]
+                    if len(carry) > LONGEST:
+                        raise TraceError(
+                            f"{self.path}, line {self.line_after}: longer than {LONGEST:,} bytes; give the file a "
+                            "trace was written to"
+                        )
                     if at_header and end:
                         start = text.index(b"\n") + 1
                         self.offset, self.line, self.line_after, at_header = start, 2, 2, False
@@ -105,7 +111,7 @@ def first_line(path: Path) -> tuple[bytes, bool]:
             pieces = Inflater(file).pieces() if compressed(path) else iter(lambda: file.read(PIECE), b"")
             for piece in pieces:
                 text += piece
-                if b"\n" in text or len(text) > 16 * PIECE:
+                if b"\n" in text or len(text) > LONGEST:
                     break
     except OSError as error:
         raise TraceError(f"{path} cannot be read ({error}); check the path") from error
