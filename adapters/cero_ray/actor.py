@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
 from cero_api.config import SuccessRule
-from cero_api.errors import MissingDependencyError
+from cero_api.errors import CheckpointError, MissingDependencyError
 from cero_ray.durable import DurableDesk, restored
+
+# Seconds that generation waits for an answer.
+PATIENCE = 60.0
 
 
 class AllocatorActor:
@@ -59,6 +63,11 @@ class AllocatorActor:
         numbers["actor_seconds"], self._seconds = self._seconds, 0.0
         return numbers
 
+    def forgo(self, tickets: Sequence[str]) -> None:
+        """Close tickets whose deal came too late: it is refunded whole, and what they report is ignored."""
+        for ticket in tickets:
+            self.call("close", ticket)
+
     def pid(self) -> int:
         """Of the actor's process."""
         return os.getpid()
@@ -75,22 +84,31 @@ class AllocatorActor:
 class AllocatorClient:
     """Calls the actor; picklable, so that it can be handed to workers.
 
+    Generation waits for a request at most `patience` seconds. A deal that takes longer, or whose actor is gone, is
+    forgone: its tickets get the uniform count, with a warning, and stand outside of the books. The actor closes them
+    right after it has dealt them, before their first reward can arrive (calls of one process are done in their order),
+    so that whatever it dealt is refunded, and what they report is ignored. Asked again, they get the same count.
+
     Args:
         handle: of the actor.
+        patience: seconds.
     """
 
-    def __init__(self, handle: Any) -> None:
+    def __init__(self, handle: Any, patience: float = PATIENCE) -> None:
         self.handle = handle
+        self.patience = patience
+        self._forgone: dict[str, int] = {}  # ticket -> count
+        self._last: dict[str, float] = {}
 
     def deal(self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int, exact: bool) -> list[int]:
-        """See `Desk.deal`; waits for the answer."""
-        return self._get("deal", list(tickets), list(rows), mean, step, exact)
+        """See `Desk.deal`; waits for the answer, or falls back to `mean` for each."""
+        return self._dealt("deal", tickets, rows, mean, step, exact)[1]
 
     def deal_pool(
         self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int, exact: bool
     ) -> tuple[list[int], list[int]]:
-        """See `Desk.deal_pool`; waits for the answer."""
-        return self._get("deal_pool", list(tickets), list(rows), mean, step, exact)
+        """See `Desk.deal_pool`; waits for the answer, or falls back to the rows given and `mean` for each."""
+        return self._dealt("deal_pool", tickets, rows, mean, step, exact)
 
     def report(self, ticket: str, session: int, reward: float) -> Any:
         """See `Desk.report`; an object reference, to await or not."""
@@ -105,15 +123,57 @@ class AllocatorClient:
         return self.handle.call.remote("close", ticket)
 
     def checkpoint(self) -> dict[str, bytes]:
-        """See `DurableDesk.checkpoint`; waits for the answer."""
-        return self._get("checkpoint")
+        """See `DurableDesk.checkpoint`; waits for the answer.
+
+        Raises:
+            CheckpointError: there is none in time. A checkpoint without the allocator would be no checkpoint.
+        """
+        try:
+            return _unwrapped(self.handle.call.remote("checkpoint"), self.patience)
+        except _silence() as error:
+            raise CheckpointError(
+                f"the allocator's actor gives no checkpoint within {self.patience:g} s ({error}); see to its node, or "
+                "raise the patience, and resume an earlier checkpoint"
+            ) from error
 
     def metrics(self) -> dict[str, float]:
-        """See `Desk.metrics`, with the actor's own seconds; waits for the answer."""
-        return _ray().get(self.handle.metrics.remote())
+        """See `Desk.metrics`, with the actor's own seconds; waits for the answer, or gives the last one.
 
-    def _get(self, name: str, *arguments: Any) -> Any:
-        return _unwrapped(self.handle.call.remote(name, *arguments))
+        `forgone` is there once a deal was: rollouts that were generated without the allocator.
+        """
+        try:
+            self._last = _unwrapped(self.handle.metrics.remote(), self.patience)
+        except _silence() as error:
+            warnings.warn(f"{self._silent(error)}; these metrics are the last known", stacklevel=2)
+        forgone = float(sum(self._forgone.values()))
+        return dict(self._last) | ({"forgone": forgone} if forgone else {})
+
+    def _dealt(
+        self, name: str, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool
+    ) -> tuple[list[int], list[int]]:
+        row_of = dict(zip(tickets, rows, strict=True))
+        asked = [ticket for ticket in row_of if ticket not in self._forgone]
+        dealt: dict[str, tuple[int, int]] = {}
+        if asked:
+            given = [row_of[ticket] for ticket in asked]
+            try:
+                answer = _unwrapped(self.handle.call.remote(name, asked, given, mean, step, exact), self.patience)
+            except _silence() as error:
+                self._forgone |= dict.fromkeys(asked, mean)
+                self.handle.forgo.remote(asked)
+                warnings.warn(
+                    f"{self._silent(error)}; {len(asked)} prompts of step {step} get the uniform {mean} rollouts each, "
+                    "outside of the budget, and teach the allocator nothing",
+                    stacklevel=3,
+                )
+            else:
+                chosen, counts = answer if name == "deal_pool" else (given, answer)
+                dealt = dict(zip(asked, zip(chosen, counts, strict=True), strict=True))
+        pairs = [dealt[ticket] if ticket in dealt else (row_of[ticket], self._forgone[ticket]) for ticket in tickets]
+        return [row for row, _ in pairs], [count for _, count in pairs]
+
+    def _silent(self, error: Exception) -> str:
+        return f"the allocator's actor gave no answer within {self.patience:g} s ({type(error).__name__})"
 
 
 def start_allocator(
@@ -124,6 +184,7 @@ def start_allocator(
     rule: SuccessRule | None = None,
     trace: dict[str, Any] | None = None,
     modules: Sequence[str] = (),
+    patience: float = PATIENCE,
 ) -> AllocatorClient:
     """Start the actor on this machine and wait until it stands.
 
@@ -137,6 +198,7 @@ def start_allocator(
         rule: how a reward becomes a success.
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
         modules: to import there first, for allocators that register themselves.
+        patience: seconds that generation waits for an answer; see `AllocatorClient`.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -156,18 +218,24 @@ def start_allocator(
     }
     actor = ray.remote(AllocatorActor).options(**options)
     plain = (rule or SuccessRule()).model_dump(mode="json")
-    client = AllocatorClient(actor.remote(folder, begin, plain, trace, list(modules)))
-    client.metrics()  # it stands
+    client = AllocatorClient(actor.remote(folder, begin, plain, trace, list(modules)), patience)
+    _unwrapped(client.handle.metrics.remote())  # it stands, however long that takes
     return client
 
 
-def _unwrapped(reference: Any) -> Any:
+def _unwrapped(reference: Any, patience: float | None = None) -> Any:
     """The answer, or the error that was raised over there as itself rather than as one of Ray's."""
     ray = _ray()
     try:
-        return ray.get(reference)
+        return ray.get(reference, timeout=patience)
     except ray.exceptions.RayTaskError as error:
         raise (error.cause if isinstance(error.cause, Exception) else error) from error
+
+
+def _silence() -> tuple[type[Exception], ...]:
+    """What Ray raises where there is no answer: too late, or nobody left to give it."""
+    exceptions = _ray().exceptions
+    return (exceptions.GetTimeoutError, exceptions.RayActorError)
 
 
 def _ray() -> Any:

@@ -40,6 +40,7 @@ class VerlAllocatorConfig(SuccessRule):
         trace: file that gets one line per prompt and round.
         fresh_start: where the checkpoint that verl resumes has no allocator state, or another configuration's, begin
             a new allocator for the steps that remain; one that fits is resumed all the same.
+        patience: seconds that generation waits for the allocator before it goes on with uniform counts.
         checkpoint_callback: a class of your own for verl's `trainer.checkpoint_callback_class`, which the flag takes.
         module: a module that registers an allocator of your own, imported in every process that needs it.
 
@@ -55,6 +56,7 @@ class VerlAllocatorConfig(SuccessRule):
     reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
     trace: str | None = None
     fresh_start: bool = False
+    patience: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     checkpoint_callback: str | None = None
     module: str | None = None
 

@@ -111,6 +111,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
             rule=self.settings.rule,
             trace=self._trace(),
             modules=[] if module is None else [module],
+            patience=self.settings.patience,
         )
 
     def _trace(self) -> dict[str, Any] | None:

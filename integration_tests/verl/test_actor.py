@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,3 +95,58 @@ def test_errors_come_back_as_themselves(tmp_path: Path) -> None:
         client.deal(["a"], [0], mean=4, step=0, exact=True)
     with pytest.raises(CheckpointError, match="missing"):
         start_allocator("torn", str(tmp_path / "torn"), {"files": {}})
+
+
+@contextlib.contextmanager
+def stopped(client: AllocatorClient) -> Iterator[None]:
+    """The actor's node has something else to do: the process is there and does nothing."""
+    pid = ray.get(client.handle.pid.remote())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_an_actor_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    client = start("slow", tmp_path, patience=2.0)
+    counts = client.deal(["a", "b"], [0, 1], mean=4, step=0, exact=True)
+    ray.get(
+        [client.report(ticket, session, 1.0) for ticket, n in zip("ab", counts, strict=True) for session in range(n)]
+    )
+    before = client.metrics()
+    with stopped(client):
+        started = time.monotonic()
+        with pytest.warns(UserWarning, match=r"no answer within 2 s .* 2 prompts of step 1 get the uniform 4"):
+            assert client.deal(["c", "d"], [2, 3], mean=4, step=1, exact=True) == [4, 4]
+        with pytest.warns(UserWarning, match=r"no answer within 2 s .* 1 prompts of step 1 get the uniform 3"):
+            assert client.deal_pool(["d", "e"], [3, 4], mean=3, step=1, exact=True) == ([3, 4], [4, 3])
+        with pytest.warns(UserWarning, match="the last known"):
+            assert client.metrics() == before | {"forgone": 11.0}
+        with pytest.raises(CheckpointError, match="no checkpoint within 2 s"):
+            client.checkpoint()
+        assert time.monotonic() - started < 4 * 2.0 + 4.0
+        late = [client.report(ticket, session, 1.0) for ticket in "cde" for session in range(4)]
+    ray.get(late)
+    # What was dealt too late is refunded whole, and what it earned is nobody's.
+    numbers = client.metrics()
+    assert numbers["budget_spent"] == before["budget_spent"] == sum(counts)
+    assert numbers["budget_refunded"] > 0
+    assert numbers["outstanding"] == numbers["prompts_in_flight"] == 0
+    state = ray.get(client.handle.state_dict.remote())
+    assert state["successes"].tolist() == [counts[0], counts[1], *[0.0] * 6]
+    # The same tickets get the same again; new ones are dealt.
+    assert client.deal(["d", "c", "f"], [3, 2, 5], mean=4, step=2, exact=True) == [4, 4, 4]
+    assert client.metrics()["budget_spent"] == sum(counts) + 4
+
+
+def test_generation_outlives_an_actor_that_is_gone_for_good(tmp_path: Path) -> None:
+    client = start("gone", tmp_path, patience=5.0)
+    last = client.metrics()
+    ray.kill(client.handle, no_restart=True)
+    with pytest.warns(UserWarning, match="get the uniform 4 rollouts each"):
+        assert client.deal(["a", "b"], [0, 1], mean=4, step=0, exact=True) == [4, 4]
+    with pytest.warns(UserWarning, match="the last known"):
+        assert client.metrics() == last | {"forgone": 8.0}
+    with pytest.raises(CheckpointError, match="see to its node"):
+        client.checkpoint()
