@@ -23,6 +23,10 @@ OPENRLHF_NEEDS = (
 )
 
 
+# The versions that the suites were last run with; see CONTRIBUTING.md. `wheel` takes what a user would get.
+TESTED = ("-c", "constraints/dev.txt")
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff: rules and formatting."""
@@ -34,14 +38,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy, strict, over everything; the trainers are Any (see pyproject.toml), so none is installed."""
-    session.install("-e", ".[dev]")
+    session.install("-e", ".[dev]", *TESTED)
     session.run("mypy", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and doctests of the core, with its two dependencies and test tools only."""
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", *TESTED)
     session.run(
         "pytest", "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=cero_api/cli",
         *session.posargs,
@@ -51,7 +55,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def cli(session: nox.Session) -> None:
     """Tests of the command line, with no trainer installed."""
-    session.install("-e", ".[cli,parquet,plot,test]")
+    session.install("-e", ".[cli,parquet,plot,test]", *TESTED)
     # And what the core does with the optional packages, which the session above skips.
     session.run(
         "pytest", "tests/cli", "cero_api/cli", "tests/test_docs.py", "tests/test_history.py", "tests/test_report.py",
@@ -72,7 +76,9 @@ def wheel(session: nox.Session) -> None:
         session.run("python", "-m", "venv", str(python.parent.parent))
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
-        not_of_the_wheel = shutil.ignore_patterns("__pycache__", "cli", "test_docs.py", "test_readme.py")
+        not_of_the_wheel = shutil.ignore_patterns(
+            "__pycache__", "cli", "test_constraints.py", "test_docs.py", "test_readme.py"
+        )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
         shutil.copy(ROOT / "pyproject.toml", away)
         with session.chdir(away):
@@ -83,7 +89,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def trl(session: nox.Session) -> None:
     """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
-    session.install("-e", ".[demo,test]")
+    session.install("-e", ".[demo,test]", *TESTED)
     session.run(
         "pytest", "integration_tests/trl", "adapters/cero_trl", "--doctest-modules", *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
@@ -93,7 +99,7 @@ def trl(session: nox.Session) -> None:
 @nox.session
 def verl(session: nox.Session) -> None:
     """The verl adapter and the Ray actor: their doctests, and verl's own trainer on a tiny model, on the CPU."""
-    session.install("-e", ".[verl,test]")
+    session.install("-e", ".[verl,test]", "-c", "constraints/verl.txt")
     session.run(
         "pytest", "integration_tests/verl", "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules",
         *session.posargs,
@@ -103,8 +109,7 @@ def verl(session: nox.Session) -> None:
 @nox.session
 def openrlhf(session: nox.Session) -> None:
     """The OpenRLHF adapter: OpenRLHF's own command line, Ray and DeepSpeed, on a tiny model and the CPU."""
-    session.install("torch==2.13.0")
-    install_openrlhf(session)
+    install_openrlhf(session, "torch==2.13.0", "-c", "constraints/openrlhf.txt")
     folder = "integration_tests/openrlhf"
     session.run(
         "pytest", folder, "adapters/cero_openrlhf", "--doctest-modules",
@@ -136,17 +141,25 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Run the benchmarks; each prints a table and writes JSON."""
-    session.install("-e", ".[bench]")
+    session.install("-e", ".[bench]", *TESTED)
     for script in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         session.run("python", str(script), *session.posargs)
 
 
-def install_openrlhf(session: nox.Session) -> None:
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of every pinned version; asks a public database, so it is not part of `make test`."""
+    session.install("pip-audit>=2.9")
+    for path in sorted((ROOT / "constraints").glob("*.txt")):
+        session.run("pip-audit", "--disable-pip", "--no-deps", "--requirement", str(path), *session.posargs)
+
+
+def install_openrlhf(session: nox.Session, *more: str) -> None:
     """OpenRLHF without the requirements that need CUDA; integration_tests/openrlhf has stand-ins for them."""
-    session.install(*OPENRLHF_NEEDS)
+    session.install(*OPENRLHF_NEEDS, *more)
     session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
     session.install("--no-deps", "openrlhf==0.11.2")
-    session.install("-e", ".[test]")
+    session.install("-e", ".[test]", *more)
 
 
 def pinned(*names: str) -> list[str]:
