@@ -83,7 +83,7 @@ class PromptIndex:
         >>> PromptIndex([1, 2]).fingerprint == PromptIndex([2, 1]).fingerprint
         False
         """
-        return content_key(*map(repr, self._keys))
+        return _digest(map(repr, self._keys))
 
 
 def content_key(*parts: str) -> str:
@@ -92,6 +92,10 @@ def content_key(*parts: str) -> str:
     >>> content_key("What is 2 + 3?", "5")[:8]
     '2f997a7e'
     """
+    return _digest(parts)
+
+
+def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         text = part.encode()
