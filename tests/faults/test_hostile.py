@@ -43,7 +43,7 @@ every_allocator = pytest.mark.parametrize("name", available_allocators())
 SIZE: dict[str, Any] = {"num_prompts": 12, "rounds": 20, "budget": 480}
 # What a message that helps has in it: something to do.
 REMEDY = re.compile(
-    r"\b(ask|begins|change|check|choose|convert|copy|correct|cut|drop|dumps|free|give|has|install|leave|load|lower|make|must|name|number"
+    r"\b(ask|begins|change|check|choose|convert|copy|correct|cut|drop|dumps|free|give|has|install|leave|load|lower|make|must|name|needs|number"
     r"|pass|quote|raise|reformat|remove|report|restore|resume|round|should|sort|sum|takes?|widen|write|there are)\b",
     re.IGNORECASE,
 )
