@@ -6,6 +6,7 @@ reporting a session of it twice counts once, so callers may repeat whatever they
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,8 +18,10 @@ from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
 from cero_api.config import SuccessRule
-from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.errors import BudgetError, CeroError, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.trace import TraceRound
+
+logger = logging.getLogger(__name__)
 
 # Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
 # saved, and the last reward of such a prompt may have come in just before.
@@ -53,7 +56,8 @@ class Desk:
     Args:
         allocator: whose decisions these are; the desk owns it from here on.
         rule: how a reward becomes a success.
-        on_round: called once for every round, in order, when its last rollout is in.
+        on_round: called once for every round, in order, when its last rollout is in. A round that it refuses with a
+            `CeroError` is kept and offered again.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class Desk:
         self._latest: list[Deal] = []
         # Rounds that are not complete, or wait for one that is not: ticket -> deal.
         self._rounds: dict[int, dict[str, Deal]] = {}
+        self._complaint: str | None = None  # why a round could not be handed over, once it has been said
         self.unbudgeted = 0  # rollouts dealt after the budget was spent
         self.fault: str | None = None  # an outcome that cannot be booked, for whoever asks next
 
@@ -245,7 +250,7 @@ class Desk:
                 for round, deals in state["rounds"].items()
             }
             unbudgeted = int(state["unbudgeted"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"these are not a desk's tickets ({error!r}); load an earlier checkpoint") from error
         self._open, self._done, self.unbudgeted = opened, OrderedDict(done), unbudgeted
         self._rounds, self._unbooked, self._latest = rounds, [], []
@@ -321,11 +326,20 @@ class Desk:
     def _hand_over(self) -> None:
         """Give away the rounds that are complete, as far as no earlier one is under way."""
         for round in sorted(self._rounds):
-            if not all(deal.done for deal in self._rounds[round].values()):
+            deals = list(self._rounds[round].values())
+            if not all(deal.done for deal in deals):
                 return
-            deals = list(self._rounds.pop(round).values())
             if self.on_round is not None:
-                self.on_round(_record(round, deals))
+                try:
+                    self.on_round(_record(round, deals))
+                except CeroError as error:
+                    # A full disk must not end a training. The round is kept, and tried again with the next one.
+                    if str(error) != self._complaint:
+                        logger.warning("round %d and later ones wait in memory: %s", round, error)
+                    self._complaint = str(error)
+                    return
+                self._complaint = None
+            del self._rounds[round]
 
     def _book_round(self, round: int, came: dict[int, list[tuple[int, float | None]]]) -> None:
         rows = np.array(sorted(came))

@@ -11,8 +11,8 @@ import pytest
 
 from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
 from cero_api.config import SuccessRule
-from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError
-from cero_api.trace import TraceReader
+from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError, TraceError
+from cero_api.trace import TraceReader, TraceRound
 from cero_ray import Desk, DurableDesk
 from cero_ray.durable import restored
 
@@ -135,6 +135,25 @@ def test_graded_rewards_are_parts_of_a_success() -> None:
     assert desk.allocator.state_dict()["successes"][1] == 0.75
 
 
+def test_rounds_that_cannot_be_written_wait_and_are_written_later(caplog: pytest.LogCaptureFixture) -> None:
+    full, written = True, []
+
+    def write(record: TraceRound) -> None:
+        if full:
+            raise TraceError("no space left; free some")
+        written.append(record.round)
+
+    desk = Desk(CeroAllocator(CONFIG), on_round=write)
+    rounds(desk, 0, 3)
+    assert caplog.text.count("no space left") == 1
+    again = Desk(CeroAllocator(CONFIG), on_round=write)
+    again.allocator.load_state_dict(desk.allocator.state_dict())
+    again.load_state_dict(json.loads(json.dumps(desk.state_dict())))
+    full = False
+    rounds(again, 3, 4)
+    assert written == [0, 1, 2, 3]
+
+
 def test_the_pool_gives_prompts_as_well_as_counts() -> None:
     desk = Desk(CeroAllocator(CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4)))
     rows, counts = desk.deal_pool(["a", "b", "c", "d"], [0, 0, 0, 0], mean=4)
@@ -216,5 +235,7 @@ def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
         restored(files | {"cero_tickets.json": b"{"})
     with pytest.raises(CheckpointError, match="not a desk's tickets"):
         restored(files | {"cero_tickets.json": json.dumps({"open": {}}).encode()})
+    with pytest.raises(CheckpointError, match="not a desk's tickets"):
+        restored(files | {"cero_tickets.json": b'{"open": []}'})
     with pytest.raises(CheckpointError, match="torn or foreign"):
         restored(files | {"cero_allocator.npz": b"PK"})
