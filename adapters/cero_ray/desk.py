@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 # Completed tickets that are still recognised. A trainer that restarts asks again for what was in flight when it
 # saved, and the last reward of such a prompt may have come in just before.
 _REMEMBERED = 16_384
+
+# Times in a row that a prompt comes back without a single reward, after which somebody should look.
+_FAILING = 3
 
 # Rounds without rollouts, one after the other, after which prices are taken to have no way down.
 _MOST_ZERO_ROUNDS = 200
@@ -75,6 +78,7 @@ class Desk:
         self._latest: list[Deal] = []
         # Rounds that are not complete, or wait for one that is not: ticket -> deal.
         self._rounds: dict[int, dict[str, Deal]] = {}
+        self._failed: Counter[int] = Counter()  # by row: times in a row that nothing of it was rewarded
         self._complaint: str | None = None  # why a round could not be handed over, once it has been said
         self.unbudgeted = 0  # rollouts dealt after the budget was spent
         self.fault: str | None = None  # an outcome that cannot be booked, for whoever asks next
@@ -222,6 +226,7 @@ class Desk:
             **self.allocator.metrics(),
             "unbudgeted": float(self.unbudgeted),
             "prompts_in_flight": float(len(self._open)),
+            "prompts_failing": float(sum(times >= _FAILING for times in self._failed.values())),
             **spread(self._latest),
         }
 
@@ -317,11 +322,26 @@ class Desk:
         if deal.round is not None:
             self._unbooked.append((ticket, session))
         if deal.done:
+            self._note_failure(deal)
             self._done[ticket] = self._open.pop(ticket)
             # Twice the number, so that the evidence waiting to be booked is never among what is forgotten.
             while len(self._done) > 2 * _REMEMBERED:
                 self._done.popitem(last=False)
             self._hand_over()
+
+    def _note_failure(self, deal: Deal) -> None:
+        """Say, once, that a prompt keeps coming back without a reward: refunded each time, it stays worth a try."""
+        if any(share is not None for share in deal.outcomes.values()):
+            self._failed.pop(deal.row, None)
+            return
+        self._failed[deal.row] += 1
+        if self._failed[deal.row] == _FAILING:
+            logger.warning(
+                "prompt %d (row of the pool) was dealt %d times and came back without a single reward. Its rollouts "
+                "are refunded, so it goes on taking the place of others: find its error in the trainer's log, and mend "
+                "or drop it",
+                *(deal.row, _FAILING),
+            )
 
     def _hand_over(self) -> None:
         """Give away the rounds that are complete, as far as no earlier one is under way."""

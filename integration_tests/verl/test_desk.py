@@ -135,6 +135,22 @@ def test_graded_rewards_are_parts_of_a_success() -> None:
     assert desk.allocator.state_dict()["successes"][1] == 0.75
 
 
+def test_a_prompt_that_always_fails_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    for step in range(5):
+        desk.deal([f"{step}-bad", f"{step}-good"], [3, 4], mean=4)
+        desk.close(f"{step}-bad")
+        desk.report(f"{step}-good", 0, 0.0)
+        desk.close(f"{step}-good")
+    assert caplog.text.count("without a single reward") == 1
+    assert "prompt 3 (row of the pool) was dealt 3 times" in caplog.text
+    assert desk.metrics()["prompts_failing"] == 1
+    desk.deal(["mended"], [3], mean=4)
+    desk.report("mended", 0, 1.0)
+    desk.close("mended")
+    assert desk.metrics()["prompts_failing"] == 0
+
+
 def test_rounds_that_cannot_be_written_wait_and_are_written_later(caplog: pytest.LogCaptureFixture) -> None:
     full, written = True, []
 
