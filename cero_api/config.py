@@ -7,14 +7,21 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cero_api._types import FloatArray
 from cero_api.errors import ConfigurationError, InvalidOutcomeError
 
+
+def _not_tiny(value: float) -> float:
+    if value < 1e-9:
+        raise ValueError("Input should be at least 1e-9")
+    return value
+
+
 # Bounds that nobody meets on purpose, and within which no formula here overflows.
 Count = Annotated[int, Field(gt=0, lt=2**53)]
-Positive = Annotated[float, Field(ge=1e-9, le=1e9)]
+Positive = Annotated[float, Field(gt=0, le=1e9), AfterValidator(_not_tiny)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
