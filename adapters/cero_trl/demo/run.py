@@ -64,6 +64,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
             per_device_train_batch_size=sizes.prompts_per_round * sizes.group_size,
             num_generations=sizes.group_size,
             max_completion_length=sizes.max_new_tokens,
+            optim=sizes.optimizer,
             learning_rate=sizes.learning_rate,
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=sizes.warmup,
@@ -81,9 +82,10 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
         train_dataset=Dataset.from_list([{"prompt": p.prompt} for p in puzzles]),
         processing_class=tokenizer,
         allocator=settings.allocator,
+        allocator_config=settings.allocator_config,
         trace=folder / "trace.jsonl",
-        # Uniform keeps TRL's own sampler; the others choose from the whole pool, as in the paper.
-        scope="batch" if settings.allocator == "uniform" else "pool",
+        scope=settings.scope or ("batch" if settings.allocator == "uniform" else "pool"),
+        prompt_weight=settings.prompt_weight,
     )
     recorder = _Recorder(settings, folder, trainer, should_stop)
     trainer.add_callback(recorder)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cero_api.advantages import PromptWeight
+
 SETTINGS_FILE = "settings.json"  # of a run, in its folder
 
-PoolName = Literal["hard", "mixed", "easy"]
+PoolName = Literal["hardest", "hard", "mixed", "easy"]
+Scope = Literal["batch", "pool"]
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -74,6 +77,7 @@ class TrainSettings(Frozen):
         rounds: Optimizer steps, each on a new generation batch (K).
         prompts_per_round: Groups in a batch.
         group_size: Rollouts of a group, TRL's `num_generations`.
+        optimizer: Name that transformers knows it by.
         learning_rate: Constant after a short warmup.
         warmup: Rounds of it.
         max_new_tokens: Longest completion.
@@ -84,6 +88,7 @@ class TrainSettings(Frozen):
     rounds: Count = 300
     prompts_per_round: Count = 16
     group_size: Count = 8
+    optimizer: Literal["adamw_torch", "sgd"] = "adamw_torch"
     learning_rate: Positive = 1e-4
     warmup: int = 10
     max_new_tokens: Count = 11
@@ -100,13 +105,14 @@ class EvalSettings(Frozen):
 
     Attributes:
         prompts: Held-out prompts, the same for every seed and allocator.
-        samples: Completions of each.
+        samples: Completions of each; 0 takes the probability of the right answer instead, which is what infinitely
+            many would tell, at a fraction of the time.
         every: Rounds between evaluations.
         seed: Of the choice of prompts and of the sampling.
     """
 
     prompts: Count = 256
-    samples: Count = 4
+    samples: Annotated[int, Field(ge=0)] = 4
     every: Count = 10
     seed: int = 20_260_605
 
@@ -119,6 +125,10 @@ class RunSettings(Frozen):
         seed: Of the pool's draw and of the training.
         pool: Which mixture of puzzles.
         start: Checkpoint folder to start from.
+        scope: Who picks the prompts; None leaves it to TRL's own sampler for uniform, and to the others over the whole
+            pool, as in the paper.
+        allocator_config: Settings of the allocator, beside what follows from the training.
+        prompt_weight: Of a prompt in the loss.
         train: The training.
         evaluation: The evaluations.
     """
@@ -127,6 +137,9 @@ class RunSettings(Frozen):
     seed: int
     pool: PoolName
     start: Path
+    scope: Scope | None = None
+    allocator_config: dict[str, Any] = {}
+    prompt_weight: PromptWeight = "rollout"
     train: TrainSettings = TrainSettings()
     evaluation: EvalSettings = EvalSettings()
 

@@ -79,6 +79,12 @@ def _lengths(task: str, shortest: int, longest: int, share: float) -> dict[tuple
 # the long ones of the hard pool never are.
 _SPELL, _CIPHER = _COMPACT
 MIXTURES: Mapping[PoolName, Mapping[tuple[str, int], float]] = {
+    "hardest": {
+        **_lengths(_SPELL, 3, 5, 0.12),
+        **_lengths(_CIPHER, 3, 5, 0.04),
+        **_lengths(_SPELL, 9, 10, 0.74),
+        **_lengths(_CIPHER, 9, 10, 0.1),
+    },
     "hard": {
         **_lengths(_SPELL, 3, 5, 0.34),
         **_lengths(_CIPHER, 3, 5, 0.11),

@@ -1,0 +1,114 @@
+"""Plots of all runs: accuracy over rollouts in each regime, and where the method pays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evidence.measures import Row, curves
+from benchmarks.evidence.record import Record
+from benchmarks.evidence.variants import MAIN
+from cero_api.contest import t95
+from cero_api.report import PLOT_STYLE, color_of
+
+Points = NDArray[np.float64]
+
+# Fixed identifiers and no date: the same results give the same file.
+_STABLE = {"svg.hashsalt": "cero-api", "svg.fonttype": "path"}
+
+
+def draw_curves(regime: str, runs: Mapping[str, Mapping[int, Record]], folder: Path) -> Path:
+    """Held-out accuracy over rollouts: mean over seeds and its 95% interval.
+
+    Args:
+        regime: its name.
+        runs: by variant and seed; those of the main table are drawn.
+        folder: for the file.
+    """
+    shown = [name for name in MAIN if len(runs.get(name, ())) > 1]
+    with plt.rc_context(PLOT_STYLE | _STABLE):
+        figure, axes = plt.subplots(figsize=(6.4, 3.8))
+        for name in shown:
+            mine = curves(runs[name])
+            rollouts = next(iter(runs[name].values())).evaluated
+            mean, half = mine.mean(0), t95(len(mine) - 1) * mine.std(0, ddof=1) / np.sqrt(len(mine))
+            color = color_of(name, shown)
+            axes.plot(rollouts, mean, color=color, label=f"{name} ({len(mine)} seeds)", linewidth=1.8)
+            if name in ("uniform", "cero"):
+                axes.fill_between(rollouts, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+        axes.set(xlabel="rollouts", ylabel="held-out accuracy", title=regime)
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+        axes.legend(frameon=False, fontsize=8)
+        return _save(figure, folder / f"curves-{regime}.svg")
+
+
+def draw_ratio(rows: Mapping[str, Mapping[str, Row]], folder: Path) -> Path:
+    """Rollouts to uniform's final accuracy over the share of effective groups under uniform.
+
+    Args:
+        rows: by regime and variant.
+        folder: for the file.
+    """
+    with plt.rc_context(PLOT_STYLE | _STABLE):
+        figure, axes = plt.subplots(figsize=(6.4, 3.8))
+        axes.axhline(1, color=color_of("uniform", ["uniform"]), linewidth=1)
+        for name, marker in (("cero", "o"), ("cero-batch", "s"), ("random-matched", "x")):
+            points = [
+                (variants["uniform"].effective, variants[name].ratio, regime)
+                for regime, variants in rows.items()
+                if name in variants and "uniform" in variants
+            ]
+            points = [point for point in sorted(points, key=lambda p: p[0]) if point[1] is not None]
+            color = color_of(name, list(MAIN))
+            for x, ratio, regime in points:
+                assert ratio is not None  # filtered above
+                low, high = ratio.value - ratio.low, ratio.high - ratio.value
+                axes.errorbar(x, ratio.value, [[low], [high]], fmt=marker, color=color, capsize=2, linewidth=1,
+                              alpha=0.85, label=name if regime == points[0][2] else None)  # fmt: skip
+                if name == "cero":
+                    axes.annotate(regime, (x, ratio.value), xytext=(4, 4), textcoords="offset points", fontsize=7)
+        axes.set(
+            xlabel="share of effective groups under uniform", ylabel="rollouts to uniform's accuracy",
+            title="Where the method pays: below 1 it saves rollouts",
+        )  # fmt: skip
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
+        axes.legend(frameon=False, fontsize=8)
+        return _save(figure, folder / "ratio.svg")
+
+
+def draw_proxy(means: Mapping[str, tuple[Points, Points]], folder: Path) -> Path:
+    """Predicted against observed group variance: by bins of the prediction, and over the training.
+
+    Args:
+        means: for each label, float64 `[2, bins]` by bins and `[2, parts]` over time: predicted, then observed.
+        folder: for the file.
+    """
+    with plt.rc_context(PLOT_STYLE | _STABLE):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8))
+        left.plot([0, 0.25], [0, 0.25], color="#999999", linewidth=1)
+        for i, (label, (bins, times)) in enumerate(means.items()):
+            left.plot(*bins, "o-", color=f"C{i}", markersize=3, linewidth=1, label=label)
+            share = (np.arange(times.shape[1]) + 0.5) / times.shape[1]
+            right.plot(share, times[0], "--", color=f"C{i}", linewidth=1)
+            right.plot(share, times[1], "-", color=f"C{i}", linewidth=1.4)
+        left.set(xlabel="predicted variance", ylabel="observed variance", title="By bins of the prediction")
+        right.set(xlabel="share of the training", ylabel="variance", title="Over time: predicted dashed")
+        right.set_ylim(bottom=0)
+        left.legend(frameon=False, fontsize=6)
+        figure.tight_layout()
+        return _save(figure, folder / "proxy.svg")
+
+
+def _save(figure: plt.Figure, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
+    plt.close(figure)
+    return path

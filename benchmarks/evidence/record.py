@@ -1,0 +1,102 @@
+"""One run's numbers as JSON: written whole or not at all, and read back only if it is the run that is asked for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from cero_trl.demo.history import History, Round
+from cero_trl.demo.settings import Frozen, RunSettings
+
+
+class Record(Frozen):
+    """A finished run.
+
+    Attributes:
+        settings: all of them.
+        evaluated: rollouts spent at each evaluation.
+        accuracy: held-out accuracy there, the mean over prompts of the probability of the right answer.
+        greedy: accuracy of greedy decoding at the end.
+        rates: of each held-out prompt at the end, the probability of the right answer.
+        prompts: pool rows that got rollouts, round by round.
+        counts: rollouts of each.
+        successes: of each.
+        allocator_seconds: in allocate and observe.
+        seconds: wall time of the training, evaluations not included.
+    """
+
+    settings: RunSettings
+    evaluated: list[int]
+    accuracy: list[float]
+    greedy: float
+    rates: list[float]
+    prompts: list[list[int]]
+    counts: list[list[int]]
+    successes: list[list[float]]
+    allocator_seconds: float
+    seconds: float
+
+    @classmethod
+    def of(cls, settings: RunSettings, history: History) -> Record:
+        """From what a training leaves behind."""
+        rounds: list[Round] = history.rounds
+        return cls(
+            settings=settings,
+            evaluated=[e.rollouts for e in history.evaluations],
+            accuracy=[e.sampled for e in history.evaluations],
+            greedy=history.evaluations[-1].greedy,
+            rates=[round(rate, 5) for rate in history.evaluations[-1].rates],
+            prompts=[r.prompts for r in rounds],
+            counts=[r.counts for r in rounds],
+            successes=[r.successes for r in rounds],
+            allocator_seconds=sum(r.allocator_seconds for r in rounds),
+            seconds=rounds[-1].seconds,
+        )
+
+    @property
+    def groups(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Size and successes of every group, in order."""
+        return np.concatenate(self.counts), np.concatenate(self.successes)
+
+    @property
+    def effective_group_rate(self) -> float:
+        """Share of groups with both a success and a failure."""
+        sizes, won = self.groups
+        return float(((won > 0) & (won < sizes)).mean())
+
+    @property
+    def rollouts(self) -> int:
+        """Spent in all."""
+        return int(self.groups[0].sum())
+
+
+def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:
+    """Where a run's numbers are."""
+    return folder / regime / f"{variant}-seed{seed}.json"
+
+
+def save(path: Path, record: Record) -> None:
+    """Write atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(record.model_dump_json())
+    os.replace(temporary, path)
+
+
+def load(path: Path, settings: RunSettings | None = None) -> Record | None:
+    """Read a run; None if it has not been made, or was made with other settings than these."""
+    try:
+        record = Record.model_validate_json(path.read_text())
+    except (FileNotFoundError, ValidationError):
+        return None
+    # Through JSON, which knows no tuples; the checkpoint's folder may have moved, its name tells its content.
+    same = settings is None or _comparable(record.settings) == _comparable(settings)
+    return record if same else None
+
+
+def _comparable(settings: RunSettings) -> str:
+    return settings.model_copy(update={"start": Path(settings.start.name)}).model_dump_json()

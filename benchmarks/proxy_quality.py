@@ -1,0 +1,146 @@
+r"""How well CERO's proxy predicts: expected group variance before a round against the variance then observed.
+
+    python benchmarks/proxy_quality.py [--runs benchmarks/results/sample_efficiency] [--bins 20] [--seed 0]
+
+Reads the runs of `benchmarks/sample_efficiency.py` and replays their posteriors: for every group the prediction
+$\hat q = ab/((a+b)(a+b+1))$ by what the run had seen before, and the unbiased variance $\frac{S(n-S)}{n(n-1)}$ of the
+group's rewards, which $\hat q$ predicts for every size n (Prop. 1 of arXiv 2610.09679).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.evidence.plots import draw_proxy
+from benchmarks.evidence.record import Record
+from benchmarks.evidence.regimes import REGIMES
+from benchmarks.evidence.report import read_all
+from cero_api.posterior import variance_proxy
+
+PAPER = "| the paper, 1.5B (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of one run, in order, visits of a prompt before the first left out.
+
+    Args:
+        round: int64 `[G]`.
+        predicted: float64 `[G]`, before the round.
+        observed: float64 `[G]`, unbiased variance of the group's rewards.
+    """
+
+    round: NDArray[np.int64]
+    predicted: NDArray[np.float64]
+    observed: NDArray[np.float64]
+
+
+def groups_of(record: Record) -> Groups:
+    """Replay a run's posteriors, Beta(1, 1) before the first visit and nothing forgotten."""
+    pool = record.settings.train.prompts
+    won, lost = np.zeros(pool), np.zeros(pool)
+    rounds, predicted, observed = [], [], []
+    for k, (ids, counts, successes) in enumerate(zip(record.prompts, record.counts, record.successes, strict=True)):
+        rows, n, s = np.array(ids), np.array(counts), np.array(successes)
+        known = (n > 1) & (won[rows] + lost[rows] > 0)
+        rounds.append(np.full(int(known.sum()), k))
+        predicted.append(variance_proxy(1 + won[rows], 1 + lost[rows])[known])
+        observed.append((s * (n - s) / (n * np.maximum(n - 1, 1)))[known])
+        won[rows] += s
+        lost[rows] += n - s
+    return Groups(np.concatenate(rounds), np.concatenate(predicted), np.concatenate(observed))
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Correlations and means of one regime and variant, over the groups of all seeds.
+
+    Attributes:
+        by_bins: correlation of the means of equally filled bins of the prediction.
+        over_time: correlation of the means of twentieths of the training.
+        early: mean prediction less mean observation in the first half, and `late` in the second.
+    """
+
+    seeds: int
+    by_bins: float
+    over_time: float
+    predicted: float
+    observed: float
+    early: float
+    late: float
+    bins: NDArray[np.float64]
+    times: NDArray[np.float64]
+
+
+def quality(runs: Iterable[Groups], bins: int) -> Quality:
+    """Compare predictions with observations.
+
+    Args:
+        runs: one per seed.
+        bins: how many of equally many groups, and how many parts of the training.
+    """
+    runs = list(runs)
+    moment = np.concatenate([g.round for g in runs])
+    predicted = np.concatenate([g.predicted for g in runs])
+    observed = np.concatenate([g.observed for g in runs])
+    by_bins = _means(np.argsort(predicted, kind="stable"), predicted, observed, bins)
+    over_time = _means(np.argsort(moment, kind="stable"), predicted, observed, bins)
+    half = moment < (moment.max() + 1) / 2
+    error = predicted - observed
+    return Quality(
+        seeds=len(runs),
+        by_bins=float(np.corrcoef(*by_bins)[0, 1]),
+        over_time=float(np.corrcoef(*over_time)[0, 1]),
+        predicted=float(predicted.mean()),
+        observed=float(observed.mean()),
+        early=float(error[half].mean()) if half.any() else float("nan"),
+        late=float(error[~half].mean()) if not half.all() else float("nan"),
+        bins=by_bins,
+        times=over_time,
+    )
+
+
+def _means(
+    order: NDArray[np.int64], predicted: NDArray[np.float64], observed: NDArray[np.float64], bins: int
+) -> NDArray[np.float64]:
+    """Mean prediction and observation of equally filled parts, float64 `[2, bins]`."""
+    parts = np.array_split(order, bins)
+    return np.array([[predicted[part].mean() for part in parts], [observed[part].mean() for part in parts]])
+
+
+def main() -> None:
+    """Print the table and draw the plot."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    results = Path(__file__).parent / "results"
+    parser.add_argument("--runs", type=Path, default=results / "sample_efficiency")
+    parser.add_argument("--bins", type=int, default=20)
+    parser.add_argument("--variants", default="uniform,cero")
+    parser.add_argument("--figures", type=Path, default=results)
+    options = parser.parse_args()
+    runs = read_all(options.runs)
+    print("| regime, allocator | seeds | r by bins | r over time | predicted | observed | bias | first half, second |")
+    print(f"|{' --- |' * 8}")
+    shown = {}
+    for regime in REGIMES:
+        for variant in options.variants.split(","):
+            records = runs.get(regime, {}).get(variant, {})
+            if not records:
+                continue
+            q = shown[f"{regime}, {variant}"] = quality(map(groups_of, records.values()), options.bins)
+            print(
+                f"| {regime}, {variant} | {q.seeds} | {q.by_bins:.3f} | {q.over_time:.3f} | {q.predicted:.3f} | "
+                f"{q.observed:.3f} | {q.predicted - q.observed:+.3f} | {q.early:+.3f}, {q.late:+.3f} |"
+            )
+    print(PAPER)
+    if shown:
+        print(f"\nPlot: {draw_proxy({name: (q.bins, q.times) for name, q in shown.items()}, options.figures)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""The sample-efficiency benchmark: a tiny grid end to end, and the numbers it makes of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from benchmarks.evidence.grid import Job, make, missing
+from benchmarks.evidence.measures import ratio_interval, reaches, rollout_ratio
+from benchmarks.evidence.record import load, path_of
+from benchmarks.evidence.regimes import REGIMES, Regime
+from benchmarks.evidence.report import read_all, rows_of
+from benchmarks.evidence.tables import HEADINGS, markdown
+from benchmarks.evidence.variants import VARIANTS, run_settings
+from benchmarks.proxy_quality import groups_of, quality
+from cero_trl.demo.evaluate import evaluate, expected
+from cero_trl.demo.settings import ModelSettings, TrainSettings, WarmstartSettings
+from cero_trl.demo.tasks import heldout, solved
+from cero_trl.demo.warmstart import cached_checkpoint
+
+TRAIN = TrainSettings(prompts=6, rounds=6, prompts_per_round=3, group_size=4, warmup=0, save_every=100)
+MODEL = WarmstartSettings(
+    model=ModelSettings(width=16, mlp_width=16, layers=1, heads=2), batch=8, max_steps=10, cooldown=1
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cached_checkpoint(MODEL, tmp_path_factory.mktemp("models"))
+
+
+def test_a_grid_makes_what_is_missing_and_reports_it(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REGIMES, "tiny", Regime("easy", TRAIN, MODEL))
+    jobs = [Job("tiny", variant, 0) for variant in ("uniform", "cero", "cero-batch-prompt-weight")]
+    starts = {"tiny": start}
+    assert missing(jobs, starts, tmp_path) == jobs
+    make(jobs[0], starts, tmp_path, parent=-1)  # whose parent is gone: it stops and writes nothing
+    assert missing(jobs, starts, tmp_path) == jobs
+    for job in jobs:
+        make(job, starts, tmp_path)
+    assert missing(jobs, starts, tmp_path) == []
+    assert missing([Job("tiny", "cero", 1)], starts, tmp_path) != []
+
+    runs = read_all(tmp_path)["tiny"]
+    assert all(runs[job.variant][0].rollouts == TRAIN.budget for job in jobs)
+    rows = rows_of(runs)
+    assert rows["uniform"].less is None
+    assert rows["cero"].steps == TRAIN.rounds
+    table = markdown(rows).splitlines()
+    assert len(table) == 2 + len(jobs)
+    assert {line.count("|") for line in table} == {len(HEADINGS) + 1}
+    for record in (runs["uniform"][0], runs["cero"][0]):
+        groups = groups_of(record)
+        assert len(groups.round) < len(record.groups[0])  # first visits have nothing to predict from
+        assert quality([groups], bins=2).seeds == 1
+
+    # Another training under the same name is not taken for this one.
+    monkeypatch.setitem(REGIMES, "tiny", Regime("easy", TRAIN.model_copy(update={"learning_rate": 1e-3}), MODEL))
+    assert missing(jobs, starts, tmp_path) == jobs
+    assert read_all(tmp_path) == {}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_can_be_configured(variant: str, start: Path, tmp_path: Path) -> None:
+    settings = run_settings("hard", variant, 0, start)
+    written = settings.model_dump_json()
+    assert type(settings).model_validate_json(written).model_dump_json() == written
+
+
+def test_a_torn_file_is_missing(tmp_path: Path) -> None:
+    path = path_of(tmp_path, "hard", "cero", 0)
+    path.parent.mkdir()
+    path.write_text('{"settings": ')
+    assert load(path) is None
+
+
+# Numbers
+
+
+def test_the_ratio_is_of_rollouts_to_the_same_accuracy() -> None:
+    slow = np.linspace(0, 0.4, 11)
+    fast = np.minimum(2 * slow, 0.6)
+    assert reaches(slow, 0.4) == 1.0
+    assert reaches(slow, 0.5) is None
+    assert rollout_ratio(fast, slow) == pytest.approx(0.5)
+    assert rollout_ratio(slow, slow) == 1.0
+    # The other way round uniform is the fast one, and half of its rollouts suffice for what the slow one ends with.
+    assert rollout_ratio(slow, 2 * slow) == pytest.approx(2.0)
+
+
+def test_the_interval_holds_a_true_ratio() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.01, (2, 10, 1))
+    slow = np.linspace(0, 0.4, 21) + noise[0]
+    fast = np.minimum(np.linspace(0, 0.8, 21), 0.6) + noise[1]
+    interval = ratio_interval(fast, slow)
+    assert interval.low < 0.5 < interval.high < 0.7
+    same = ratio_interval(slow, slow)
+    assert same.low == same.high == 1.0
+
+
+# The exact evaluation
+
+
+def test_expected_accuracy_is_what_sampling_estimates(start: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(start, padding_side="left")
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    puzzles = heldout("easy", 6, seed=0)
+    # A model that knows the first puzzle by heart, and is unsure about all others.
+    row = torch.tensor([tokenizer(puzzles[0].prompt + puzzles[0].answer)["input_ids"] + [tokenizer.eos_token_id]])
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model(input_ids=row, labels=row).loss.backward()
+        optimizer.step()
+    rates, greedy = expected(model, tokenizer, puzzles)
+    sampled, decoded = evaluate(model, tokenizer, puzzles, samples=200, max_new_tokens=11, seed=0)
+    assert 0.3 < rates[0] < 1
+    for exact, share in zip(rates, sampled, strict=True):
+        assert share == pytest.approx(exact, abs=4 * np.sqrt(max(exact * (1 - exact), 1e-3) / 200))
+    assert greedy == pytest.approx(decoded)
+
+
+def test_a_puzzle_has_one_right_answer() -> None:
+    for puzzle in heldout("mixed", 40, seed=1):
+        for i, letter in enumerate(puzzle.answer):
+            other = "b" if letter == "a" else "a"
+            assert not solved(puzzle, puzzle.answer[:i] + other + puzzle.answer[i + 1 :])
