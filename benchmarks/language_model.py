@@ -174,8 +174,6 @@ def report(results: list[dict[str, Any]]) -> None:
         print("nothing has been run yet")
         return
     print("| allocator | seeds | start | final accuracy | less uniform's | effective | steps | seconds | device |")
-        "| allocator | seeds | start | final accuracy | less uniform's | effective groups | steps | seconds | device |"
-    )
     print(f"|{' --- |' * 9}")
     uniform = {r["seed"]: r["evaluated"][-1][1] for r in results if r["allocator"] == "uniform"}
     for name in dict.fromkeys(r["allocator"] for r in results):
