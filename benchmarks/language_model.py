@@ -25,6 +25,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig
 
 from benchmarks.evidence.arithmetic import MAX_NEW_TOKENS, Sum, draw, solved
+from benchmarks.evidence.page import fill
 from benchmarks.evidence.tables import stated
 from cero_api.contest import Estimate
 from cero_trl import CeroGRPOTrainer
@@ -168,24 +169,24 @@ def train(allocator: str, seed: int, sizes: Sizes) -> dict[str, Any]:
     }
 
 
-def report(results: list[dict[str, Any]]) -> None:
-    """Print what has been run."""
-    if not results:
-        print("nothing has been run yet")
-        return
-    print("| allocator | seeds | start | final accuracy | less uniform's | effective | steps | seconds | device |")
-    print(f"|{' --- |' * 9}")
+def table(results: list[dict[str, Any]]) -> str:
+    """What has been run, in Markdown."""
+    lines = [
+        "| allocator | seeds | start | final accuracy | less uniform's | effective | steps | seconds | device |",
+        f"|{' --- |' * 9}",
+    ]
     uniform = {r["seed"]: r["evaluated"][-1][1] for r in results if r["allocator"] == "uniform"}
     for name in dict.fromkeys(r["allocator"] for r in results):
         runs = [r for r in results if r["allocator"] == name]
         finals = Estimate.of([r["evaluated"][-1][1] for r in runs])
         less = [r["evaluated"][-1][1] - uniform[r["seed"]] for r in runs if r["seed"] in uniform]
-        print(
+        lines.append(
             f"| {name} | {len(runs)} | {runs[0]['evaluated'][0][1]:.3f} | {stated(finals)} | "
             f"{stated(Estimate.of(less), '+') if less and name != 'uniform' else ''} | "
             f"{sum(r['effective'] for r in runs) / len(runs):.1%} | {runs[0]['steps']} | "
             f"{sum(r['seconds'] for r in runs) / len(runs):.0f} | {runs[0]['device']} |"
         )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -196,6 +197,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--report", action="store_true", help="make nothing, print what is there")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "language_model")
+    parser.add_argument("--page", type=Path, default=None, help="documentation to fill the table into")
     options = parser.parse_args()
     folder, sizes, results = options.out / options.size, SIZES[options.size], []
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,8 +213,9 @@ def main() -> None:
                 os.replace(temporary, path)
             if result is not None:
                 results.append(result)
-    print(f"{options.size}: {sizes}\n")
-    report(results)
+    print(f"{options.size}: {sizes}\n\n{table(results)}")
+    if options.page is not None:
+        print(f"Filled into {options.page}: {', '.join(fill(options.page, {'language-model': table(results)}))}")
 
 
 if __name__ == "__main__":

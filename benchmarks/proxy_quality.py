@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_proxy
 from benchmarks.evidence.record import Record
 from benchmarks.evidence.regimes import REGIMES
@@ -122,10 +123,13 @@ def main() -> None:
     parser.add_argument("--bins", type=int, default=20)
     parser.add_argument("--variants", default="uniform,cero")
     parser.add_argument("--figures", type=Path, default=results)
+    parser.add_argument("--page", type=Path, default=None, help="documentation to fill the table into")
     options = parser.parse_args()
     runs = read_all(options.runs)
-    print("| regime, allocator | seeds | r by bins | r over time | predicted | observed | bias | first half, second |")
-    print(f"|{' --- |' * 8}")
+    lines = [
+        "| regime, allocator | seeds | r by bins | r over time | predicted | observed | bias | first half, second |",
+        f"|{' --- |' * 8}",
+    ]
     shown = {}
     for regime in REGIMES:
         for variant in options.variants.split(","):
@@ -133,13 +137,16 @@ def main() -> None:
             if not records:
                 continue
             q = shown[f"{regime}, {variant}"] = quality(map(groups_of, records.values()), options.bins)
-            print(
+            lines.append(
                 f"| {regime}, {variant} | {q.seeds} | {q.by_bins:.3f} | {q.over_time:.3f} | {q.predicted:.3f} | "
                 f"{q.observed:.3f} | {q.predicted - q.observed:+.3f} | {q.early:+.3f}, {q.late:+.3f} |"
             )
-    print(PAPER)
+    table = "\n".join([*lines, PAPER])
+    print(table)
     if shown:
         print(f"\nPlot: {draw_proxy({name: (q.bins, q.times) for name, q in shown.items()}, options.figures)}")
+    if options.page is not None:
+        print(f"Filled into {options.page}: {', '.join(fill(options.page, {'proxy': table}))}")
 
 
 if __name__ == "__main__":

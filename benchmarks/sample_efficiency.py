@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="make nothing, report everything that is there")
     parser.add_argument("--out", type=Path, default=RESULTS / "sample_efficiency")
     parser.add_argument("--figures", type=Path, default=None, help="folder for the plots; default: the results'")
+    parser.add_argument("--page", type=Path, default=None, help="documentation to fill the tables into")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
     if not options.report:
@@ -52,7 +53,7 @@ def main() -> None:
         # Seed by seed: whatever is there when it stops is paired.
         jobs = [Job(r, v, s) for s in seeds for r in regimes for v in variants]
         run_grid(jobs, starting_models(regimes, options.out, console), options.out, options.jobs, console)
-    report(options.out, options.figures or options.out, console)
+    report(options.out, options.figures or options.out, console, options.page)
 
 
 def starting_models(regimes: Iterable[str], folder: Path, console: Console) -> dict[str, Path]:

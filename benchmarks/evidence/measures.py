@@ -39,8 +39,8 @@ class Row:
         ratio: rollouts to uniform's final accuracy, over what uniform took.
         effective: share of groups with both a success and a failure.
         steps: optimiser steps.
-        seconds: wall time of the training over uniform's, seed by seed.
-        allocator_seconds: of it, in the allocator.
+        pace: wall time of the training over uniform's, mean over seeds.
+        allocator_seconds: in the allocator, over the whole training.
     """
 
     seeds: int
@@ -51,7 +51,7 @@ class Row:
     ratio: Interval | None
     effective: float
     steps: int
-    seconds: float
+    pace: float | None
     allocator_seconds: float
 
 
@@ -126,8 +126,7 @@ def row(records: Mapping[int, Record], uniform: Mapping[int, Record]) -> Row:
     own = {seed: records[seed] for seed in (paired or sorted(records))}
     mine = curves(own)
     finals, areas = mine[:, -1], np.array([area(curve) for curve in mine])
-    less = area_less = ratio = None
-    pace = 1.0
+    less = area_less = ratio = pace = None
     if paired and any(own[seed] is not uniform[seed] for seed in paired):
         base = curves({seed: uniform[seed] for seed in paired})
         less = Estimate.of((finals - base[:, -1]).tolist())
@@ -143,6 +142,6 @@ def row(records: Mapping[int, Record], uniform: Mapping[int, Record]) -> Row:
         ratio=ratio,
         effective=float(np.mean([r.effective_group_rate for r in own.values()])),
         steps=len(next(iter(own.values())).counts),
-        seconds=pace,
+        pace=pace,
         allocator_seconds=float(np.mean([r.allocator_seconds for r in own.values()])),
     )

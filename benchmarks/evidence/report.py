@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.evidence.measures import Row, row
+from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_curves, draw_ratio
 from benchmarks.evidence.record import Record, load
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.tables import HOW, markdown
+from benchmarks.evidence.tables import HOW, cells, markdown
 from benchmarks.evidence.variants import VARIANTS, run_settings
 
 Runs = dict[str, dict[str, dict[int, Record]]]  # regime, variant, seed
@@ -36,31 +37,54 @@ def rows_of(runs: dict[str, dict[int, Record]]) -> dict[str, Row]:
     return {variant: row(records, uniform) for variant, records in runs.items()}
 
 
-def report(folder: Path, figures: Path, console: Console) -> None:
+def report(folder: Path, figures: Path, console: Console, page: Path | None = None) -> None:
     """Print the tables and draw the plots.
 
     Args:
         folder: of the results.
         figures: for the plots.
         console: for the tables.
+        page: documentation to fill the tables into.
     """
     runs = read_all(folder)
     rows = {regime: rows_of(variants) for regime, variants in runs.items()}
-    for regime in runs:
-        place = REGIMES[regime]
-        sizes = place.train
-        console.print(
-            f"\n### {regime}\n\npool {place.pool} of {sizes.prompts} prompts, {sizes.rounds} steps of "
-            f"{sizes.prompts_per_round} x {sizes.group_size} rollouts, {place.visits:.1f} visits a prompt, "
-            f"{sizes.optimizer} at {sizes.learning_rate:g}\n",
-            highlight=False, markup=False,
-        )  # fmt: skip
-        console.print(markdown(rows[regime]), highlight=False, markup=False)
+    blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
+    for regime, block in blocks.items():
+        console.print(f"\n### {regime}\n\n{block}", highlight=False, markup=False)
     console.print(f"\n{HOW}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
     if drawn:
         drawn.append(draw_ratio(rows, figures))
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
+    if page is not None:
+        filled = fill(page, blocks | {"how": HOW, "overview": overview(rows)})
+        console.print(f"\nFilled into {page}: {', '.join(filled)}", highlight=False, markup=False)
+
+
+def described(regime: str) -> str:
+    """The regime in one line."""
+    place = REGIMES[regime]
+    sizes = place.train
+    return (
+        f"`{regime}`: pool {place.pool} of {sizes.prompts} prompts, {sizes.rounds} optimiser steps of "
+        f"{sizes.prompts_per_round} × {sizes.group_size} rollouts, {place.visits:.1f} visits a prompt, "
+        f"{'Adam' if sizes.optimizer == 'adamw_torch' else 'SGD'} at {sizes.learning_rate:g}."
+    )
+
+
+def overview(rows: dict[str, dict[str, Row]], variant: str = "cero") -> str:
+    """One line per regime for one variant, ordered by the share of effective groups under uniform."""
+    lines = [
+        ("regime", "seeds", "effective, uniform", f"effective, {variant}", "rollouts to match", "final, less uniform's",
+         "area, less uniform's"),
+        ("---",) * 7,
+    ]  # fmt: skip
+    known = [name for name in rows if {"uniform", variant} <= set(rows[name])]
+    for name in sorted(known, key=lambda name: rows[name]["uniform"].effective):
+        mine, base = rows[name][variant], rows[name]["uniform"]
+        _, seeds, ratio, _, less, area, effective, *_ = cells(variant, mine)
+        lines.append((name, seeds, f"{base.effective:.1%}", effective, ratio, less, area))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _paired(variants: dict[str, dict[int, Record]]) -> bool:

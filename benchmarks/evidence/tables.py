@@ -8,15 +8,15 @@ from benchmarks.evidence.measures import Row
 from cero_api.contest import Estimate
 
 HEADINGS = (
-    "allocator", "seeds", "rollouts to match", "final accuracy", "less uniform's", "mean accuracy", "less uniform's",
-    "effective", "steps", "time", "allocator s",
+    "allocator", "seeds", "rollouts to match", "final accuracy", "less uniform's", "area, less uniform's", "effective",
+    "wall time", "in the allocator",
 )  # fmt: skip
 
 HOW = (
     "Rollouts to match: what the mean curve takes to uniform's final accuracy, over what uniform takes (95% bootstrap "
     "over paired seeds); where it does not get there, one over what uniform takes to this one's final accuracy. Other "
-    "± are halves of 95% intervals by Student's t, differences seed by seed. Mean accuracy: area under the curve. "
-    "Time: wall time of the training over uniform's."
+    "± are halves of 95% intervals by Student's t, differences seed by seed. Area: accuracy averaged over training. "
+    "Effective: groups with both a success and a failure. Wall time: of the training, over uniform's."
 )
 
 
@@ -29,12 +29,10 @@ def cells(name: str, row: Row) -> list[str]:
         ratio,
         stated(row.final),
         stated(row.less, "+"),
-        f"{row.area.mean:.3f}",
         stated(row.area_less, "+"),
         f"{row.effective:.1%}",
-        str(row.steps),
-        f"{row.seconds:.2f}",
-        f"{row.allocator_seconds:.2f}",
+        "" if row.pace is None else f"{row.pace:.2f}",
+        f"{row.allocator_seconds:.2f} s",
     ]
 
 
