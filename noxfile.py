@@ -140,10 +140,19 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Run the benchmarks; each prints a table and writes JSON."""
+    """Run the benchmarks of the core; each prints a table and writes JSON."""
     session.install("-e", ".[bench]", *TESTED)
-    for script in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
-        session.run("python", str(script), *session.posargs)
+    for name in ("knapsack", "regret", "replay", "scale", "speed"):
+        session.run("python", f"benchmarks/{name}.py", *session.posargs)
+
+
+@nox.session
+def evidence(session: nox.Session) -> None:
+    """Train what docs/evidence.md shows, hours on one core; stopped at any time, it goes on where it was."""
+    session.install("-e", ".[demo]", *TESTED)
+    everything = ("--regimes", "all", "--variants", "all", "--jobs", "2")
+    session.run("python", "benchmarks/sample_efficiency.py", *(session.posargs or everything))
+    session.run("python", "benchmarks/proxy_quality.py")
 
 
 @nox.session

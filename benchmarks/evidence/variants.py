@@ -47,7 +47,9 @@ VARIANTS: dict[str, Variant] = {
     # CERO over the pool, with one thing changed.
     "cero-fixed": _cero(pacing="fixed"),
     "cero-schedule": _cero(pacing="schedule"),
+    "cero-step-0.5": _cero(step_size=0.5),
     "cero-marginal": _cero(selection="marginal"),
+    "cero-marginal-saturation-0.25": _cero(selection="marginal", saturation=0.25),
     "cero-saturation-0.25": _cero(saturation=0.25),
     "cero-saturation-4": _cero(saturation=4.0),
     "cero-forget-visit-0.5": _cero(forgetting=0.5, forgetting_clock="visit"),
