@@ -9,8 +9,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from benchmarks.evidence import arithmetic
 from benchmarks.evidence.grid import Job, make, missing
 from benchmarks.evidence.measures import ratio_interval, reaches, rollout_ratio
+from benchmarks.evidence.page import fill
 from benchmarks.evidence.record import load, path_of
 from benchmarks.evidence.regimes import REGIMES, Regime
 from benchmarks.evidence.report import read_all, rows_of
@@ -115,6 +117,29 @@ def test_the_proxy_is_judged_by_what_was_observed_later() -> None:
     high = quality([Groups(np.arange(5000), predicted + 0.03, observed)], bins=10)
     assert high.early == pytest.approx(0.03, abs=0.005)
     assert high.late == pytest.approx(0.03, abs=0.005)
+
+
+def test_a_page_is_filled_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# Text\n<!-- begin a -->\nold\n<!-- end a -->\nmore\n<!-- begin b -->\n<!-- end b -->\n")
+    for _ in range(2):  # filling again changes nothing
+        assert fill(page, {"a": "| new |", "absent": "x"}) == ["a"]
+        wanted = "# Text\n<!-- begin a -->\n\n| new |\n\n<!-- end a -->\nmore\n<!-- begin b -->\n<!-- end b -->\n"
+        assert page.read_text() == wanted
+
+
+# The language model's task
+
+
+def test_sums_are_disjoint_distinct_and_judged_by_their_first_line() -> None:
+    pool, held = arithmetic.draw("pool", 60, seed=0), arithmetic.draw("heldout", 60, seed=0)
+    assert len({s.prompt for s in pool} | {s.prompt for s in held}) == 120
+    assert {s.kind for s in pool} == set(arithmetic.CLASSES)
+    for question in held:
+        answer = question.entry["answer"]
+        assert arithmetic.solved(question, f" {answer}\n1 + 1 = 2")
+        assert not arithmetic.solved(question, f" {answer}0")
+        assert not arithmetic.solved(question, "")
 
 
 # The exact evaluation
