@@ -24,7 +24,7 @@ from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.report import read_all
 from cero_api.posterior import variance_proxy
 
-PAPER = "| the paper, 1.5B (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"
+PAPER = "| the paper (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,11 @@ def _means(
     return np.array([[predicted[part].mean() for part in parts], [observed[part].mean() for part in parts]])
 
 
+def signed(value: float) -> str:
+    """For the table; a half without second visits has nothing to state."""
+    return "–" if np.isnan(value) else f"{value:+.3f}"
+
+
 def main() -> None:
     """Print the table and draw the plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,6 +127,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=results / "sample_efficiency")
     parser.add_argument("--bins", type=int, default=20)
     parser.add_argument("--variants", default="uniform,cero")
+    parser.add_argument("--drawn", default="hard,mixed", help="regimes to plot")
     parser.add_argument("--figures", type=Path, default=results)
     parser.add_argument("--page", type=Path, default=None, help="documentation to fill the table into")
     options = parser.parse_args()
@@ -139,12 +145,13 @@ def main() -> None:
             q = shown[f"{regime}, {variant}"] = quality(map(groups_of, records.values()), options.bins)
             lines.append(
                 f"| {regime}, {variant} | {q.seeds} | {q.by_bins:.3f} | {q.over_time:.3f} | {q.predicted:.3f} | "
-                f"{q.observed:.3f} | {q.predicted - q.observed:+.3f} | {q.early:+.3f}, {q.late:+.3f} |"
+                f"{q.observed:.3f} | {q.predicted - q.observed:+.3f} | {signed(q.early)}, {signed(q.late)} |"
             )
     table = "\n".join([*lines, PAPER])
     print(table)
-    if shown:
-        print(f"\nPlot: {draw_proxy({name: (q.bins, q.times) for name, q in shown.items()}, options.figures)}")
+    drawn = {name: (q.bins, q.times) for name, q in shown.items() if name.partition(",")[0] in options.drawn.split(",")}
+    if drawn:
+        print(f"\nPlot: {draw_proxy(drawn, options.figures)}")
     if options.page is not None:
         print(f"Filled into {options.page}: {', '.join(fill(options.page, {'proxy': table}))}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +39,7 @@ class Row:
         ratio: rollouts to uniform's final accuracy, over what uniform took.
         effective: share of groups with both a success and a failure.
         steps: optimiser steps.
-        pace: wall time of the training over uniform's, mean over seeds.
+        pace: wall time of the training over uniform's, median over seeds.
         allocator_seconds: in the allocator, over the whole training.
     """
 
@@ -115,6 +115,42 @@ def ratio_interval(mine: Curves, uniform: Curves, seed: int = 0) -> Interval:
     return Interval(rollout_ratio(mine.mean(0), uniform.mean(0)), float(low), float(high))
 
 
+def pooled_ratio(pairs: Sequence[tuple[Curves, Curves]], seed: int = 0) -> Interval:
+    """The geometric mean of several regimes' ratios, and its percentile bootstrap over the paired seeds of each.
+
+    Args:
+        pairs: of each regime the variant's and uniform's curves, float64 `[seeds, evaluations]`, of the same seeds.
+        seed: of the resampling.
+    """
+    rng = np.random.default_rng(seed)
+
+    def mean(draw: Callable[[Curves], NDArray[np.int64]]) -> float:
+        logs = []
+        for mine, uniform in pairs:
+            chosen = draw(mine)
+            logs.append(np.log(rollout_ratio(mine[chosen].mean(0), uniform[chosen].mean(0))))
+        return float(np.exp(np.mean(logs)))
+
+    resampled = [mean(lambda curve: rng.integers(len(curve), size=len(curve))) for _ in range(RESAMPLES)]
+    low, high = np.quantile(resampled, [0.025, 0.975])
+    return Interval(mean(lambda curve: np.arange(len(curve))), float(low), float(high))
+
+
+def pooled(runs: Sequence[tuple[Mapping[int, Record], Mapping[int, Record]]]) -> tuple[Interval, Estimate, Estimate]:
+    """One variant over several regimes: ratio, and differences of final accuracy and of area, over all paired seeds.
+
+    Args:
+        runs: of each regime the variant's runs and uniform's, by seed.
+    """
+    pairs = []
+    for records, uniform in runs:
+        seeds = sorted(set(records) & set(uniform))
+        pairs.append((curves({s: records[s] for s in seeds}), curves({s: uniform[s] for s in seeds})))
+    finals = [float(d) for mine, base in pairs for d in mine[:, -1] - base[:, -1]]
+    areas = [area(a) - area(b) for mine, base in pairs for a, b in zip(mine, base, strict=True)]
+    return pooled_ratio(pairs), Estimate.of(finals), Estimate.of(areas)
+
+
 def row(records: Mapping[int, Record], uniform: Mapping[int, Record]) -> Row:
     """All numbers of one variant.
 
@@ -132,7 +168,7 @@ def row(records: Mapping[int, Record], uniform: Mapping[int, Record]) -> Row:
         less = Estimate.of((finals - base[:, -1]).tolist())
         area_less = Estimate.of((areas - [area(curve) for curve in base]).tolist())
         ratio = ratio_interval(mine, base)
-        pace = float(np.mean([own[seed].seconds / uniform[seed].seconds for seed in paired]))
+        pace = float(np.median([own[seed].seconds / uniform[seed].seconds for seed in paired]))
     return Row(
         seeds=len(own),
         final=Estimate.of(finals.tolist()),

@@ -60,9 +60,10 @@ def draw_ratio(rows: Mapping[str, Mapping[str, Row]], folder: Path) -> Path:
     with plt.rc_context(PLOT_STYLE | _STABLE):
         figure, axes = plt.subplots(figsize=(6.4, 3.8))
         axes.axhline(1, color=color_of("uniform", ["uniform"]), linewidth=1)
-        for name, marker in (("cero", "o"), ("cero-batch", "s"), ("random-matched", "x")):
+        # A little apart, so that intervals of one regime do not cover one another.
+        for name, marker, aside in (("cero", "o", 0.0), ("cero-batch", "s", 0.006), ("random-matched", "x", 0.012)):
             points = [
-                (variants["uniform"].effective, variants[name].ratio, regime)
+                (variants["uniform"].effective + aside, variants[name].ratio, regime)
                 for regime, variants in rows.items()
                 if name in variants and "uniform" in variants
             ]
@@ -74,7 +75,9 @@ def draw_ratio(rows: Mapping[str, Mapping[str, Row]], folder: Path) -> Path:
                 axes.errorbar(x, ratio.value, [[low], [high]], fmt=marker, color=color, capsize=2, linewidth=1,
                               alpha=0.85, label=name if regime == points[0][2] else None)  # fmt: skip
                 if name == "cero":
-                    axes.annotate(regime, (x, ratio.value), xytext=(4, 4), textcoords="offset points", fontsize=7)
+                    axes.annotate(
+                        regime, (x, ratio.value), xytext=(-4, 4), ha="right", textcoords="offset points", fontsize=7
+                    )
         axes.set(
             xlabel="share of effective groups under uniform", ylabel="rollouts to uniform's accuracy",
             title="Where the method pays: below 1 it saves rollouts",

@@ -6,15 +6,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.evidence.measures import Row, row
+from benchmarks.evidence.measures import Row, pooled, row
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_curves, draw_ratio
 from benchmarks.evidence.record import Record, load
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.tables import HOW, cells, markdown
+from benchmarks.evidence.tables import HOW, bounded, cells, markdown, stated
 from benchmarks.evidence.variants import VARIANTS, run_settings
 
 Runs = dict[str, dict[str, dict[int, Record]]]  # regime, variant, seed
+
+
+# The regimes of the main table.
+TOGETHER = ("hard", "mixed", "hard-few-visits")
 
 
 def read_all(folder: Path) -> Runs:
@@ -51,13 +55,15 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
     for regime, block in blocks.items():
         console.print(f"\n### {regime}\n\n{block}", highlight=False, markup=False)
+    console.print(f"\n### together\n\n{together(runs)}", highlight=False, markup=False)
+    console.print(f"\n### overview\n\n{overview(rows)}", highlight=False, markup=False)
     console.print(f"\n{HOW}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
     if drawn:
         drawn.append(draw_ratio(rows, figures))
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
-        filled = fill(page, blocks | {"how": HOW, "overview": overview(rows)})
+        filled = fill(page, blocks | {"how": HOW, "overview": overview(rows), "together": together(runs)})
         console.print(f"\nFilled into {page}: {', '.join(filled)}", highlight=False, markup=False)
 
 
@@ -84,6 +90,22 @@ def overview(rows: dict[str, dict[str, Row]], variant: str = "cero") -> str:
         mine, base = rows[name][variant], rows[name]["uniform"]
         _, seeds, ratio, _, less, area, effective, *_ = cells(variant, mine)
         lines.append((name, seeds, f"{base.effective:.1%}", effective, ratio, less, area))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def together(runs: Runs) -> str:
+    """The variants of the main table over its regimes: the geometric mean of the ratios, and the differences."""
+    regimes = [name for name in TOGETHER if "uniform" in runs.get(name, {})]
+    lines = [
+        ("allocator", "paired runs", "rollouts to match", "final, less uniform's", "area, less uniform's"),
+        ("---",) * 5,
+    ]
+    for name in VARIANTS:
+        pairs = [(runs[r][name], runs[r]["uniform"]) for r in regimes if name != "uniform" and name in runs[r]]
+        if pairs and len(pairs) == len(regimes):
+            ratio, final, area = pooled(pairs)
+            count = sum(len(set(mine) & set(base)) for mine, base in pairs)
+            lines.append((name, str(count), bounded(ratio), stated(final, "+"), stated(area, "+")))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
