@@ -68,6 +68,13 @@ class Record(Frozen):
         sizes, won = self.groups
         return float(((won > 0) & (won < sizes)).mean())
 
+    def effective_by_part(self, parts: int) -> list[float]:
+        """The same for equal parts of the training, in order."""
+        rounds = np.array_split(np.arange(len(self.counts)), parts)
+        sizes = [np.concatenate([self.counts[k] for k in part]) for part in rounds]
+        won = [np.concatenate([self.successes[k] for k in part]) for part in rounds]
+        return [float(((s > 0) & (s < n)).mean()) for n, s in zip(sizes, won, strict=True)]
+
     @property
     def rollouts(self) -> int:
         """Spent in all."""

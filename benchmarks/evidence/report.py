@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from benchmarks.evidence.measures import Row, pooled, row
@@ -56,6 +57,7 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     for regime, block in blocks.items():
         console.print(f"\n### {regime}\n\n{block}", highlight=False, markup=False)
     console.print(f"\n### together\n\n{together(runs)}", highlight=False, markup=False)
+    console.print(f"\n### quarters\n\n{quarters(runs)}", highlight=False, markup=False)
     console.print(f"\n### overview\n\n{overview(rows)}", highlight=False, markup=False)
     console.print(f"\n{HOW}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
@@ -63,7 +65,10 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
         drawn.append(draw_ratio(rows, figures))
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
-        filled = fill(page, blocks | {"how": HOW, "overview": overview(rows), "together": together(runs)})
+        filled = fill(
+            page,
+            blocks | {"how": HOW, "overview": overview(rows), "together": together(runs), "quarters": quarters(runs)},
+        )
         console.print(f"\nFilled into {page}: {', '.join(filled)}", highlight=False, markup=False)
 
 
@@ -106,6 +111,19 @@ def together(runs: Runs) -> str:
             ratio, final, area = pooled(pairs)
             count = sum(len(set(mine) & set(base)) for mine, base in pairs)
             lines.append((name, str(count), bounded(ratio), stated(final, "+"), stated(area, "+")))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def quarters(runs: Runs) -> str:
+    """Share of effective groups in each quarter of the training, mean over seeds."""
+    lines: list[tuple[str, ...]] = [
+        ("regime", "allocator", "seeds", "first quarter", "second", "third", "last"),
+        ("---",) * 7,
+    ]
+    for regime in TOGETHER:
+        for variant, records in runs.get(regime, {}).items():
+            parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
+            lines.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

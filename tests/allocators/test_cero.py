@@ -211,6 +211,21 @@ def test_a_schedule_is_kept() -> None:
     assert [counts.sum() for counts in play(allocator, 42, RATES)] == [*schedule, 0, 0]
 
 
+@pytest.mark.parametrize("rows", [None, np.arange(0, 50, 3)])
+def test_pacing_changes_nothing_where_the_total_is_given(rows: np.ndarray | None) -> None:
+    dealt = []
+    for pacing in ("adaptive", "fixed", (80,) * 40):
+        allocator, rng = CeroAllocator(CeroConfig(**SMALL, pacing=pacing)), np.random.default_rng(1)
+        rounds = []
+        for _ in range(40):
+            allocation = allocator.allocate(rows, total=80)
+            won = rng.binomial(allocation.counts, RATES[allocation.prompt_ids]).astype(float)
+            allocator.observe(RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won))
+            rounds.append((allocation.prompt_ids.tolist(), allocation.counts.tolist()))
+        dealt.append(rounds)
+    assert dealt[0] == dealt[1] == dealt[2]
+
+
 def test_marginal_selection_over_the_pool_is_the_papers_greedy() -> None:
     config = CeroConfig(**SMALL, pacing="fixed", selection="marginal")
     allocator, rank = CeroAllocator(config), np.argsort(np.random.default_rng(0).permutation(50))
