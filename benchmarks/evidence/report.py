@@ -116,10 +116,8 @@ def together(runs: Runs) -> str:
 
 def quarters(runs: Runs) -> str:
     """Share of effective groups in each quarter of the training, mean over seeds."""
-    lines: list[tuple[str, ...]] = [
-        ("regime", "allocator", "seeds", "first quarter", "second", "third", "last"),
-        ("---",) * 7,
-    ]
+    heads = ("regime", "allocator", "seeds", "first quarter", "second", "third", "last")
+    lines: list[tuple[str, ...]] = [heads, ("---",) * len(heads)]
     for regime in TOGETHER:
         for variant, records in runs.get(regime, {}).items():
             parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
