@@ -18,6 +18,27 @@ from benchmarks.evidence.variants import VARIANTS, run_settings
 Runs = dict[str, dict[str, dict[int, Record]]]  # regime, variant, seed
 
 
+TOGETHER_HEADINGS = (
+    "allocator",
+    "paired runs",
+    "rollouts to match",
+    "final, less the other's",
+    "area, less the other's",
+)
+# The value of knowing to whom, and what the causes suggest against CERO as it is; from which seed on. A candidate that
+# was picked because of the first seeds is judged by others.
+DUELS = (
+    ("cero", "random-matched", 0),
+    ("cero-batch", "knapsack", 0),
+    ("cero-batch", "cero", 0),
+    ("cero-batch-prompt-weight", "cero-batch", 0),
+    ("cero-prior-0.5", "cero", 0),
+    ("cero-prior-0.5", "cero", 10),
+    ("cero-saturation-0.25", "cero", 0),
+    ("cero-step-0.5", "cero", 0),
+    ("cero-marginal", "cero", 0),
+)
+
 # The regimes of the main table.
 TOGETHER = ("hard", "mixed", "hard-few-visits")
 
@@ -57,6 +78,7 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     for regime, block in blocks.items():
         console.print(f"\n### {regime}\n\n{block}", highlight=False, markup=False)
     console.print(f"\n### together\n\n{together(runs)}", highlight=False, markup=False)
+    console.print(f"\n### duels\n\n{duels(runs)}", highlight=False, markup=False)
     console.print(f"\n### quarters\n\n{quarters(runs)}", highlight=False, markup=False)
     console.print(f"\n### overview\n\n{overview(rows)}", highlight=False, markup=False)
     console.print(f"\n{HOW}", highlight=False, markup=False)
@@ -99,19 +121,43 @@ def overview(rows: dict[str, dict[str, Row]], variant: str = "cero") -> str:
 
 
 def together(runs: Runs) -> str:
-    """The variants of the main table over its regimes: the geometric mean of the ratios, and the differences."""
+    """The main regimes together: what stands in all of them against uniform."""
     regimes = [name for name in TOGETHER if "uniform" in runs.get(name, {})]
-    lines = [
-        ("allocator", "paired runs", "rollouts to match", "final, less uniform's", "area, less uniform's"),
-        ("---",) * 5,
-    ]
+    lines: list[tuple[str, ...]] = [TOGETHER_HEADINGS, ("---",) * len(TOGETHER_HEADINGS)]
     for name in VARIANTS:
-        pairs = [(runs[r][name], runs[r]["uniform"]) for r in regimes if name != "uniform" and name in runs[r]]
-        if pairs and len(pairs) == len(regimes):
-            ratio, final, area = pooled(pairs)
-            count = sum(len(set(mine) & set(base)) for mine, base in pairs)
-            lines.append((name, str(count), bounded(ratio), stated(final, "+"), stated(area, "+")))
+        if name != "uniform" and all(name in runs[regime] for regime in regimes):
+            lines.append(_compared(runs, regimes, name, "uniform"))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def duels(runs: Runs) -> str:
+    """Pairs of variants against each other, on all regimes of the main table that have both."""
+    headings = ("regimes", "allocator", "against", *TOGETHER_HEADINGS[1:])
+    lines: list[tuple[str, ...]] = [headings, ("---",) * len(headings)]
+    for name, other, first in DUELS:
+        later = {
+            regime: {
+                v: {seed: run for seed, run in runs[regime].get(v, {}).items() if seed >= first} for v in (name, other)
+            }
+            for regime in TOGETHER
+            if regime in runs
+        }
+        regimes = [regime for regime, pair in later.items() if set(pair[name]) & set(pair[other])]
+        if regimes:
+            _, *numbers = _compared(later, regimes, name, other)
+            lines.append((str(len(regimes)), name + (f", seeds from {first}" if first else ""), other, *numbers))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _from(first: int, records: dict[int, Record]) -> dict[int, Record]:
+    return {seed: record for seed, record in records.items() if seed >= first}
+
+
+def _compared(runs: Runs, regimes: list[str], name: str, base: str) -> tuple[str, ...]:
+    pairs = [(runs[regime][name], runs[regime][base]) for regime in regimes]
+    ratio, final, area = pooled(pairs)
+    count = sum(len(set(mine) & set(other)) for mine, other in pairs)
+    return name, str(count), bounded(ratio), stated(final, "+"), stated(area, "+")
 
 
 def quarters(runs: Runs) -> str:
