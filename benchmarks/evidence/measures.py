@@ -32,6 +32,7 @@ class Row:
 
     Attributes:
         seeds: how many both have run.
+        start: accuracy of the starting model.
         final: accuracy at the end.
         less: the same less uniform's, seed by seed.
         area: mean accuracy over the whole training.
@@ -44,6 +45,7 @@ class Row:
     """
 
     seeds: int
+    start: float
     final: Estimate
     less: Estimate | None
     area: Estimate
@@ -171,6 +173,7 @@ def row(records: Mapping[int, Record], uniform: Mapping[int, Record]) -> Row:
         pace = float(np.median([own[seed].seconds / uniform[seed].seconds for seed in paired]))
     return Row(
         seeds=len(own),
+        start=float(mine[:, 0].mean()),
         final=Estimate.of(finals.tolist()),
         less=less,
         area=Estimate.of(areas.tolist()),

@@ -107,16 +107,17 @@ def described(regime: str) -> str:
 
 def overview(rows: dict[str, dict[str, Row]], variant: str = "cero") -> str:
     """One line per regime for one variant, ordered by the share of effective groups under uniform."""
-    lines = [
-        ("regime", "seeds", "effective, uniform", f"effective, {variant}", "rollouts to match", "final, less uniform's",
-         "area, less uniform's"),
-        ("---",) * 7,
-    ]  # fmt: skip
+    headings = (
+        "regime", "seeds", "uniform's accuracy", "effective, uniform", f"effective, {variant}", "rollouts to match",
+        "final, less uniform's", "area, less uniform's",
+    )  # fmt: skip
+    lines: list[tuple[str, ...]] = [headings, ("---",) * len(headings)]
     known = [name for name in rows if {"uniform", variant} <= set(rows[name])]
     for name in sorted(known, key=lambda name: rows[name]["uniform"].effective):
         mine, base = rows[name][variant], rows[name]["uniform"]
         _, seeds, ratio, _, less, area, effective, *_ = cells(variant, mine)
-        lines.append((name, seeds, f"{base.effective:.1%}", effective, ratio, less, area))
+        learned = f"{base.start:.3f} to {base.final.mean:.3f}"
+        lines.append((name, seeds, learned, f"{base.effective:.1%}", effective, ratio, less, area))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
