@@ -39,6 +39,9 @@ DUELS = (
     ("cero-marginal", "cero", 0),
 )
 
+# Whose effective groups are followed through the training.
+QUARTERS = ("uniform", "cero", "cero-prior-0.5", "cero-step-0.5", "cero-marginal", "cero-saturation-0.25")
+
 # The regimes of the main table.
 TOGETHER = ("hard", "mixed", "hard-few-visits")
 
@@ -166,7 +169,10 @@ def quarters(runs: Runs) -> str:
     heads = ("regime", "allocator", "seeds", "first quarter", "second", "third", "last")
     lines: list[tuple[str, ...]] = [heads, ("---",) * len(heads)]
     for regime in TOGETHER:
-        for variant, records in runs.get(regime, {}).items():
+        for variant in QUARTERS:
+            records = runs.get(regime, {}).get(variant)
+            if not records:
+                continue
             parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
             lines.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
