@@ -90,10 +90,9 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
         drawn.append(draw_ratio(rows, figures))
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
-        filled = fill(
-            page,
-            blocks | {"how": HOW, "overview": overview(rows), "together": together(runs), "quarters": quarters(runs)},
-        )
+        blocks |= {"how": HOW, "overview": overview(rows), "together": together(runs)}
+        blocks |= {"duels": duels(runs), "quarters": quarters(runs)}
+        filled = fill(page, blocks)
         console.print(f"\nFilled into {page}: {', '.join(filled)}", highlight=False, markup=False)
 
 
