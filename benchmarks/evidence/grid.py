@@ -112,7 +112,7 @@ def make(job: Job, starts: Starts, folder: Path, parent: int | None = None) -> N
         parent: process without which this one stops after its round and writes nothing.
     """
     # Here, and not above: the process that only watches needs no torch.
-    from benchmarks.evidence.record import Record, save
+    from benchmarks.evidence.record import Record
     from cero_trl.demo import history
     from cero_trl.demo.run import train
 
@@ -120,6 +120,7 @@ def make(job: Job, starts: Starts, folder: Path, parent: int | None = None) -> N
     scratch = Path(tempfile.mkdtemp(prefix="sample-efficiency-"))
     try:
         if train(settings, scratch, lambda: parent is not None and os.getppid() != parent):
-            save(path_of(folder, job.regime, job.variant, job.seed), Record.of(settings, history.read(scratch)))
+            record = Record.of(job.variant, settings, history.read(scratch))
+            record.save(path_of(folder, job.regime, job.variant, job.seed))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -13,11 +13,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evidence.measures import Row, curves
 from benchmarks.evidence.record import Record
 from benchmarks.evidence.variants import MAIN
-from cero_api.contest import t95
-from cero_api.report import PLOT_STYLE, color_of
+from cero_api.learning import TrainingResult
+from cero_api.report import PLOT_STYLE, color_of, draw_learning
 
 Points = NDArray[np.float64]
 
@@ -36,21 +35,12 @@ def draw_curves(regime: str, runs: Mapping[str, Mapping[int, Record]], folder: P
     shown = [name for name in MAIN if len(runs.get(name, ())) > 1]
     with plt.rc_context(PLOT_STYLE | _STABLE):
         figure, axes = plt.subplots(figsize=(6.4, 3.8))
-        for name in shown:
-            mine = curves(runs[name])
-            rollouts = next(iter(runs[name].values())).evaluated
-            mean, half = mine.mean(0), t95(len(mine) - 1) * mine.std(0, ddof=1) / np.sqrt(len(mine))
-            color = color_of(name, shown)
-            axes.plot(rollouts, mean, color=color, label=f"{name} ({len(mine)} seeds)", linewidth=1.8)
-            if name in ("uniform", "cero"):
-                axes.fill_between(rollouts, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
-        axes.set(xlabel="rollouts", ylabel="held-out accuracy", title=regime)
-        axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-        axes.legend(frameon=False, fontsize=8)
+        draw_learning(axes, [record for name in shown for record in runs[name].values()])
+        axes.set(title=regime)
         return _save(figure, folder / f"curves-{regime}.svg")
 
 
-def draw_ratio(rows: Mapping[str, Mapping[str, Row]], folder: Path) -> Path:
+def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -> Path:
     """Rollouts to uniform's final accuracy over the share of effective groups under uniform.
 
     Args:
@@ -63,7 +53,7 @@ def draw_ratio(rows: Mapping[str, Mapping[str, Row]], folder: Path) -> Path:
         # A little apart, so that intervals of one regime do not cover one another.
         for name, marker, aside in (("cero", "o", 0.0), ("cero-batch", "s", 0.006), ("random-matched", "x", 0.012)):
             points = [
-                (variants["uniform"].effective + aside, variants[name].ratio, regime)
+                ((variants["uniform"].effective or 0.0) + aside, variants[name].ratio, regime)
                 for regime, variants in rows.items()
                 if name in variants and "uniform" in variants
             ]

@@ -1,53 +1,49 @@
-"""One run's numbers as JSON: written whole or not at all, and read back only if it is the run that is asked for."""
+"""One run's numbers as JSON, read back only if it is the run that is asked for."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
+from cero_api.errors import TraceError
+from cero_api.learning import TrainingRecord
 from cero_trl.demo.history import History, Round
-from cero_trl.demo.settings import Frozen, RunSettings
+from cero_trl.demo.settings import RunSettings
 
 
-class Record(Frozen):
-    """A finished run.
+class Record(TrainingRecord):
+    """A finished run; its accuracy is the mean over prompts of the probability of the right answer.
 
     Attributes:
         settings: all of them.
-        evaluated: rollouts spent at each evaluation.
-        accuracy: held-out accuracy there, the mean over prompts of the probability of the right answer.
         greedy: accuracy of greedy decoding at the end.
         rates: of each held-out prompt at the end, the probability of the right answer.
         prompts: pool rows that got rollouts, round by round.
         counts: rollouts of each.
         successes: of each.
-        allocator_seconds: in allocate and observe.
-        seconds: wall time of the training, evaluations not included.
     """
 
     settings: RunSettings
-    evaluated: list[int]
-    accuracy: list[float]
     greedy: float
     rates: list[float]
     prompts: list[list[int]]
     counts: list[list[int]]
     successes: list[list[float]]
-    allocator_seconds: float
-    seconds: float
 
     @classmethod
-    def of(cls, settings: RunSettings, history: History) -> Record:
+    def of(cls, variant: str, settings: RunSettings, history: History) -> Record:
         """From what a training leaves behind."""
         rounds: list[Round] = history.rounds
         return cls(
+            label=variant,
+            seed=settings.seed,
             settings=settings,
-            evaluated=[e.rollouts for e in history.evaluations],
+            rollouts=[e.rollouts for e in history.evaluations],
             accuracy=[e.sampled for e in history.evaluations],
+            effective_group_rate=sum(r.effective for r in rounds) / sum(len(r.counts) for r in rounds),
+            optimizer_steps=rounds[-1].step,
             greedy=history.evaluations[-1].greedy,
             rates=[round(rate, 5) for rate in history.evaluations[-1].rates],
             prompts=[r.prompts for r in rounds],
@@ -62,12 +58,6 @@ class Record(Frozen):
         """Size and successes of every group, in order."""
         return np.concatenate(self.counts), np.concatenate(self.successes)
 
-    @property
-    def effective_group_rate(self) -> float:
-        """Share of groups with both a success and a failure."""
-        sizes, won = self.groups
-        return float(((won > 0) & (won < sizes)).mean())
-
     def effective_by_part(self, parts: int) -> list[float]:
         """The same for equal parts of the training, in order."""
         rounds = np.array_split(np.arange(len(self.counts)), parts)
@@ -75,30 +65,17 @@ class Record(Frozen):
         won = [np.concatenate([self.successes[k] for k in part]) for part in rounds]
         return [float(((s > 0) & (s < n)).mean()) for n, s in zip(sizes, won, strict=True)]
 
-    @property
-    def rollouts(self) -> int:
-        """Spent in all."""
-        return int(self.groups[0].sum())
-
 
 def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:
     """Where a run's numbers are."""
     return folder / regime / f"{variant}-seed{seed}.json"
 
 
-def save(path: Path, record: Record) -> None:
-    """Write atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(record.model_dump_json())
-    os.replace(temporary, path)
-
-
 def load(path: Path, settings: RunSettings | None = None) -> Record | None:
     """Read a run; None if it has not been made, or was made with other settings than these."""
     try:
-        record = Record.model_validate_json(path.read_text())
-    except (FileNotFoundError, ValidationError):
+        record = Record.load(path)
+    except TraceError:
         return None
     # Through JSON, which knows no tuples; the checkpoint's folder may have moved, its name tells its content.
     same = settings is None or _comparable(record.settings) == _comparable(settings)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from benchmarks.evidence.measures import Row, pooled, row
+from benchmarks.evidence.measures import pooled
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_curves, draw_ratio
 from benchmarks.evidence.record import Record, load
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.tables import HOW, bounded, cells, markdown, stated
+from benchmarks.evidence.tables import lines, markdown
 from benchmarks.evidence.variants import VARIANTS, run_settings
+from cero_api.learning import TrainingResult, compare_trainings
+from cero_api.report.learning import LEARNING_NOTES, bounded, learning_cells, stated
 
 Runs = dict[str, dict[str, dict[int, Record]]]  # regime, variant, seed
-
+HOW = " ".join(LEARNING_NOTES)
 
 TOGETHER_HEADINGS = (
     "allocator",
@@ -60,10 +63,9 @@ def read_all(folder: Path) -> Runs:
     return runs
 
 
-def rows_of(runs: dict[str, dict[int, Record]]) -> dict[str, Row]:
+def rows_of(runs: dict[str, dict[int, Record]]) -> dict[str, TrainingResult]:
     """The table of one regime."""
-    uniform = runs.get("uniform", {})
-    return {variant: row(records, uniform) for variant, records in runs.items()}
+    return compare_trainings(record for records in runs.values() for record in records.values())
 
 
 def report(folder: Path, figures: Path, console: Console, page: Path | None = None) -> None:
@@ -107,36 +109,36 @@ def described(regime: str) -> str:
     )
 
 
-def overview(rows: dict[str, dict[str, Row]], variant: str = "cero") -> str:
+def overview(rows: dict[str, dict[str, TrainingResult]], variant: str = "cero") -> str:
     """One line per regime for one variant, ordered by the share of effective groups under uniform."""
     headings = (
         "regime", "seeds", "uniform's accuracy", "effective, uniform", f"effective, {variant}", "rollouts to match",
         "final, less uniform's", "area, less uniform's",
     )  # fmt: skip
-    lines: list[tuple[str, ...]] = [headings, ("---",) * len(headings)]
+    table: list[Sequence[str]] = [headings]
     known = [name for name in rows if {"uniform", variant} <= set(rows[name])]
-    for name in sorted(known, key=lambda name: rows[name]["uniform"].effective):
-        mine, base = rows[name][variant], rows[name]["uniform"]
-        _, seeds, ratio, _, less, area, effective, *_ = cells(variant, mine)
-        learned = f"{base.start:.3f} to {base.final.mean:.3f}"
-        lines.append((name, seeds, learned, f"{base.effective:.1%}", effective, ratio, less, area))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    for name in sorted(known, key=lambda name: rows[name]["uniform"].effective or 0.0):
+        mine, base = (learning_cells(label, rows[name][label]) for label in (variant, "uniform"))
+        learned = f"{rows[name]['uniform'].start:.3f} to {rows[name]['uniform'].final.mean:.3f}"
+        table.append((name, mine["seeds"], learned, base["effective"], mine["effective"], mine["rollouts to match"],
+                      mine["less uniform's"], mine["area, less uniform's"]))  # fmt: skip
+    return lines(table)
 
 
 def together(runs: Runs) -> str:
     """The main regimes together: what stands in all of them against uniform."""
     regimes = [name for name in TOGETHER if "uniform" in runs.get(name, {})]
-    lines: list[tuple[str, ...]] = [TOGETHER_HEADINGS, ("---",) * len(TOGETHER_HEADINGS)]
+    table: list[Sequence[str]] = [TOGETHER_HEADINGS]
     for name in VARIANTS:
         if name != "uniform" and all(name in runs[regime] for regime in regimes):
-            lines.append(_compared(runs, regimes, name, "uniform"))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            table.append(_compared(runs, regimes, name, "uniform"))
+    return lines(table)
 
 
 def duels(runs: Runs) -> str:
     """Pairs of variants against each other, on all regimes of the main table that have both."""
     headings = ("regimes", "allocator", "against", *TOGETHER_HEADINGS[1:])
-    lines: list[tuple[str, ...]] = [headings, ("---",) * len(headings)]
+    table: list[Sequence[str]] = [headings]
     for name, other, first in DUELS:
         later = {
             regime: {
@@ -148,12 +150,8 @@ def duels(runs: Runs) -> str:
         regimes = [regime for regime, pair in later.items() if set(pair[name]) & set(pair[other])]
         if regimes:
             _, *numbers = _compared(later, regimes, name, other)
-            lines.append((str(len(regimes)), name + (f", seeds from {first}" if first else ""), other, *numbers))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _from(first: int, records: dict[int, Record]) -> dict[int, Record]:
-    return {seed: record for seed, record in records.items() if seed >= first}
+            table.append((str(len(regimes)), name + (f", seeds from {first}" if first else ""), other, *numbers))
+    return lines(table)
 
 
 def _compared(runs: Runs, regimes: list[str], name: str, base: str) -> tuple[str, ...]:
@@ -166,15 +164,15 @@ def _compared(runs: Runs, regimes: list[str], name: str, base: str) -> tuple[str
 def quarters(runs: Runs) -> str:
     """Share of effective groups in each quarter of the training, mean over seeds."""
     heads = ("regime", "allocator", "seeds", "first quarter", "second", "third", "last")
-    lines: list[tuple[str, ...]] = [heads, ("---",) * len(heads)]
+    table: list[Sequence[str]] = [heads]
     for regime in TOGETHER:
         for variant in QUARTERS:
             records = runs.get(regime, {}).get(variant)
             if not records:
                 continue
             parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
-            lines.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+            table.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
+    return lines(table)
 
 
 def _paired(variants: dict[str, dict[int, Record]]) -> bool:

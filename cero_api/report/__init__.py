@@ -1,9 +1,10 @@
-"""Plots and one HTML page from the traces of runs: how the budget was spent, on whom, and what came back.
+"""Plots and one HTML page: from traces, how the budget was spent and on whom; from trainings, what was learned.
 
 Drawing needs matplotlib (extra `plot`), which is imported when something is drawn.
 """
 
 from cero_api.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
+from cero_api.report.learning import draw_learning, learning_cells, write_learning_report
 from cero_api.report.page import html_figure, html_page, write_report
 from cero_api.report.summary import BANDS, RunSummary
 
@@ -14,8 +15,11 @@ __all__ = [
     "color_of",
     "draw_effective",
     "draw_exposure",
+    "draw_learning",
     "draw_spending",
     "html_figure",
     "html_page",
+    "learning_cells",
+    "write_learning_report",
     "write_report",
 ]

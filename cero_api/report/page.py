@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -73,10 +73,21 @@ def html_figure(caption: str, file: Path) -> str:
     return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
+def html_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """A table with the headings of its first row.
+
+    Args:
+        rows: texts by heading, at least one row.
+    """
+    heads = "".join(f"<th>{escape(head)}</th>" for head in rows[0])
+    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row.values()) for row in rows)
+    return (
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
+    )
+
+
 def _summary_table(runs: Sequence[RunSummary]) -> str:
     def text(value: object) -> str:
         return f"{value:.1%}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
-    heads = "".join(f"<th>{head}</th>" for head in runs[0].numbers())
-    rows = ("".join(f"<td>{escape(text(cell))}</td>" for cell in run.numbers().values()) for run in runs)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
+    return html_table([{head: text(cell) for head, cell in run.numbers().items()} for run in runs])

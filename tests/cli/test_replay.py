@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cero_api.cli.app import main
+from cero_api.learning import TrainingRecord
 from cero_api.trace import TraceWriter
 
 
@@ -112,6 +113,7 @@ def test_parquet(cero: Cero, tmp_path: Path) -> None:
         (["simulate", "--scope", "batch", "--budget", "10"], "makes batches of 0"),
         (["report", "{folder}/missing.jsonl"], "check the path"),
         (["report", "{folder}/bad.jsonl"], "line 3"),
+        (["report", "{folder}/missing.json"], "check the path"),
     ],
 )
 def test_what_is_wrong_exits_with_2_and_a_reason(arguments: list[str], said: str, cero: Cero, run_folder: Path) -> None:
@@ -154,6 +156,24 @@ def test_report(cero: Cero, run_folder: Path) -> None:
     code, out, _ = cero("report", run_folder, run_folder / "trace.jsonl.gz", "--out", run_folder / "r", "--json")
     assert json.loads(out)["runs"][1]["rollouts"] == 1280
     assert (run_folder / "r" / "index.html").is_file()
+
+
+def test_report_on_trainings(cero: Cero, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for label, final in (("uniform", 0.2), ("cero", 0.4)):
+        for seed in range(2):
+            run = TrainingRecord(label=label, seed=seed, rollouts=[0, 640, 1280], accuracy=[0.1, 0.1, final])
+            run.save(tmp_path / f"{label}-seed{seed}.json")
+    code, out, _ = cero("report", tmp_path)
+    assert code == 0
+    page = tmp_path / "report" / "index.html"
+    assert out.endswith(f"Report: {page}\n")
+    assert "rollouts to match" in out
+    assert "Fewer than five seeds" in out
+    assert page.is_file()
+    code, out, _ = cero("report", *sorted(tmp_path.glob("cero-*.json")), "--json", "--out", tmp_path / "r")
+    trainings = json.loads(out)["trainings"]
+    assert (trainings["cero"]["seeds"], trainings["cero"]["ratio"]) == (2, None)
 
 
 def test_report_without_matplotlib_says_what_to_install(

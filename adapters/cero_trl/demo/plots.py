@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from cero_api.learning.compare import WINDOW, smoothed
 from cero_api.report import PLOT_STYLE, RunSummary, color_of, draw_effective, draw_exposure, draw_spending
 from cero_trl.demo.history import History
 from cero_trl.demo.settings import DemoSettings
-from cero_trl.demo.summary import WINDOW, smoothed
 
 Histories = Mapping[tuple[str, int], History]
 

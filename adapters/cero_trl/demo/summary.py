@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cero_api.learning.compare import WINDOW, smoothed
 from cero_trl.demo.history import Evaluation, History
-
-WINDOW = 3
 
 HOW = (
     f"Accuracy is held out: fresh prompts of the pool's own mixture, mean over prompts and samples. "
@@ -61,19 +59,6 @@ class Summary:
     allocator_seconds: float
     seconds: float
     rates: tuple[float, ...]
-
-
-def smoothed(values: Sequence[float]) -> NDArray[np.float64]:
-    """Mean of each value and those just before it; the first few have fewer to average.
-
-    >>> smoothed([0.0, 3.0, 3.0, 6.0])
-    array([0. , 1.5, 2. , 4. ])
-    """
-    total = np.cumsum([0.0, *values])
-    end = np.arange(1, total.size)
-    begin = np.maximum(end - WINDOW, 0)
-    means: NDArray[np.float64] = (total[end] - total[begin]) / (end - begin)
-    return means
 
 
 def rollouts_to_reach(evaluations: Sequence[Evaluation], target: float) -> int | None:

@@ -1,0 +1,26 @@
+"""Trainings side by side at equal rollouts: who learned more, and who learned as much from fewer?"""
+
+from cero_api.learning.compare import (
+    Interval,
+    TrainingResult,
+    area,
+    compare_trainings,
+    curves,
+    ratio_interval,
+    rollout_ratio,
+    smoothed,
+)
+from cero_api.learning.record import TrainingRecord, read_trainings
+
+__all__ = [
+    "Interval",
+    "TrainingRecord",
+    "TrainingResult",
+    "area",
+    "compare_trainings",
+    "curves",
+    "ratio_interval",
+    "read_trainings",
+    "rollout_ratio",
+    "smoothed",
+]
