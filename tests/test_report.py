@@ -36,10 +36,11 @@ def test_a_summary_is_what_one_would_count(piece: int, tmp_path: Path, monkeypat
     assert run.effective.tolist() == [0, 3, 2]
     assert run.successes.tolist() == [6.0, 12.0, 1.5]
     assert run.bands.tolist() == [[1, 0, 0, 0, 1], [0, 0, 2, 1, 0], [0, 2, 0, 0, 0]]
+    np.testing.assert_allclose(run.signal, [0.0, 3 * 2 / 6 + 8 * 7 / 56 + 6 * 8 / 30, 4 * 3 / 12 + 2 * 0.75 / 2])
     assert len(BANDS) == 5
     assert sorted(run.exposure.tolist()) == [0] * 8 + [4, 6, 11, 14]
     same = RunSummary.of_rounds("cero", ROUNDS, num_prompts=12)
-    for name in ("rounds", "rollouts", "groups", "effective", "successes", "bands"):
+    for name in ("rounds", "rollouts", "groups", "effective", "successes", "signal", "bands"):
         np.testing.assert_array_equal(getattr(same, name), getattr(run, name))
     assert same.exposure[[3, 5, 7, 9]].tolist() == [14, 11, 6, 4]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -75,6 +76,52 @@ def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
         axes.legend(frameon=False, fontsize=8)
         return _save(figure, folder / "ratio.svg")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """A variant in a regime, against uniform.
+
+    Args:
+        regime: its name.
+        variant: its name.
+        pool: whether it picks the prompts; else it shares a batch out.
+        signal: variance of a rollout's group over uniform's.
+        effective: share of effective groups over uniform's.
+        ratio: rollouts to uniform's final accuracy over uniform's.
+    """
+
+    regime: str
+    variant: str
+    pool: bool
+    signal: float
+    effective: float
+    ratio: float
+
+
+def draw_signal(gains: Sequence[Gain], folder: Path) -> Path:
+    """Rollouts to uniform's final accuracy over the signal of a rollout, both against uniform's.
+
+    Args:
+        gains: of all variants in all regimes.
+        folder: for the file.
+    """
+    with plt.rc_context(PLOT_STYLE | _STABLE):
+        figure, axes = plt.subplots(figsize=(6.4, 4.2))
+        axes.axhline(1, color="#999999", linewidth=1)
+        axes.axvline(1, color="#999999", linewidth=1)
+        kinds = ((False, "s", "#D55E00", "a batch is shared out"), (True, "o", "#0072B2", "the pool is chosen from"))
+        for pool, marker, color, label in kinds:
+            chosen = [gain for gain in gains if gain.pool == pool]
+            x, y = [gain.signal for gain in chosen], [gain.ratio for gain in chosen]
+            axes.scatter(x, y, marker=marker, color=color, s=22, alpha=0.8, label=label)
+        axes.set(
+            xlabel="variance of a rollout's group, over uniform's",
+            ylabel="rollouts to uniform's accuracy",
+            title="Signal and what comes of it: one point a variant and regime",
+        )
+        axes.legend(frameon=False, fontsize=8)
+        return _save(figure, folder / "signal.svg")
 
 
 def draw_proxy(means: Mapping[str, tuple[Points, Points]], folder: Path) -> Path:

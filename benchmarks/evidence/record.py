@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ class Record(TrainingRecord):
             rollouts=[e.rollouts for e in history.evaluations],
             accuracy=[e.sampled for e in history.evaluations],
             effective_group_rate=sum(r.effective for r in rounds) / sum(len(r.counts) for r in rounds),
+            signal_per_rollout=signal_per_rollout([r.counts for r in rounds], [r.successes for r in rounds]),
             optimizer_steps=rounds[-1].step,
             greedy=history.evaluations[-1].greedy,
             rates=[round(rate, 5) for rate in history.evaluations[-1].rates],
@@ -64,6 +66,21 @@ class Record(TrainingRecord):
         sizes = [np.concatenate([self.counts[k] for k in part]) for part in rounds]
         won = [np.concatenate([self.successes[k] for k in part]) for part in rounds]
         return [float(((s > 0) & (s < n)).mean()) for n, s in zip(sizes, won, strict=True)]
+
+
+def signal_per_rollout(counts: Sequence[Sequence[int]], successes: Sequence[Sequence[float]]) -> float:
+    """Mean over rollouts of the unbiased variance of their group's rewards.
+
+    Args:
+        counts: of every group, round by round.
+        successes: of the same groups.
+
+    >>> signal_per_rollout([[4], [4]], [[2.0], [0.0]])
+    0.16666666666666666
+    """
+    n, won = np.concatenate(counts).astype(np.float64), np.concatenate(successes)
+    variance = won * (n - won) / np.maximum(n * (n - 1), 1)
+    return float((n * variance).sum() / n.sum())
 
 
 def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:

@@ -46,6 +46,6 @@ REGIMES: dict[str, Regime] = {
     "hard-small-groups": Regime("hard", _with(prompts_per_round=16, group_size=4, prompts=192)),
     "hard-large-groups": Regime("hard", _with(prompts_per_round=4, group_size=16, prompts=48)),
     "hard-small-steps": Regime("hard", _with(prompts_per_round=2, rounds=320, learning_rate=2e-4)),
-    "hard-sgd": Regime("hard", _with(optimizer="sgd", learning_rate=0.5)),
+    "hard-sgd": Regime("hard", _with(optimizer="sgd", learning_rate=0.1)),
     "hard-demo-model": Regime("hard", _with(learning_rate=2e-4), WarmstartSettings()),
 }

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmarks.evidence.measures import pooled
 from benchmarks.evidence.page import fill
-from benchmarks.evidence.plots import draw_curves, draw_ratio
+from benchmarks.evidence.plots import Gain, draw_curves, draw_ratio, draw_signal
 from benchmarks.evidence.record import Record, load
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.tables import lines, markdown
@@ -28,18 +28,28 @@ TOGETHER_HEADINGS = (
     "final, less the other's",
     "area, less the other's",
 )
-# The value of knowing to whom, and what the causes suggest against CERO as it is; from which seed on. A candidate that
-# was picked because of the first seeds is judged by others.
+# The value of knowing to whom; the rivals that come close; what the causes suggest against CERO as it is. And from
+# which seed on. A candidate that was picked because of the first seeds is judged by others.
 DUELS = (
     ("cero", "random-matched", 0),
     ("cero-batch", "knapsack", 0),
+    ("cero-batch", "vip", 0),
     ("cero-batch", "cero", 0),
-    ("cero-batch-prompt-weight", "cero-batch", 0),
     ("cero-prior-0.5", "cero", 0),
     ("cero-prior-0.5", "cero", 10),
+    ("cero-prior-2", "cero", 0),
     ("cero-saturation-0.25", "cero", 0),
+    ("cero-saturation-4", "cero", 0),
     ("cero-step-0.5", "cero", 0),
     ("cero-marginal", "cero", 0),
+    ("cero-marginal-saturation-0.25", "cero", 0),
+    ("cero-forget-visit-0.5", "cero", 0),
+    ("cero-forget-round-0.99", "cero", 0),
+    ("cero-batch-prompt-weight", "cero-batch", 0),
+    ("knapsack-prompt-weight", "knapsack", 0),
+    ("cero-batch-floor-0", "cero-batch", 0),
+    ("cero-batch-dual", "cero-batch", 0),
+    ("cero-batch-saturation-4", "cero-batch", 0),
 )
 
 # Whose effective groups are followed through the training.
@@ -47,6 +57,9 @@ QUARTERS = ("uniform", "cero", "cero-prior-0.5", "cero-step-0.5", "cero-marginal
 
 # The regimes of the main table.
 TOGETHER = ("hard", "mixed", "hard-few-visits")
+
+# Whose ratios stand side by side in the overview of all regimes.
+OVERVIEW = ("cero-batch", "cero", "knapsack", "vip", "random-matched")
 
 
 def read_all(folder: Path) -> Runs:
@@ -80,22 +93,16 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     runs = read_all(folder)
     rows = {regime: rows_of(variants) for regime, variants in runs.items()}
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
-    for regime, block in blocks.items():
-        console.print(f"\n### {regime}\n\n{block}", highlight=False, markup=False)
-    console.print(f"\n### together\n\n{together(runs)}", highlight=False, markup=False)
-    console.print(f"\n### duels\n\n{duels(runs)}", highlight=False, markup=False)
-    console.print(f"\n### quarters\n\n{quarters(runs)}", highlight=False, markup=False)
-    console.print(f"\n### overview\n\n{overview(rows)}", highlight=False, markup=False)
-    console.print(f"\n{HOW}", highlight=False, markup=False)
+    blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
+    blocks |= {"signal": signals(rows), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
+    for name, block in blocks.items():
+        console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
     if drawn:
-        drawn.append(draw_ratio(rows, figures))
+        drawn += [draw_ratio(rows, figures), draw_signal(gains(rows), figures)]
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
-        blocks |= {"how": HOW, "overview": overview(rows), "together": together(runs)}
-        blocks |= {"duels": duels(runs), "quarters": quarters(runs)}
-        filled = fill(page, blocks)
-        console.print(f"\nFilled into {page}: {', '.join(filled)}", highlight=False, markup=False)
+        console.print(f"\nFilled into {page}: {', '.join(fill(page, blocks))}", highlight=False, markup=False)
 
 
 def described(regime: str) -> str:
@@ -109,25 +116,29 @@ def described(regime: str) -> str:
     )
 
 
-def overview(rows: dict[str, dict[str, TrainingResult]], variant: str = "cero") -> str:
-    """One line per regime for one variant, ordered by the share of effective groups under uniform."""
-    headings = (
-        "regime", "seeds", "uniform's accuracy", "effective, uniform", f"effective, {variant}", "rollouts to match",
-        "final, less uniform's", "area, less uniform's",
-    )  # fmt: skip
-    table: list[Sequence[str]] = [headings]
-    known = [name for name in rows if {"uniform", variant} <= set(rows[name])]
+def overview(rows: dict[str, dict[str, TrainingResult]]) -> str:
+    """Rollouts to match in every regime, ordered by the share of effective groups under uniform."""
+    table: list[Sequence[str]] = [("regime", "seeds", "uniform's accuracy", "effective, uniform", *OVERVIEW)]
+    known = [name for name in rows if "uniform" in rows[name]]
     for name in sorted(known, key=lambda name: rows[name]["uniform"].effective or 0.0):
-        mine, base = (learning_cells(label, rows[name][label]) for label in (variant, "uniform"))
-        learned = f"{rows[name]['uniform'].start:.3f} to {rows[name]['uniform'].final.mean:.3f}"
-        table.append((name, mine["seeds"], learned, base["effective"], mine["effective"], mine["rollouts to match"],
-                      mine["less uniform's"], mine["area, less uniform's"]))  # fmt: skip
+        base = rows[name]["uniform"]
+        cells = [learning_cells(label, rows[name][label]) if label in rows[name] else {} for label in OVERVIEW]
+        seeds = sorted({int(cell["seeds"]) for cell in cells if cell})
+        table.append(
+            (
+                name,
+                " to ".join(str(end) for end in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else str(base.seeds),
+                f"{base.start:.3f} to {base.final.mean:.3f}",
+                learning_cells("uniform", base)["effective"],
+                *(cell.get("rollouts to match", "") for cell in cells),
+            )
+        )
     return lines(table)
 
 
-def together(runs: Runs) -> str:
-    """The main regimes together: what stands in all of them against uniform."""
-    regimes = [name for name in TOGETHER if "uniform" in runs.get(name, {})]
+def together(runs: Runs, among: tuple[str, ...]) -> str:
+    """Several regimes together: what stands in all of them against uniform."""
+    regimes = [name for name in among if "uniform" in runs.get(name, {})]
     table: list[Sequence[str]] = [TOGETHER_HEADINGS]
     for name in VARIANTS:
         if name != "uniform" and all(name in runs[regime] for regime in regimes):
@@ -172,6 +183,34 @@ def quarters(runs: Runs) -> str:
                 continue
             parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
             table.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
+    return lines(table)
+
+
+def gains(rows: dict[str, dict[str, TrainingResult]]) -> list[Gain]:
+    """Signal and effective groups against uniform's, and what came of them, of everything with eight seeds and more."""
+    found = []
+    for regime, results in rows.items():
+        base = results.get("uniform")
+        for variant, mine in results.items():
+            if mine.ratio is None or mine.seeds < 8 or base is None:
+                continue
+            if mine.signal and base.signal and mine.effective and base.effective and np.isfinite(mine.ratio.value):
+                signal, effective = mine.signal / base.signal, mine.effective / base.effective
+                pool = VARIANTS[variant].scope == "pool"
+                found.append(Gain(regime, variant, pool, signal, effective, mine.ratio.value))
+    return found
+
+
+def signals(rows: dict[str, dict[str, TrainingResult]]) -> str:
+    """Does more signal, or do more effective groups, go with fewer rollouts to match? Correlations of logarithms."""
+    heads = ("who picks the prompts", "variants × regimes", "r with signal", "r with effective groups")
+    table: list[Sequence[str]] = [heads]
+    for title, pool in (("the loader: a batch is shared out", False), ("the allocator, from the pool", True)):
+        chosen = [gain for gain in gains(rows) if gain.pool == pool]
+        if len(chosen) > 2:
+            ratio = np.log([gain.ratio for gain in chosen])
+            by = [np.log([gain.signal for gain in chosen]), np.log([gain.effective for gain in chosen])]
+            table.append((title, str(len(chosen)), *(f"{np.corrcoef(x, ratio)[0, 1]:+.2f}" for x in by)))
     return lines(table)
 
 

@@ -51,6 +51,7 @@ class TrainingResult:
         area_less: the same less the baseline's, seed by seed.
         ratio: rollouts to the baseline's final accuracy, over what the baseline took, see `rollout_ratio`.
         effective: share of groups with both a success and a failure, mean; None if not recorded, as all below.
+        signal: variance of a rollout's group, mean over rollouts and trainings.
         steps: optimizer steps, mean.
         pace: wall time of a training over the baseline's, median over seeds.
         allocator_seconds: in the allocator, over the whole training, mean.
@@ -65,6 +66,7 @@ class TrainingResult:
     area_less: Estimate | None
     ratio: Interval | None
     effective: float | None
+    signal: float | None
     steps: float | None
     pace: float | None
     allocator_seconds: float | None
@@ -234,6 +236,7 @@ def _result(
         area_less=area_less,
         ratio=ratio,
         effective=_mean([record.effective_group_rate for record in own]),
+        signal=_mean([record.signal_per_rollout for record in own]),
         steps=_mean([record.optimizer_steps for record in own]),
         pace=pace,
         allocator_seconds=_mean([record.allocator_seconds for record in own]),

@@ -26,6 +26,7 @@ class TrainingRecord(FrozenConfig):
         rollouts: spent in all at each evaluation, ascending; at least two, the starting model's the first.
         accuracy: held out, at each; any score of which more is better.
         effective_group_rate: share of groups with both a success and a failure.
+        signal_per_rollout: mean over rollouts of the variance of their group's rewards, at most 1/4.
         optimizer_steps: of the training.
         allocator_seconds: in the allocator, over the whole training.
         seconds: wall time of the training, evaluations not included.
@@ -45,6 +46,7 @@ class TrainingRecord(FrozenConfig):
     rollouts: Sequence[Annotated[int, Field(ge=0, lt=2**53)]]
     accuracy: Sequence[Annotated[float, Field(allow_inf_nan=False)]]
     effective_group_rate: Annotated[float, Field(ge=0, le=1)] | None = None
+    signal_per_rollout: Annotated[float, Field(ge=0, le=0.5)] | None = None
     optimizer_steps: Annotated[int, Field(ge=0)] | None = None
     allocator_seconds: Seconds | None = None
     seconds: Seconds | None = None

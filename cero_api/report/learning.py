@@ -21,8 +21,9 @@ LEARNING_NOTES = (
     "Rollouts to match: what the mean curve takes to uniform's final accuracy, over what uniform takes (95% bootstrap "
     "over paired seeds); where it does not get there, one over what uniform takes to this one's final accuracy.",
     "Other ± are halves of 95% intervals by Student's t, differences seed by seed. Accuracies are means of three "
-    "evaluations. Area: accuracy averaged over the training. Effective: groups with both a success and a failure. Wall "
-    "time: of a training, over uniform's, median over seeds.",
+    "evaluations. Area: accuracy averaged over the training. Effective: groups with both a success and a failure. "
+    "Signal: variance of the rewards in a rollout's group, mean over rollouts. Wall time: of a training, over uniform's, "
+    "median over seeds.",
 )
 
 
@@ -45,6 +46,7 @@ def learning_cells(label: str, result: TrainingResult) -> dict[str, str]:
         "less uniform's": stated(result.less, "+"),
         "area, less uniform's": stated(result.area_less, "+"),
         "effective": _text(result.effective, ".1%"),
+        "signal": _text(result.signal, ".3f"),
         "steps": _text(result.steps, ",.0f"),
         "wall time": _text(result.pace, ".2f"),
         "in the allocator": _text(result.allocator_seconds, ".2f", " s"),

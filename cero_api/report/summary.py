@@ -37,6 +37,8 @@ class RunSummary:
         groups: int64 `[K]`, prompts that got rollouts.
         effective: int64 `[K]`, of those, with both a success and a failure.
         successes: float64 `[K]`.
+        signal: float64 `[K]`, sum over rollouts of the variance of their group's rewards: $S F / (n (n - 1))$ of
+            $n = S + F$ rewards that are a success or none, and at most this of fractions.
         bands: int64 `[K, 5]`, groups by the share of their rollouts that succeeded, see `BANDS`.
         exposure: int64 `[M]`, rollouts of each prompt, in any order.
         note: what was wrong with the file, None if nothing.
@@ -49,6 +51,7 @@ class RunSummary:
     groups: IntArray
     effective: IntArray
     successes: FloatArray
+    signal: FloatArray
     bands: IntArray
     exposure: IntArray
     note: str | None = None
@@ -68,6 +71,7 @@ class RunSummary:
             "never served": int(np.count_nonzero(self.exposure == 0)),
             "groups": int(self.groups.sum()),
             "effective groups": float(self.effective.sum() / self.groups.sum()),
+            "signal": f"{self.signal.sum() / self.budget:.3f}",
             "success rate": float(self.successes.sum() / self.budget),
         }
 
@@ -146,7 +150,8 @@ class _Tally:
         cells = (place * len(BANDS) + band)[seen]
         bands = np.bincount(cells, minlength=numbers.size * len(BANDS)).reshape(numbers.size, len(BANDS))
         mixed = (won > 0) & (lost > 0)
-        columns = [total(count), total(), total(mixed.astype(np.float64)), total(won)]
+        variance = won * lost / np.maximum(scored * (scored - 1), 1)
+        columns = [total(count), total(), total(mixed.astype(np.float64)), total(won), total(count * variance)]
         self._parts.append((numbers, np.column_stack([*columns, bands])))
 
     def summary(self, label: str, num_prompts: int, note: str | None) -> RunSummary:
@@ -157,7 +162,7 @@ class _Tally:
             starts = np.flatnonzero(np.diff(numbers, prepend=-1))
             numbers, sums = numbers[starts], np.add.reduceat(sums, starts, axis=0)
         else:
-            numbers, sums = np.zeros(0, dtype=np.int64), np.zeros((0, 4 + len(BANDS)))
+            numbers, sums = np.zeros(0, dtype=np.int64), np.zeros((0, 5 + len(BANDS)))
         whole = sums.astype(np.int64)
         num_prompts = max(num_prompts, self._exposure.size)
         return RunSummary(
@@ -168,7 +173,8 @@ class _Tally:
             groups=whole[:, 1],
             effective=whole[:, 2],
             successes=sums[:, 3],
-            bands=whole[:, 4:],
+            signal=sums[:, 4],
+            bands=whole[:, 5:],
             exposure=np.pad(self._exposure, (0, num_prompts - self._exposure.size)),
             note=note,
         )
