@@ -22,8 +22,8 @@ LEARNING_NOTES = (
     "over paired seeds); where it does not get there, one over what uniform takes to this one's final accuracy.",
     "Other ± are halves of 95% intervals by Student's t, differences seed by seed. Accuracies are means of three "
     "evaluations. Area: accuracy averaged over the training. Effective: groups with both a success and a failure. "
-    "Signal: variance of the rewards in a rollout's group, mean over rollouts. Wall time: of a training, over uniform's, "
-    "median over seeds.",
+    "Signal: variance of the rewards in a rollout's group, mean over rollouts. Wall time: of a training, over "
+    "uniform's, median over seeds.",
 )
 
 
