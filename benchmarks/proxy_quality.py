@@ -21,7 +21,7 @@ from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_proxy
 from benchmarks.evidence.record import Record
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.report import read_all
+from benchmarks.evidence.runs import read_all
 from cero_api.posterior import variance_proxy
 
 PAPER = "| the paper (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.evidence.gains import Gain
 from benchmarks.evidence.record import Record
 from benchmarks.evidence.variants import MAIN
 from cero_api.learning import TrainingResult
@@ -76,27 +76,6 @@ def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
         axes.legend(frameon=False, fontsize=8)
         return _save(figure, folder / "ratio.svg")
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A variant in a regime, against uniform.
-
-    Args:
-        regime: its name.
-        variant: its name.
-        pool: whether it picks the prompts; else it shares a batch out.
-        signal: variance of a rollout's group over uniform's.
-        effective: share of effective groups over uniform's.
-        ratio: rollouts to uniform's final accuracy over uniform's.
-    """
-
-    regime: str
-    variant: str
-    pool: bool
-    signal: float
-    effective: float
-    ratio: float
 
 
 def draw_signal(gains: Sequence[Gain], folder: Path) -> Path:

@@ -60,6 +60,19 @@ class Record(TrainingRecord):
         """Size and successes of every group, in order."""
         return np.concatenate(self.counts), np.concatenate(self.successes)
 
+    @property
+    def early_signal(self) -> float:
+        """Signal per rollout in the first half of the training."""
+        half = len(self.counts) // 2
+        return signal_per_rollout(self.counts[:half], self.successes[:half])
+
+    @property
+    def unevenness(self) -> float:
+        """Standard deviation of the prompts' rollouts over the whole training, over their mean."""
+        pool = self.settings.train.prompts
+        given = np.bincount(np.concatenate(self.prompts), np.concatenate(self.counts), minlength=pool)
+        return float(given.std() / given.mean())
+
     def effective_by_part(self, parts: int) -> list[float]:
         """The same for equal parts of the training, in order."""
         rounds = np.array_split(np.arange(len(self.counts)), parts)

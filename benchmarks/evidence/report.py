@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from benchmarks.evidence.gains import gains, signals
 from benchmarks.evidence.measures import pooled
 from benchmarks.evidence.page import fill
-from benchmarks.evidence.plots import Gain, draw_curves, draw_ratio, draw_signal
-from benchmarks.evidence.record import Record, load
+from benchmarks.evidence.plots import draw_curves, draw_ratio, draw_signal
+from benchmarks.evidence.record import Record
 from benchmarks.evidence.regimes import REGIMES
+from benchmarks.evidence.runs import Runs, read_all
 from benchmarks.evidence.tables import lines, markdown
-from benchmarks.evidence.variants import VARIANTS, run_settings
+from benchmarks.evidence.variants import VARIANTS
 from cero_api.learning import TrainingResult, compare_trainings
 from cero_api.report.learning import LEARNING_NOTES, bounded, learning_cells, stated
 
-Runs = dict[str, dict[str, dict[int, Record]]]  # regime, variant, seed
 HOW = " ".join(LEARNING_NOTES)
 
 TOGETHER_HEADINGS = (
@@ -62,20 +63,6 @@ TOGETHER = ("hard", "mixed", "hard-few-visits")
 OVERVIEW = ("cero-batch", "cero", "knapsack", "vip", "random-matched")
 
 
-def read_all(folder: Path) -> Runs:
-    """Every result whose settings are the current ones."""
-    runs: Runs = {}
-    for regime in REGIMES:
-        for variant in VARIANTS:
-            for path in sorted((folder / regime).glob(f"{variant}-seed*.json")):
-                seed = int(path.stem.rpartition("seed")[2])
-                found = load(path)
-                if found is None or load(path, run_settings(regime, variant, seed, found.settings.start)) is None:
-                    continue
-                runs.setdefault(regime, {}).setdefault(variant, {})[seed] = found
-    return runs
-
-
 def rows_of(runs: dict[str, dict[int, Record]]) -> dict[str, TrainingResult]:
     """The table of one regime."""
     return compare_trainings(record for records in runs.values() for record in records.values())
@@ -94,12 +81,12 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     rows = {regime: rows_of(variants) for regime, variants in runs.items()}
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
     blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
-    blocks |= {"signal": signals(rows), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
+    blocks |= {"signal": signals(gains(runs, rows)), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
     for name, block in blocks.items():
         console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
     if drawn:
-        drawn += [draw_ratio(rows, figures), draw_signal(gains(rows), figures)]
+        drawn += [draw_ratio(rows, figures), draw_signal(gains(runs, rows), figures)]
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
         console.print(f"\nFilled into {page}: {', '.join(fill(page, blocks))}", highlight=False, markup=False)
@@ -183,34 +170,6 @@ def quarters(runs: Runs) -> str:
                 continue
             parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
             table.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
-    return lines(table)
-
-
-def gains(rows: dict[str, dict[str, TrainingResult]]) -> list[Gain]:
-    """Signal and effective groups against uniform's, and what came of them, of everything with eight seeds and more."""
-    found = []
-    for regime, results in rows.items():
-        base = results.get("uniform")
-        for variant, mine in results.items():
-            if mine.ratio is None or mine.seeds < 8 or base is None:
-                continue
-            if mine.signal and base.signal and mine.effective and base.effective and np.isfinite(mine.ratio.value):
-                signal, effective = mine.signal / base.signal, mine.effective / base.effective
-                pool = VARIANTS[variant].scope == "pool"
-                found.append(Gain(regime, variant, pool, signal, effective, mine.ratio.value))
-    return found
-
-
-def signals(rows: dict[str, dict[str, TrainingResult]]) -> str:
-    """Does more signal, or do more effective groups, go with fewer rollouts to match? Correlations of logarithms."""
-    heads = ("who picks the prompts", "variants × regimes", "r with signal", "r with effective groups")
-    table: list[Sequence[str]] = [heads]
-    for title, pool in (("the loader: a batch is shared out", False), ("the allocator, from the pool", True)):
-        chosen = [gain for gain in gains(rows) if gain.pool == pool]
-        if len(chosen) > 2:
-            ratio = np.log([gain.ratio for gain in chosen])
-            by = [np.log([gain.signal for gain in chosen]), np.log([gain.effective for gain in chosen])]
-            table.append((title, str(len(chosen)), *(f"{np.corrcoef(x, ratio)[0, 1]:+.2f}" for x in by)))
     return lines(table)
 
 

@@ -14,7 +14,8 @@ from benchmarks.evidence.grid import Job, make, missing
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.record import load, path_of
 from benchmarks.evidence.regimes import REGIMES, Regime
-from benchmarks.evidence.report import read_all, rows_of
+from benchmarks.evidence.report import rows_of
+from benchmarks.evidence.runs import read_all
 from benchmarks.evidence.tables import markdown
 from benchmarks.evidence.variants import VARIANTS, run_settings
 from benchmarks.proxy_quality import Groups, groups_of, quality
