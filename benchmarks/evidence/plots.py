@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from benchmarks.evidence.gains import Gain
 from benchmarks.evidence.record import Record
+from benchmarks.evidence.regimes import BASE, REGIMES, SMALL
 from benchmarks.evidence.variants import MAIN
-from cero_api.learning import TrainingResult
+from cero_api.learning import Interval, TrainingResult
 from cero_api.report import PLOT_STYLE, color_of, draw_learning
 
 Points = NDArray[np.float64]
@@ -44,6 +45,8 @@ def draw_curves(regime: str, runs: Mapping[str, Mapping[int, Record]], folder: P
 def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -> Path:
     """Rollouts to uniform's final accuracy over the share of effective groups under uniform.
 
+    Regimes that differ from one another by the pool alone are joined to a curve with intervals; the others are hollow.
+
     Args:
         rows: by regime and variant.
         folder: for the file.
@@ -52,30 +55,40 @@ def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -
         figure, axes = plt.subplots(figsize=(6.4, 3.8))
         axes.axhline(1, color=color_of("uniform", ["uniform"]), linewidth=1)
         # A little apart, so that intervals of one regime do not cover one another.
-        for name, marker, aside in (("cero", "o", 0.0), ("cero-batch", "s", 0.006), ("random-matched", "x", 0.012)):
-            points = [
-                ((variants["uniform"].effective or 0.0) + aside, variants[name].ratio, regime)
-                for regime, variants in rows.items()
-                if name in variants and "uniform" in variants
-            ]
-            points = [point for point in sorted(points, key=lambda p: p[0]) if point[1] is not None]
+        for name, marker, aside in (("cero", "o", 0.0), ("cero-batch", "s", 0.006)):
             color = color_of(name, list(MAIN))
-            for x, ratio, regime in points:
-                assert ratio is not None  # filtered above
-                low, high = ratio.value - ratio.low, ratio.high - ratio.value
-                axes.errorbar(x, ratio.value, [[low], [high]], fmt=marker, color=color, capsize=2, linewidth=1,
-                              alpha=0.85, label=name if regime == points[0][2] else None)  # fmt: skip
-                if name == "cero":
-                    axes.annotate(
-                        regime, (x, ratio.value), xytext=(-4, 4), ha="right", textcoords="offset points", fontsize=7
-                    )
+            for joined in (True, False):
+                points = _points(rows, name, joined)
+                x, y = [share + aside for _, share, _ in points], [ratio.value for _, _, ratio in points]
+                if not joined:
+                    axes.plot(x, y, marker, color=color, markerfacecolor="none", markersize=5, alpha=0.8)
+                    continue
+                ends = [[r.value - r.low for _, _, r in points], [r.high - r.value for _, _, r in points]]
+                axes.errorbar(x, y, ends, fmt=f"{marker}-", color=color, capsize=2, linewidth=1.2, label=name)
+                for regime, share, ratio in points if name == "cero" else ():
+                    axes.annotate(regime, (share, ratio.value), xytext=(-5, 4), ha="right", textcoords="offset points",
+                                  fontsize=8)  # fmt: skip
         axes.set(
             xlabel="share of effective groups under uniform", ylabel="rollouts to uniform's accuracy",
             title="Where the method pays: below 1 it saves rollouts",
         )  # fmt: skip
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
+        axes.set_xlim(left=0)
         axes.legend(frameon=False, fontsize=8)
         return _save(figure, folder / "ratio.svg")
+
+
+def _points(
+    rows: Mapping[str, Mapping[str, TrainingResult]], name: str, by_pool_alone: bool
+) -> list[tuple[str, float, Interval]]:
+    """Regime, share of effective groups under uniform, and ratio of one variant, by the share."""
+    found = []
+    for regime, variants in rows.items():
+        mine, base = variants.get(name), variants.get("uniform")
+        alone = REGIMES[regime].train == BASE and REGIMES[regime].model == SMALL
+        if mine and base and mine.ratio and base.effective is not None and alone == by_pool_alone:
+            found.append((regime, base.effective, mine.ratio))
+    return sorted(found, key=lambda point: point[1])
 
 
 def draw_signal(gains: Sequence[Gain], folder: Path) -> Path:

@@ -15,8 +15,9 @@ from cero_api.report.summary import RunSummary
 
 _PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
 th, td { padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
+td { white-space: nowrap }
 th:first-child, td:first-child, .left { text-align: left }
 th { border-bottom: 2px solid #888; vertical-align: bottom }
 figure { margin: 2rem 0 } img { max-width: 100% } figcaption, .note { color: #555; font-size: .9rem; max-width: 46rem }
