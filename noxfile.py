@@ -58,9 +58,8 @@ def cli(session: nox.Session) -> None:
     session.install("-e", ".[cli,parquet,plot,test]", *TESTED)
     # And what the core does with the optional packages, which the session above skips.
     session.run(
-        "pytest", "tests/cli", "cero_api/cli", "tests/test_docs.py", "tests/test_history.py", "tests/test_report.py",
-        "--doctest-modules",
-        *session.posargs,
+        "pytest", "tests/cli", "cero_api/cli", "tests/test_docs.py", "tests/test_history.py", "tests/test_learning.py",
+        "tests/test_report.py", "--doctest-modules", *session.posargs,
     )  # fmt: skip
 
 
@@ -91,7 +90,8 @@ def trl(session: nox.Session) -> None:
     """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
     session.install("-e", ".[demo,test]", *TESTED)
     session.run(
-        "pytest", "integration_tests/trl", "adapters/cero_trl", "--doctest-modules", *session.posargs,
+        "pytest", "integration_tests/trl", "adapters/cero_trl", "benchmarks/evidence", "--doctest-modules",
+        *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
 
