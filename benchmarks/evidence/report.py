@@ -45,12 +45,14 @@ DUELS = (
     ("cero-marginal", "cero", 0),
     ("cero-marginal-saturation-0.25", "cero", 0),
     ("cero-forget-visit-0.5", "cero", 0),
+    ("cero-forget-visit-0.5", "cero", 10),
     ("cero-forget-round-0.99", "cero", 0),
     ("cero-batch-prompt-weight", "cero-batch", 0),
     ("knapsack-prompt-weight", "knapsack", 0),
     ("cero-batch-floor-0", "cero-batch", 0),
     ("cero-batch-dual", "cero-batch", 0),
     ("cero-batch-saturation-4", "cero-batch", 0),
+    ("cero-batch-forget-visit-0.5", "cero-batch", 0),
 )
 
 # Whose effective groups are followed through the training.
@@ -134,7 +136,7 @@ def together(runs: Runs, among: tuple[str, ...]) -> str:
 
 
 def duels(runs: Runs) -> str:
-    """Pairs of variants against each other, on all regimes of the main table that have both."""
+    """Pairs of variants against each other, on all regimes that have both."""
     headings = ("regimes", "allocator", "against", *TOGETHER_HEADINGS[1:])
     table: list[Sequence[str]] = [headings]
     for name, other, first in DUELS:
@@ -142,10 +144,9 @@ def duels(runs: Runs) -> str:
             regime: {
                 v: {seed: run for seed, run in runs[regime].get(v, {}).items() if seed >= first} for v in (name, other)
             }
-            for regime in TOGETHER
-            if regime in runs
+            for regime in runs
         }
-        regimes = [regime for regime, pair in later.items() if set(pair[name]) & set(pair[other])]
+        regimes = [regime for regime, pair in later.items() if len(set(pair[name]) & set(pair[other])) > 1]
         if regimes:
             _, *numbers = _compared(later, regimes, name, other)
             table.append((str(len(regimes)), name + (f", seeds from {first}" if first else ""), other, *numbers))

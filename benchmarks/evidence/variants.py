@@ -60,6 +60,7 @@ VARIANTS: dict[str, Variant] = {
     "cero-batch-prompt-weight": _cero("batch", "prompt"),
     "cero-batch-dual": _cero("batch", selection="dual"),
     "cero-batch-floor-0": _cero("batch", min_rollouts_per_prompt=0),
+    "cero-batch-forget-visit-0.5": _cero("batch", forgetting=0.5, forgetting_clock="visit"),
     "cero-batch-saturation-4": _cero("batch", saturation=4.0),
     # The others, so that a weight of the prompt is not CERO's privilege.
     "knapsack-prompt-weight": Variant("knapsack", prompt_weight="prompt"),
