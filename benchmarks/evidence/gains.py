@@ -68,7 +68,7 @@ def _over(own: Sequence[Record], base: Sequence[Record], of: Callable[[Record], 
 
 
 def signals(found: list[Gain]) -> str:
-    """What goes with fewer rollouts to match: correlations with the logarithm of the ratio."""
+    """What goes with fewer rollouts to match: correlations with the logarithm of the ratio; of the first three, by logarithms."""
     heads = (
         "who picks the prompts", "variants × regimes", "signal", "signal, first half", "effective groups",
         "uneven exposure",
@@ -78,6 +78,7 @@ def signals(found: list[Gain]) -> str:
         chosen = [gain for gain in found if gain.pool == pool]
         if len(chosen) > 2:
             ratio = np.log([gain.ratio for gain in chosen])
-            measures = np.log([[gain.signal, gain.early, gain.effective, gain.unevenness] for gain in chosen]).T
+            against = np.log([[gain.signal, gain.early, gain.effective] for gain in chosen]).T
+            measures = [*against, np.array([gain.unevenness for gain in chosen])]  # which may be 0
             table.append((title, str(len(chosen)), *(f"{np.corrcoef(x, ratio)[0, 1]:+.2f}" for x in measures)))
     return lines(table)
