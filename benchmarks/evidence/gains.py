@@ -68,7 +68,13 @@ def _over(own: Sequence[Record], base: Sequence[Record], of: Callable[[Record], 
 
 
 def signals(found: list[Gain]) -> str:
-    """What goes with fewer rollouts to match: correlations with the logarithm of the ratio; of the first three, by logarithms."""
+    """What goes with fewer rollouts to match: correlations with the logarithm of the ratio.
+
+    Signal and effective groups are logarithms too, being ratios; unevenness is as it is, and may be 0.
+
+    Args:
+        found: what is compared.
+    """
     heads = (
         "who picks the prompts", "variants × regimes", "signal", "signal, first half", "effective groups",
         "uneven exposure",
@@ -79,6 +85,6 @@ def signals(found: list[Gain]) -> str:
         if len(chosen) > 2:
             ratio = np.log([gain.ratio for gain in chosen])
             against = np.log([[gain.signal, gain.early, gain.effective] for gain in chosen]).T
-            measures = [*against, np.array([gain.unevenness for gain in chosen])]  # which may be 0
+            measures = [*against, np.array([gain.unevenness for gain in chosen])]
             table.append((title, str(len(chosen)), *(f"{np.corrcoef(x, ratio)[0, 1]:+.2f}" for x in measures)))
     return lines(table)
