@@ -15,6 +15,7 @@ from benchmarks.evidence.plots import draw_curves, draw_ratio, draw_signal
 from benchmarks.evidence.record import Record
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.runs import Runs, read_all
+from benchmarks.evidence.served import served
 from benchmarks.evidence.tables import lines, markdown
 from benchmarks.evidence.variants import VARIANTS
 from cero_api.learning import TrainingResult, compare_trainings
@@ -86,6 +87,8 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
     blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
     blocks |= {"signal": signals(gains(runs, rows)), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
+    if TOGETHER[0] in runs:
+        blocks["served"] = served(runs[TOGETHER[0]])
     for name, block in blocks.items():
         console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]

@@ -16,6 +16,7 @@ from benchmarks.evidence.record import load, path_of
 from benchmarks.evidence.regimes import REGIMES, Regime
 from benchmarks.evidence.report import rows_of
 from benchmarks.evidence.runs import read_all
+from benchmarks.evidence.served import served
 from benchmarks.evidence.tables import markdown
 from benchmarks.evidence.variants import VARIANTS, run_settings
 from benchmarks.proxy_quality import Groups, groups_of, quality
@@ -59,6 +60,8 @@ def test_a_grid_makes_what_is_missing_and_reports_it(
     assert len(table) == 2 + len(jobs)
     assert len({line.count("|") for line in table}) == 1
     assert {record.label for record in read_trainings([tmp_path / "tiny"])} == set(runs)  # `cero report` reads them
+    even = served(runs).splitlines()[2].split("|")[2:-1]
+    assert {cell.strip() for cell in even} <= {f"{TRAIN.group_size:.1f}", ""}
     for record in (runs["uniform"][0], runs["cero"][0]):
         assert len(groups_of(record).round) < len(record.groups[0])  # first visits have nothing to predict from
 

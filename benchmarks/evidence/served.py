@@ -1,0 +1,44 @@
+"""Who gets the rollouts: mean count of a group by what had been seen of its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.evidence.record import Record
+from benchmarks.evidence.tables import lines
+
+# Success rates seen before the round: lower ends, and what they are called.
+BINS = ((-1.0, "not seen"), (0.0, "never right"), (1e-9, "below ¼"), (0.25, "¼ to ¾"), (0.75, "¾ and more"))
+SHARED = ("uniform", "cero-batch", "vip", "knapsack", "hora", "gvm")
+
+
+def served(runs: Mapping[str, Mapping[int, Record]]) -> str:
+    """Of the allocators that share out batches, in Markdown.
+
+    Args:
+        runs: of one regime, by variant and seed.
+    """
+    table: list[Sequence[str]] = [("allocator", *(name for _, name in BINS))]
+    for variant in SHARED:
+        if variant in runs:
+            groups = [_groups(record) for record in runs[variant].values()]
+            seen, counts = (np.concatenate(column) for column in zip(*groups, strict=True))
+            which = np.searchsorted([low for low, _ in BINS], seen, side="right") - 1
+            total, groups_in = np.bincount(which, counts, len(BINS)), np.bincount(which, minlength=len(BINS))
+            table.append((variant, *(f"{t / n:.1f}" if n else "" for t, n in zip(total, groups_in, strict=True))))
+    return lines(table)
+
+
+def _groups(record: Record) -> tuple[np.ndarray, np.ndarray]:
+    """Success rate seen before each group, -1 for none, and the group's count."""
+    pool = record.settings.train.prompts
+    won, given = np.zeros(pool), np.zeros(pool)
+    seen = []
+    for prompts, counts, successes in zip(record.prompts, record.counts, record.successes, strict=True):
+        rows = np.array(prompts)
+        seen.append(np.where(given[rows] > 0, won[rows] / np.maximum(given[rows], 1), -1.0))
+        won[rows] += successes
+        given[rows] += counts
+    return np.concatenate(seen), np.concatenate(record.counts)
