@@ -31,10 +31,10 @@ def draw_curves(regime: str, runs: Mapping[str, Mapping[int, Record]], folder: P
 
     Args:
         regime: its name.
-        runs: by variant and seed; those of the main table are drawn.
+        runs: by variant and seed; those of the main table and the closest rival are drawn.
         folder: for the file.
     """
-    shown = [name for name in MAIN if len(runs.get(name, ())) > 1]
+    shown = [name for name in (*MAIN, "vip") if len(runs.get(name, ())) > 1]
     with plt.rc_context(PLOT_STYLE | _STABLE):
         figure, axes = plt.subplots(figsize=(6.4, 3.8))
         draw_learning(axes, [record for name in shown for record in runs[name].values()])
@@ -56,7 +56,7 @@ def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -
         axes.axhline(1, color=color_of("uniform", ["uniform"]), linewidth=1)
         # A little apart, so that intervals of one regime do not cover one another.
         for name, marker, aside in (("cero", "o", 0.0), ("cero-batch", "s", 0.006)):
-            color = color_of(name, list(MAIN))
+            color = color_of(name, MAIN)
             for joined in (True, False):
                 points = _points(rows, name, joined)
                 x, y = [share + aside for _, share, _ in points], [ratio.value for _, _, ratio in points]

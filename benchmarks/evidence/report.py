@@ -17,7 +17,7 @@ from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.runs import Runs, read_all
 from benchmarks.evidence.served import served
 from benchmarks.evidence.tables import lines, markdown
-from benchmarks.evidence.variants import VARIANTS
+from benchmarks.evidence.variants import MAIN, RIVALS
 from cero_api.learning import TrainingResult, compare_trainings
 from cero_api.report.learning import LEARNING_NOTES, bounded, learning_cells, stated
 
@@ -37,6 +37,8 @@ DUELS = (
     ("cero-batch", "knapsack", 0),
     ("cero-batch", "vip", 0),
     ("cero-batch", "cero", 0),
+    ("cero-fixed", "cero", 0),
+    ("cero-schedule", "cero", 0),
     ("cero-prior-0.5", "cero", 0),
     ("cero-prior-0.5", "cero", 10),
     ("cero-prior-2", "cero", 0),
@@ -134,7 +136,7 @@ def together(runs: Runs, among: tuple[str, ...]) -> str:
     """Several regimes together: what stands in all of them against uniform."""
     regimes = [name for name in among if "uniform" in runs.get(name, {})]
     table: list[Sequence[str]] = [TOGETHER_HEADINGS]
-    for name in VARIANTS:
+    for name in (*MAIN, *RIVALS):
         if name != "uniform" and all(name in runs[regime] for regime in regimes):
             table.append(_compared(runs, regimes, name, "uniform"))
     return lines(table)
