@@ -135,6 +135,19 @@ def test_records_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert TrainingRecord.load(by_hand).label == "mine"
 
 
+def test_a_file_may_hold_several(tmp_path: Path) -> None:
+    runs = trainings("cero", 0.4)
+    path = tmp_path / "all.json"
+    path.write_text("[" + ",\n".join(run.model_dump_json() for run in runs) + "]")
+    assert read_trainings([path]) == runs
+    path.write_text("[" + ",\n".join(run.model_dump_json() for run in (*runs, runs[0])) + "]")
+    with pytest.raises(TraceError, match="keep one"):
+        read_trainings([path])
+    path.write_text('[{"label": "a", "rollouts": [0, 1], "accuracy": [0.1, 0.2]}, {"label": "b"}]')
+    with pytest.raises(TraceError, match="no record of a training: number 2: "):
+        read_trainings([path])
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -166,7 +179,7 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
     (run,) = trainings("cero", 0.4, seeds=1)
     for name in ("a", "b"):
         run.save(tmp_path / f"{name}.json")
-    with pytest.raises(TraceError, match="are both cero, seed 0; keep one"):
+    with pytest.raises(TraceError, match=r"cero, seed 0, is in .*a\.json and in .*b\.json; keep one"):
         read_trainings([tmp_path])
 
 

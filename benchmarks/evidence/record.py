@@ -101,6 +101,14 @@ def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:
     return folder / regime / f"{variant}-seed{seed}.json"
 
 
+def publish(records: Sequence[TrainingRecord], path: Path) -> None:
+    """Write what a comparison needs of trainings, one line each."""
+    fields = set(TrainingRecord.model_fields)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [record.model_dump_json(include=fields) for record in records]
+    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
 def load(path: Path, settings: RunSettings | None = None) -> Record | None:
     """Read a run; None if it has not been made, or was made with other settings than these."""
     try:

@@ -12,7 +12,7 @@ from benchmarks.evidence.gains import gains, signals
 from benchmarks.evidence.measures import pooled
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_curves, draw_ratio, draw_signal
-from benchmarks.evidence.record import Record
+from benchmarks.evidence.record import Record, publish
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.runs import Runs, read_all
 from benchmarks.evidence.served import served
@@ -80,7 +80,7 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
 
     Args:
         folder: of the results.
-        figures: for the plots.
+        figures: for the plots, and with a page for the records, one file a regime, which `cero report` reads.
         console: for the tables.
         page: documentation to fill the tables into.
     """
@@ -98,6 +98,8 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
         drawn += [draw_ratio(rows, figures), draw_signal(gains(runs, rows), figures)]
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
+        for regime, variants in runs.items():
+            publish([run for records in variants.values() for run in records.values()], figures / f"{regime}.json")
         console.print(f"\nFilled into {page}: {', '.join(fill(page, blocks))}", highlight=False, markup=False)
 
 

@@ -21,5 +21,7 @@ def read_all(folder: Path) -> Runs:
                 found = load(path)
                 if found is None or load(path, run_settings(regime, variant, seed, found.settings.start)) is None:
                     continue
-                runs.setdefault(regime, {}).setdefault(variant, {})[seed] = found
+                # To five digits, as published: whoever has the records gets the very tables.
+                rounded = found.model_copy(update={"accuracy": [round(share, 5) for share in found.accuracy]})
+                runs.setdefault(regime, {}).setdefault(variant, {})[seed] = rounded
     return runs

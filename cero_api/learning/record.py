@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from cero_api.config import FrozenConfig
 from cero_api.errors import TraceError
 
+T = TypeVar("T")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
@@ -84,20 +85,11 @@ class TrainingRecord(FrozenConfig):
         Raises:
             TraceError: it cannot be read, or is no such record.
         """
-        try:
-            return cls.model_validate_json(Path(path).read_bytes())
-        except OSError as error:
-            raise TraceError(f"{path} cannot be read ({error}); check the path") from error
-        except ValidationError as error:
-            said = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-            raise TraceError(
-                f"{path} is no record of a training: {said}; "
-                'write {"label": "cero", "seed": 0, "rollouts": [0, 640], "accuracy": [0.1, 0.2]}'
-            ) from None
+        return _parsed(Path(path), cls.model_validate_json)
 
 
 def read_trainings(paths: Iterable[str | os.PathLike[str]]) -> list[TrainingRecord]:
-    """Records from files, and from every `*.json` of folders.
+    """Records from files, each of one training or a list of several, and from every `*.json` of folders.
 
     Args:
         paths: of files and folders.
@@ -106,7 +98,7 @@ def read_trainings(paths: Iterable[str | os.PathLike[str]]) -> list[TrainingReco
         In the order of the paths, a folder's by name.
 
     Raises:
-        TraceError: a file that is no record, a folder without one, or two records of one label and seed.
+        TraceError: a file that holds no record, a folder without one, or two records of one label and seed.
     """
     found: dict[tuple[str, int], Path] = {}
     records = []
@@ -115,9 +107,30 @@ def read_trainings(paths: Iterable[str | os.PathLike[str]]) -> list[TrainingReco
         if not files:
             raise TraceError(f"{path} holds no .json; give the folder of the records")
         for file in files:
-            record = TrainingRecord.load(file)
-            twin = found.setdefault((record.label, record.seed), file)
-            if twin is not file:
-                raise TraceError(f"{file} and {twin} are both {record.label}, seed {record.seed}; keep one")
-            records.append(record)
+            for record in _parsed(file, _one_or_several):
+                twin = found.get((record.label, record.seed))
+                if twin is not None:
+                    raise TraceError(f"{record.label}, seed {record.seed}, is in {twin} and in {file}; keep one")
+                found[record.label, record.seed] = file
+                records.append(record)
     return records
+
+
+def _one_or_several(data: bytes) -> list[TrainingRecord]:
+    if data.lstrip().startswith(b"["):
+        return TypeAdapter(list[TrainingRecord]).validate_json(data)
+    return [TrainingRecord.model_validate_json(data)]
+
+
+def _parsed(path: Path, parse: Callable[[bytes], T]) -> T:
+    try:
+        return parse(path.read_bytes())
+    except OSError as error:
+        raise TraceError(f"{path} cannot be read ({error}); check the path") from error
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        number = f"number {fault['loc'][0] + 1}: " if fault["loc"] and isinstance(fault["loc"][0], int) else ""
+        raise TraceError(
+            f"{path} is no record of a training: {number}{fault['msg'].removeprefix('Value error, ')}; "
+            'write {"label": "cero", "seed": 0, "rollouts": [0, 640], "accuracy": [0.1, 0.2]}'
+        ) from None

@@ -20,12 +20,13 @@ from benchmarks.evidence.served import served
 from benchmarks.evidence.tables import markdown
 from benchmarks.evidence.variants import VARIANTS, run_settings
 from benchmarks.proxy_quality import Groups, groups_of, quality
-from cero_api.learning import read_trainings
+from cero_api.learning import compare_trainings, read_trainings
 from cero_trl.demo.evaluate import evaluate, expected
 from cero_trl.demo.settings import ModelSettings, TrainSettings, WarmstartSettings
 from cero_trl.demo.tasks import heldout, solved
 from cero_trl.demo.warmstart import cached_checkpoint
 
+PUBLISHED = Path(__file__).parents[2] / "docs" / "evidence"
 TRAIN = TrainSettings(prompts=12, rounds=4, prompts_per_round=3, group_size=4, warmup=0, save_every=100)
 MODEL = WarmstartSettings(
     model=ModelSettings(width=16, mlp_width=16, layers=1, heads=2), batch=8, max_steps=10, cooldown=1
@@ -69,6 +70,14 @@ def test_a_grid_makes_what_is_missing_and_reports_it(
     monkeypatch.setitem(REGIMES, "tiny", Regime("easy", TRAIN.model_copy(update={"learning_rate": 1e-3}), MODEL))
     assert missing(jobs, starts, tmp_path) == jobs
     assert read_all(tmp_path) == {}
+
+
+@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.json")), ids=lambda path: path.stem)
+def test_the_published_records_give_the_published_tables(path: Path) -> None:
+    page = (PUBLISHED.parent / "evidence.md").read_text(encoding="utf-8")
+    results = compare_trainings(read_trainings([path]))
+    assert markdown(results) in page
+    assert set(results) <= set(VARIANTS)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
