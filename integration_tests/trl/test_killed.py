@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from cero_api.trace import TraceReader
 
-STEPS, KILLS = 12, 2
+STEPS, KILLS = 40, 2
 
 
 def trained(folder: Path, kill_after: float | None = None) -> int:
@@ -42,9 +43,16 @@ def rounds(folder: Path) -> list[tuple[int, list[object], list[int], list[float]
 def test_killed_runs_deal_what_an_undisturbed_one_deals(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert trained(whole) == 0, (whole / "log.txt").read_text()[-4000:]
-    moments = random.Random(0)
-    for _ in range(KILLS):
-        assert trained(broken, moments.uniform(0, 0.5)) < 0, (broken / "log.txt").read_text()[-4000:]
+    moments, kills = random.Random(0), 0
+    for _ in range(10):
+        code = trained(broken, moments.uniform(0, 0.3))
+        assert code <= 0, (broken / "log.txt").read_text()[-4000:]
+        kills = kills + 1 if code < 0 else 0
+        if kills == KILLS:
+            break
+        if code == 0:  # a step takes 0.04 s and more; so fast a machine, or so late a kill, begins anew
+            shutil.rmtree(broken)
+    assert kills == KILLS
     assert trained(broken) == 0, (broken / "log.txt").read_text()[-4000:]
     assert len(rounds(whole)) == STEPS
     assert rounds(broken) == rounds(whole)
