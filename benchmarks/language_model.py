@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
-from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -75,6 +74,8 @@ SIZES = {
 class Record(TrainingRecord):
     """A training, with its sizes and where it ran."""
 
+    effective_group_rate: float
+    seconds: float
     sizes: Sizes
     device: str
 
@@ -196,14 +197,10 @@ def table(results: list[Record]) -> str:
         lines.append(
             f"| {name} | {len(runs)} | {runs[0].accuracy[0]:.3f} | {stated(finals)} | "
             f"{stated(Estimate.of(less), '+') if less and name != 'uniform' else ''} | "
-            f"{_mean(r.effective_group_rate for r in runs):.1%} | {runs[0].optimizer_steps} | "
-            f"{_mean(r.seconds for r in runs):.0f} | {runs[0].device} |"
+            f"{sum(r.effective_group_rate for r in runs) / len(runs):.1%} | {runs[0].optimizer_steps} | "
+            f"{sum(r.seconds for r in runs) / len(runs):.0f} | {runs[0].device} |"
         )
     return "\n".join(lines)
-
-
-def _mean(values: Iterable[float | None]) -> float:
-    return Estimate.of([value for value in values if value is not None]).mean
 
 
 def main() -> None:

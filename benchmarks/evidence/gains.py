@@ -53,9 +53,9 @@ def gains(runs: Runs, rows: dict[str, dict[str, TrainingResult]]) -> list[Gain]:
                     regime,
                     variant,
                     pool=VARIANTS[variant].scope == "pool",
-                    signal=_over(own, base, lambda run: run.signal_per_rollout or 0.0),
+                    signal=_over(own, base, lambda run: run.signal_per_rollout),
                     early=_over(own, base, lambda run: run.early_signal),
-                    effective=_over(own, base, lambda run: run.effective_group_rate or 0.0),
+                    effective=_over(own, base, lambda run: run.effective_group_rate),
                     unevenness=float(np.mean([run.unevenness for run in own])),
                     ratio=mine.ratio.value,
                 )

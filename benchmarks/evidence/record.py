@@ -26,6 +26,8 @@ class Record(TrainingRecord):
         successes: of each.
     """
 
+    effective_group_rate: float
+    signal_per_rollout: float
     settings: RunSettings
     greedy: float
     rates: list[float]
@@ -115,10 +117,13 @@ def load(path: Path, settings: RunSettings | None = None) -> Record | None:
         record = Record.load(path)
     except TraceError:
         return None
-    # Through JSON, which knows no tuples; the checkpoint's folder may have moved, its name tells its content.
-    same = settings is None or _comparable(record.settings) == _comparable(settings)
-    return record if same else None
+    return record if settings is None or same_training(record.settings, settings) else None
 
 
-def _comparable(settings: RunSettings) -> str:
-    return settings.model_copy(update={"start": Path(settings.start.name)}).model_dump_json()
+def same_training(one: RunSettings, other: RunSettings) -> bool:
+    """Whether two settings are the same but for the folder of the checkpoint, whose name tells its content."""
+
+    def told(settings: RunSettings) -> str:  # through JSON, which knows no tuples
+        return settings.model_copy(update={"start": Path(settings.start.name)}).model_dump_json()
+
+    return told(one) == told(other)

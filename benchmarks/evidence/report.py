@@ -19,7 +19,7 @@ from benchmarks.evidence.served import served
 from benchmarks.evidence.tables import lines, markdown
 from benchmarks.evidence.variants import MAIN, RIVALS
 from cero_api.learning import TrainingResult, compare_trainings
-from cero_api.report.learning import LEARNING_NOTES, bounded, learning_cells, stated
+from cero_api.report.learning import LEARNING_NOTES, bounded, stated
 
 HOW = " ".join(LEARNING_NOTES)
 
@@ -86,16 +86,17 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     """
     runs = read_all(folder)
     rows = {regime: rows_of(variants) for regime, variants in runs.items()}
+    found = gains(runs, rows)
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
     blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
-    blocks |= {"signal": signals(gains(runs, rows)), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
+    blocks |= {"signal": signals(found), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
     if TOGETHER[0] in runs:
         blocks["served"] = served(runs[TOGETHER[0]])
     for name, block in blocks.items():
         console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
     drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
     if drawn:
-        drawn += [draw_ratio(rows, figures), draw_signal(gains(runs, rows), figures)]
+        drawn += [draw_ratio(rows, figures), draw_signal(found, figures)]
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
         for regime, variants in runs.items():
@@ -120,15 +121,15 @@ def overview(rows: dict[str, dict[str, TrainingResult]]) -> str:
     known = [name for name in rows if "uniform" in rows[name]]
     for name in sorted(known, key=lambda name: rows[name]["uniform"].effective or 0.0):
         base = rows[name]["uniform"]
-        cells = [learning_cells(label, rows[name][label]) if label in rows[name] else {} for label in OVERVIEW]
-        seeds = sorted({int(cell["seeds"]) for cell in cells if cell})
+        shown = [rows[name].get(label) for label in OVERVIEW]
+        seeds = sorted({result.seeds for result in shown if result is not None})
         table.append(
             (
                 name,
                 " to ".join(str(end) for end in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else str(base.seeds),
                 f"{base.start:.3f} to {base.final.mean:.3f}",
-                learning_cells("uniform", base)["effective"],
-                *(cell.get("rollouts to match", "") for cell in cells),
+                f"{base.effective:.1%}",
+                *("" if result is None else bounded(result.ratio, result.seeds) for result in shown),
             )
         )
     return lines(table)

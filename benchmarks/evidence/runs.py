@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.evidence.record import Record, load
+from benchmarks.evidence.record import Record, load, same_training
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.variants import VARIANTS, run_settings
 
@@ -19,7 +19,9 @@ def read_all(folder: Path) -> Runs:
             for path in sorted((folder / regime).glob(f"{variant}-seed*.json")):
                 seed = int(path.stem.rpartition("seed")[2])
                 found = load(path)
-                if found is None or load(path, run_settings(regime, variant, seed, found.settings.start)) is None:
+                if found is None:
+                    continue
+                if not same_training(found.settings, run_settings(regime, variant, seed, found.settings.start)):
                     continue
                 # To five digits, as published: whoever has the records gets the very tables.
                 rounded = found.model_copy(update={"accuracy": [round(share, 5) for share in found.accuracy]})

@@ -19,7 +19,7 @@ class Variant:
     Args:
         allocator: registered name.
         scope: who picks the prompts. The rivals share out a batch, as their papers do.
-        options: of the allocator's configuration, beside what follows from the training; "cap", "floor" in groups.
+        options: of the allocator's configuration, beside what follows from the training.
         prompt_weight: of a prompt in the loss.
     """
 
