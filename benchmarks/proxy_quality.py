@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.evidence.page import fill
 from benchmarks.evidence.plots import draw_proxy
-from benchmarks.evidence.record import Record
+from benchmarks.evidence.record import Record, group_variance
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.runs import read_all
 from cero_api.posterior import variance_proxy
@@ -44,18 +44,10 @@ class Groups:
 
 def groups_of(record: Record) -> Groups:
     """Replay a run's posteriors, Beta(1, 1) before the first visit and nothing forgotten."""
-    pool = record.settings.train.prompts
-    won, lost = np.zeros(pool), np.zeros(pool)
-    rounds, predicted, observed = [], [], []
-    for k, (ids, counts, successes) in enumerate(zip(record.prompts, record.counts, record.successes, strict=True)):
-        rows, n, s = np.array(ids), np.array(counts), np.array(successes)
-        known = (n > 1) & (won[rows] + lost[rows] > 0)
-        rounds.append(np.full(int(known.sum()), k))
-        predicted.append(variance_proxy(1 + won[rows], 1 + lost[rows])[known])
-        observed.append((s * (n - s) / (n * np.maximum(n - 1, 1)))[known])
-        won[rows] += s
-        lost[rows] += n - s
-    return Groups(np.concatenate(rounds), np.concatenate(predicted), np.concatenate(observed))
+    (won, given), (n, s) = record.seen, record.groups
+    known = (n > 1) & (given > 0)
+    rounds = np.repeat(np.arange(len(record.counts)), list(map(len, record.counts)))
+    return Groups(rounds[known], variance_proxy(1 + won, 1 + given - won)[known], group_variance(n, s)[known])
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,18 @@ class Record(TrainingRecord):
         return np.concatenate(self.counts), np.concatenate(self.successes)
 
     @property
+    def seen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Successes and rollouts that each group's prompt had had before the group's round."""
+        won, given = np.zeros((2, self.settings.train.prompts))
+        before = []
+        for rows, counts, successes in zip(self.prompts, self.counts, self.successes, strict=True):
+            before.append((won[rows], given[rows]))
+            won[rows] += successes
+            given[rows] += counts
+        first, second = zip(*before, strict=True)
+        return np.concatenate(first), np.concatenate(second)
+
+    @property
     def early_signal(self) -> float:
         """Signal per rollout in the first half of the training."""
         half = len(self.counts) // 2
@@ -93,9 +105,13 @@ def signal_per_rollout(counts: Sequence[Sequence[int]], successes: Sequence[Sequ
     >>> signal_per_rollout([[4], [4]], [[2.0], [0.0]])
     0.16666666666666666
     """
-    n, won = np.concatenate(counts).astype(np.float64), np.concatenate(successes)
-    variance = won * (n - won) / np.maximum(n * (n - 1), 1)
-    return float((n * variance).sum() / n.sum())
+    n, won = np.concatenate(counts), np.concatenate(successes)
+    return float((n * group_variance(n, won)).sum() / n.sum())
+
+
+def group_variance(n: NDArray[np.int64], won: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unbiased variance of the rewards of groups of n with so many successes; 0 for a group of one."""
+    return np.asarray(won * (n - won) / np.maximum(n * (n - 1), 1))
 
 
 def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:

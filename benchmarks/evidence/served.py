@@ -23,22 +23,11 @@ def served(runs: Mapping[str, Mapping[int, Record]]) -> str:
     table: list[Sequence[str]] = [("allocator", *(name for _, name in BINS))]
     for variant in SHARED:
         if variant in runs:
-            groups = [_groups(record) for record in runs[variant].values()]
-            seen, counts = (np.concatenate(column) for column in zip(*groups, strict=True))
-            which = np.searchsorted([low for low, _ in BINS], seen, side="right") - 1
+            records = runs[variant].values()
+            won, given = np.concatenate([record.seen for record in records], axis=1)
+            counts = np.concatenate([record.groups[0] for record in records])
+            rate = np.where(given > 0, won / np.maximum(given, 1), -1.0)
+            which = np.searchsorted([low for low, _ in BINS], rate, side="right") - 1
             total, groups_in = np.bincount(which, counts, len(BINS)), np.bincount(which, minlength=len(BINS))
             table.append((variant, *(f"{t / n:.1f}" if n else "" for t, n in zip(total, groups_in, strict=True))))
     return lines(table)
-
-
-def _groups(record: Record) -> tuple[np.ndarray, np.ndarray]:
-    """Success rate seen before each group, -1 for none, and the group's count."""
-    pool = record.settings.train.prompts
-    won, given = np.zeros(pool), np.zeros(pool)
-    seen = []
-    for prompts, counts, successes in zip(record.prompts, record.counts, record.successes, strict=True):
-        rows = np.array(prompts)
-        seen.append(np.where(given[rows] > 0, won[rows] / np.maximum(given[rows], 1), -1.0))
-        won[rows] += successes
-        given[rows] += counts
-    return np.concatenate(seen), np.concatenate(record.counts)
