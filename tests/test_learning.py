@@ -189,7 +189,7 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
 def test_the_page_holds_table_and_plot(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     runs = trainings("cero <b>", 0.4) + trainings("uniform", 0.2, seeds=1)
-    page = write_learning_report(runs, tmp_path / "report").read_text()
+    page = write_learning_report(runs, compare_trainings(runs), tmp_path / "report").read_text()
     assert "cero &lt;b&gt;" in page
     assert "data:image/png;base64," in page
     assert "Fewer than five seeds, which prove little: cero &lt;b&gt;, uniform." in page

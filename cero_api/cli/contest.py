@@ -77,6 +77,12 @@ class ContestProgress:
             self._done += 1
 
 
+def table_console(width: int) -> Console:
+    """Standard output; so wide where it is a file, which has no width to fit."""
+    console = Console()
+    return console if console.is_terminal else Console(width=width)
+
+
 def show(report: ContestReport, as_json: bool) -> None:
     """Print a report: a table and its notes, or JSON."""
     if as_json:
@@ -84,9 +90,7 @@ def show(report: ContestReport, as_json: bool) -> None:
         return
     from cero_api.contest import METRICS
 
-    console = Console()
-    if not console.is_terminal:  # a file has no width to fit
-        console = Console(width=160)
+    console = table_console(160)
     shown = [name for name in METRICS if name in report.results[0].metrics and name != "rounds_dealt"]
     sizes = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in report.settings.items())
     console.print(f"{report.kind}: {sizes}", highlight=False, markup=False)

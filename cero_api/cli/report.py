@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from cero_api.cli.contest import exit_codes, progress_bar
+from cero_api.cli.contest import exit_codes, progress_bar, table_console
 
 if TYPE_CHECKING:
     from cero_api.report import RunSummary
@@ -35,24 +35,21 @@ def report(
     Of traces: budget, exposure, success rates, effective groups. Of records of trainings: held-out accuracy over
     rollouts, and with how many of them each allocator comes to uniform's accuracy, with intervals over paired seeds.
     """
+    folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
     with exit_codes():
         if all(_is_training(run) for run in runs):
-            _learning(runs, out or _folder(runs[0]) / "report", as_json)
+            _learning(runs, folder, as_json)
         else:
-            _traces(runs, out, as_json)
+            _traces(runs, folder, as_json)
 
 
 def _is_training(path: Path) -> bool:
     """A .json file, or a folder that has one and no trace."""
-    from cero_api.history import TRACE_NAMES
+    from cero_api.history.files import has_trace
 
     if path.is_dir():
-        return any(path.glob("*.json")) and not any((path / name).is_file() for name in TRACE_NAMES)
+        return any(path.glob("*.json")) and not has_trace(path)
     return path.suffix == ".json"
-
-
-def _folder(path: Path) -> Path:
-    return path if path.is_dir() else path.parent
 
 
 def _learning(paths: list[Path], out: Path, as_json: bool) -> None:
@@ -62,14 +59,12 @@ def _learning(paths: list[Path], out: Path, as_json: bool) -> None:
 
     records = read_trainings(paths)
     results = compare_trainings(records)
-    page = write_learning_report(records, out)
+    page = write_learning_report(records, results, out)
     if as_json:
         numbers = {label: result.numbers() for label, result in results.items()}
         print(json.dumps({"page": str(page), "trainings": numbers}, indent=2))
         return
-    console = Console()
-    if not console.is_terminal:  # a file has no width to fit
-        console = Console(width=200)
+    console = table_console(200)
     rows = [learning_cells(label, result) for label, result in results.items()]
     table = Table(*rows[0])
     for row in rows:
@@ -82,7 +77,7 @@ def _learning(paths: list[Path], out: Path, as_json: bool) -> None:
     _say(page)
 
 
-def _traces(paths: list[Path], out: Path | None, as_json: bool) -> None:
+def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
     from cero_api.history import trace_in
     from cero_api.report import RunSummary, write_report
 
@@ -96,7 +91,7 @@ def _traces(paths: list[Path], out: Path | None, as_json: bool) -> None:
                 bar.update(task, completed=share)  # type: ignore[arg-type]
 
             summaries.append(RunSummary.of_trace(trace, progress=moved))
-        page = write_report(summaries, out or trace_in(paths[0]).parent / "report")
+        page = write_report(summaries, out)
     if as_json:
         print(json.dumps({"page": str(page), "runs": [summary.numbers() for summary in summaries]}, indent=2))
     else:

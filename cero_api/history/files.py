@@ -16,7 +16,7 @@ def kind_of(path: Path) -> HistoryFormat:
     """The format, by the name of the file and, for JSON lines, its first line."""
     name = path.name.removesuffix(".gz")
     if path.is_dir():
-        return "trace" if any((path / name).is_file() for name in TRACE_NAMES) else "verl"
+        return "trace" if has_trace(path) else "verl"
     if name.endswith((".csv", ".tsv", ".parquet")):
         return "table"
     if name.endswith(".jsonl"):
@@ -28,6 +28,11 @@ def kind_of(path: Path) -> HistoryFormat:
     raise TraceError(
         f"{path} is neither a folder nor one of .jsonl, .json, .csv, .tsv, .parquet (or .gz); say which format it has"
     )
+
+
+def has_trace(folder: Path) -> bool:
+    """Whether a run's folder holds a trace under its own name."""
+    return any((folder / name).is_file() for name in TRACE_NAMES)
 
 
 def trace_in(path: Path) -> Path:

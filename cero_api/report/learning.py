@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cero_api.contest import Estimate, t95
-from cero_api.extras import load_extra
-from cero_api.learning import Interval, TrainingRecord, TrainingResult, compare_trainings, curves
+from cero_api.learning import Interval, TrainingRecord, TrainingResult, curves
 from cero_api.learning.compare import common_grid
-from cero_api.report.figures import PLOT_STYLE, color_of
-from cero_api.report.page import html_figure, html_page, html_table
+from cero_api.report.figures import color_of
+from cero_api.report.page import write_page
 
 LEARNING_NOTES = (
     "Rollouts to match: what the mean curve takes to uniform's final accuracy, over what uniform takes (95% bootstrap "
@@ -34,6 +32,7 @@ def learning_cells(label: str, result: TrainingResult) -> dict[str, str]:
         label: of the trainings.
         result: their numbers.
 
+    >>> from cero_api.learning import compare_trainings
     >>> run = TrainingRecord(label="cero", rollouts=[0, 640], accuracy=[0.1, 0.3])
     >>> learning_cells("cero", compare_trainings([run])["cero"])["final accuracy"]
     '0.200'
@@ -77,12 +76,16 @@ def draw_learning(axes: Any, records: Sequence[TrainingRecord], shaded: Sequence
 
 
 def write_learning_report(
-    records: Sequence[TrainingRecord], folder: str | os.PathLike[str], title: str = "Trainings at equal rollouts"
+    records: Sequence[TrainingRecord],
+    results: Mapping[str, TrainingResult],
+    folder: str | os.PathLike[str],
+    title: str = "Trainings at equal rollouts",
 ) -> Path:
     """Draw the learning curves and write one HTML page with the table.
 
     Args:
         records: of all trainings.
+        results: what `compare_trainings` made of them.
         folder: made if need be; gets `index.html` and `learning.png`.
         title: of the page.
 
@@ -93,21 +96,14 @@ def write_learning_report(
         ConfigurationError: no records, or records without common rollouts.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
-    results = compare_trainings(records)
-    matplotlib, figure_type = load_extra("matplotlib", "plot"), load_extra("matplotlib.figure", "plot").Figure
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(PLOT_STYLE):
-        figure = figure_type(figsize=(9.0, 4.5), layout="constrained")
-        draw_learning(figure.subplots(), records)
-        figure.savefig(folder / "learning.png")
     caption = "Held-out accuracy over rollouts, mean over seeds; shaded: 95% intervals of uniform and CERO."
-    parts = [html_table([learning_cells(label, result) for label, result in results.items()])]
-    parts.append(html_figure(caption, folder / "learning.png"))
-    parts += [f'<p class="note">{escape(note)}</p>' for note in (*LEARNING_NOTES, *learning_warnings(results))]
-    page = folder / "index.html"
-    page.write_text(html_page(title, "\n".join(parts)), encoding="utf-8")
-    return page
+    rows = [learning_cells(label, result) for label, result in results.items()]
+    plots = {"learning": (caption, 4.5, _draw_curves)}
+    return write_page(folder, title, rows, records, plots, (*LEARNING_NOTES, *learning_warnings(results)))
+
+
+def _draw_curves(figure: Any, records: Sequence[TrainingRecord]) -> None:
+    draw_learning(figure.subplots(), records)
 
 
 def learning_warnings(results: Mapping[str, TrainingResult]) -> list[str]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cero_api.errors import ConfigurationError
 from cero_api.extras import load_extra
 from cero_api.report.figures import FIGURES, PLOT_STYLE
 from cero_api.report.summary import RunSummary
 
+Drawn = TypeVar("Drawn")
 _PAGE_STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
@@ -42,18 +44,46 @@ def write_report(runs: Sequence[RunSummary], folder: str | os.PathLike[str], tit
     """
     if not runs:
         raise ConfigurationError("no runs to report on; give at least one")
+    notes = [f"{run.label}: {run.note}" for run in runs if run.note is not None]
+    notes.append("Shares of groups do not say what was learned from them; compare held-out accuracy for that.")
+    plots = {name: (caption, height(len(runs)), draw) for name, (caption, height, draw) in FIGURES.items()}
+    return write_page(folder, title, [_summary_cells(run) for run in runs], runs, plots, notes)
+
+
+def write_page(
+    folder: str | os.PathLike[str],
+    title: str,
+    rows: Sequence[Mapping[str, str]],
+    drawn: Drawn,
+    plots: Mapping[str, tuple[str, float, Callable[[Any, Drawn], None]]],
+    notes: Iterable[str],
+) -> Path:
+    """Draw figures as PNG files, and write one page with a table, the figures and notes.
+
+    Args:
+        folder: made if need be.
+        title: of the page.
+        rows: of the table, texts by heading.
+        drawn: what the figures show.
+        plots: by file name, the caption, the height in inches, and what draws it on a figure.
+        notes: below the figures.
+
+    Returns:
+        The page, `folder/index.html`.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed (extra `plot`).
+    """
     matplotlib, figure_type = load_extra("matplotlib", "plot"), load_extra("matplotlib.figure", "plot").Figure
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [_summary_table(runs)]
-    for name, (caption, height, draw) in FIGURES.items():
+    parts = [html_table(rows)]
+    for name, (caption, height, draw) in plots.items():
         with matplotlib.rc_context(PLOT_STYLE):
-            figure = figure_type(figsize=(9.0, height(len(runs))), layout="constrained")
-            draw(figure, runs)
+            figure = figure_type(figsize=(9.0, height), layout="constrained")
+            draw(figure, drawn)
             figure.savefig(folder / f"{name}.png")
         parts.append(html_figure(caption, folder / f"{name}.png"))
-    notes = [f"{run.label}: {run.note}" for run in runs if run.note is not None]
-    notes.append("Shares of groups do not say what was learned from them; compare held-out accuracy for that.")
     parts += [f'<p class="note">{escape(note)}</p>' for note in notes]
     page = folder / "index.html"
     page.write_text(html_page(title, "\n".join(parts)), encoding="utf-8")
@@ -87,8 +117,8 @@ def html_table(rows: Sequence[Mapping[str, str]]) -> str:
     )
 
 
-def _summary_table(runs: Sequence[RunSummary]) -> str:
+def _summary_cells(run: RunSummary) -> dict[str, str]:
     def text(value: object) -> str:
         return f"{value:.1%}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
-    return html_table([{head: text(cell) for head, cell in run.numbers().items()} for run in runs])
+    return {head: text(cell) for head, cell in run.numbers().items()}
