@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping, Sequence
 
 from cero_api.contest import Estimate
-from cero_api.learning import Interval, TrainingRecord, area, curves, rollout_ratio
-
-RESAMPLES = 2000
-
-Curves = NDArray[np.float64]
-
-
-def pooled_ratio(pairs: Sequence[tuple[Curves, Curves]], seed: int = 0) -> Interval:
-    """The geometric mean of several regimes' ratios, and its percentile bootstrap over the paired seeds of each.
-
-    Args:
-        pairs: of each regime the variant's and uniform's curves, float64 `[seeds, evaluations]`, of the same seeds.
-        seed: of the resampling.
-    """
-    rng = np.random.default_rng(seed)
-
-    def mean(draw: Callable[[Curves], NDArray[np.int64]]) -> float:
-        logs = []
-        for mine, uniform in pairs:
-            chosen = draw(mine)
-            logs.append(np.log(rollout_ratio(mine[chosen].mean(0), uniform[chosen].mean(0))))
-        return float(np.exp(np.mean(logs)))
-
-    resampled = [mean(lambda curve: rng.integers(len(curve), size=len(curve))) for _ in range(RESAMPLES)]
-    return Interval.around(mean(lambda curve: np.arange(len(curve))), resampled)
+from cero_api.learning import Interval, TrainingRecord, area, curves, pooled_ratio
 
 
 def pooled(

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cero_api._types import FloatArray
+from cero_api._types import FloatArray, IntArray
 from cero_api.contest import Estimate
 from cero_api.errors import ConfigurationError
 from cero_api.learning.record import TrainingRecord
@@ -176,10 +176,31 @@ def ratio_interval(mine: FloatArray, base: FloatArray, seed: int = 0) -> Interva
         base: the baseline's, of the same seeds in the same order.
         seed: of the resampling.
     """
+    return pooled_ratio([(mine, base)], seed)
+
+
+def pooled_ratio(pairs: Sequence[tuple[FloatArray, FloatArray]], seed: int = 0) -> Interval:
+    """The geometric mean of several comparisons' ratios, and its percentile bootstrap over the paired seeds of each.
+
+    Args:
+        pairs: of each comparison one's curves and the baseline's, float64 `[seeds, points]`, of the same seeds in the
+            same order.
+        seed: of the resampling.
+
+    >>> fast, slow = np.array([[0.0, 0.4, 0.5]]), np.array([[0.0, 0.2, 0.4]])
+    >>> pooled_ratio([(fast, slow), (slow, fast)])
+    Interval(value=1.0, low=1.0, high=1.0)
+    """
     rng = np.random.default_rng(seed)
-    draws = rng.integers(len(mine), size=(RESAMPLES, len(mine)))
-    ratios = [rollout_ratio(mine[draw].mean(0), base[draw].mean(0)) for draw in draws]
-    return Interval.around(rollout_ratio(mine.mean(0), base.mean(0)), ratios)
+
+    def mean(chosen: Iterable[IntArray]) -> float:
+        means = [(mine[rows].mean(0), base[rows].mean(0)) for (mine, base), rows in zip(pairs, chosen, strict=True)]
+        with np.errstate(divide="ignore"):  # a target that was met at the start has ratio 0
+            return float(np.exp(np.mean(np.log([rollout_ratio(mine, base) for mine, base in means]))))
+
+    sizes = [len(mine) for mine, _ in pairs]
+    resampled = [mean([rng.integers(size, size=size) for size in sizes]) for _ in range(RESAMPLES)]
+    return Interval.around(mean([np.arange(size) for size in sizes]), resampled)
 
 
 def compare_trainings(records: Iterable[TrainingRecord], baseline: str = "uniform") -> dict[str, TrainingResult]:
