@@ -28,6 +28,8 @@ class Record(TrainingRecord):
 
     effective_group_rate: float
     signal_per_rollout: float
+    allocator_seconds: float
+    seconds: float
     settings: RunSettings
     greedy: float
     rates: list[float]

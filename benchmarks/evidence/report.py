@@ -89,7 +89,13 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
     found = gains(runs, rows)
     blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
     blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
-    blocks |= {"signal": signals(found), "quarters": quarters(runs), "overview": overview(rows), "how": HOW}
+    blocks |= {
+        "signal": signals(found),
+        "quarters": quarters(runs),
+        "overview": overview(rows),
+        "how": HOW,
+        "cost": cost(runs),
+    }
     if TOGETHER[0] in runs:
         blocks["served"] = served(runs[TOGETHER[0]])
     for name, block in blocks.items():
@@ -102,6 +108,18 @@ def report(folder: Path, figures: Path, console: Console, page: Path | None = No
         for regime, variants in runs.items():
             publish([run for records in variants.values() for run in records.values()], figures / f"{regime}.json")
         console.print(f"\nFilled into {page}: {', '.join(fill(page, blocks))}", highlight=False, markup=False)
+
+
+def cost(runs: Runs) -> str:
+    """What all trainings took."""
+    everything = [run for variants in runs.values() for records in variants.values() for run in records.values()]
+    if not everything:
+        return "No trainings."
+    seconds, inside = np.median([(run.seconds, run.allocator_seconds) for run in everything], axis=0)
+    return (
+        f"{len(everything):,} trainings; median {seconds:.1f} s on one core, evaluations not included, of which the "
+        f"allocator {inside:.2f} s."
+    )
 
 
 def described(regime: str) -> str:

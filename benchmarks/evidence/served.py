@@ -30,4 +30,6 @@ def served(runs: Mapping[str, Mapping[int, Record]]) -> str:
             which = np.searchsorted([low for low, _ in BINS], rate, side="right") - 1
             total, groups_in = np.bincount(which, counts, len(BINS)), np.bincount(which, minlength=len(BINS))
             table.append((variant, *(f"{t / n:.1f}" if n else "" for t, n in zip(total, groups_in, strict=True))))
-    return lines(table)
+            if variant == "uniform":
+                share = ("share of uniform's groups", *(f"{n / groups_in.sum():.0%}" for n in groups_in))
+    return lines([*table, share] if "uniform" in runs else table)
