@@ -161,7 +161,7 @@ def test_a_file_may_hold_several(tmp_path: Path) -> None:
 )
 def test_a_record_that_is_no_curve_is_refused(fields: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        TrainingRecord(**{"label": "cero", **fields})  # type: ignore[arg-type]
+        TrainingRecord(**{"label": "cero", **fields})  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_what_is_no_record_is_named(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
 
 
 def test_the_page_holds_table_and_plot(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib")  # the core is tested without the extra that draws, the command line with it
     runs = trainings("cero <b>", 0.4) + trainings("uniform", 0.2, seeds=1)
     page = write_learning_report(runs, compare_trainings(runs), tmp_path / "report").read_text()
     assert "cero &lt;b&gt;" in page

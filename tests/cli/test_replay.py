@@ -159,7 +159,7 @@ def test_report(cero: Cero, run_folder: Path) -> None:
 
 
 def test_report_on_trainings(cero: Cero, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib")  # an extra of its own
     for label, final in (("uniform", 0.2), ("cero", 0.4)):
         for seed in range(2):
             run = TrainingRecord(label=label, seed=seed, rollouts=[0, 640, 1280], accuracy=[0.1, 0.1, final])
