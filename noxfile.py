@@ -47,8 +47,8 @@ def tests(session: nox.Session) -> None:
     """Unit tests and doctests of the core, with its two dependencies and test tools only."""
     session.install("-e", ".[test]", *TESTED)
     session.run(
-        "pytest", "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=cero_api/cli",
-        *session.posargs,
+        "pytest", "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=tests/lab",
+        "--ignore=cero_api/cli", *session.posargs,
     )  # fmt: skip
 
 
@@ -58,8 +58,8 @@ def cli(session: nox.Session) -> None:
     session.install("-e", ".[cli,parquet,plot,test]", *TESTED)
     # And what the core does with the optional packages, which the session above skips.
     session.run(
-        "pytest", "tests/cli", "cero_api/cli", "tests/test_docs.py", "tests/test_history.py", "tests/test_learning.py",
-        "tests/test_report.py", "--doctest-modules", *session.posargs,
+        "pytest", "tests/cli", "tests/lab", "tests/analysis", "tests/test_docs.py", "cero_api/cli", "--doctest-modules",
+        *session.posargs,
     )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ def wheel(session: nox.Session) -> None:
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
         not_of_the_wheel = shutil.ignore_patterns(
-            "__pycache__", "cli", "test_constraints.py", "test_docs.py", "test_readme.py"
+            "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py"
         )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
         shutil.copy(ROOT / "pyproject.toml", away)
@@ -90,8 +90,8 @@ def trl(session: nox.Session) -> None:
     """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
     session.install("-e", ".[demo,test]", *TESTED)
     session.run(
-        "pytest", "integration_tests/trl", "adapters/cero_trl", "benchmarks/evidence", "--doctest-modules",
-        *session.posargs,
+        "pytest", "integration_tests/trl", "integration_tests/lab", "adapters/cero_trl", "cero_lab",
+        "--doctest-modules", *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip
 

@@ -23,13 +23,13 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig
 
-from benchmarks.evidence.arithmetic import MAX_NEW_TOKENS, Sum, draw, solved
-from benchmarks.evidence.page import fill
-from cero_api.contest import Estimate
-from cero_api.learning import TrainingRecord
-from cero_api.report.learning import stated
+from cero_api.analysis.contest import Estimate
+from cero_api.analysis.learning import TrainingRecord
+from cero_api.analysis.report.learning import stated
+from cero_lab.evidence.arithmetic import MAX_NEW_TOKENS, Sum, draw, solved
+from cero_lab.evidence.page import fill
+from cero_lab.settings import Count, Frozen, Positive
 from cero_trl import CeroGRPOTrainer
-from cero_trl.demo.settings import Count, Frozen, Positive
 from cero_trl.feedback import RoundRecord
 
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"

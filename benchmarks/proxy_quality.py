@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.evidence.page import fill
-from benchmarks.evidence.plots import draw_proxy
-from benchmarks.evidence.record import Record, group_variance
-from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.runs import read_all
-from cero_api.posterior import variance_proxy
+from cero_api.mathematics.posterior import variance_proxy
+from cero_lab.evidence.page import fill
+from cero_lab.evidence.plots import draw_proxy
+from cero_lab.evidence.record import Record, group_variance
+from cero_lab.evidence.regimes import REGIMES
+from cero_lab.evidence.runs import read_all
 
 PAPER = "| the paper (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from cero_api import RolloutOutcomes, make_allocator
-from cero_api.oracle import optimal_exposure, regret_bound
-from cero_api.posterior import variance_proxy
-from cero_api.utility import saturation_rate, utility
+from cero_api.mathematics.oracle import optimal_exposure, regret_bound
+from cero_api.mathematics.posterior import variance_proxy
+from cero_api.mathematics.utility import saturation_rate, utility
 
 PROMPTS, SHARE, CAP = 200, 2.0, 8  # share: mean rollouts of a prompt per round
 HORIZONS = tuple(2**k for k in range(3, 13))

@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cero_api.history import SuccessHistory
-from cero_api.replay import replay
-from cero_api.report import RunSummary
+from cero_api.analysis.history import SuccessHistory
+from cero_api.analysis.replay import replay
+from cero_api.analysis.report import RunSummary
 from cero_api.trace import TraceReader, TraceWriter
 
 PROMPTS, CANDIDATES = 8958, 512

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.evidence.grid import Job, run_grid
-from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.report import report
-from benchmarks.evidence.variants import MAIN, RIVALS, VARIANTS
+from cero_lab.evidence.grid import Job, run_grid
+from cero_lab.evidence.regimes import REGIMES
+from cero_lab.evidence.report import report
+from cero_lab.evidence.variants import MAIN, RIVALS, VARIANTS
 
 SETS = {"main": MAIN, "rivals": RIVALS, "all": tuple(VARIANTS)}
 RESULTS = Path(__file__).parent / "results"
@@ -58,7 +58,7 @@ def main() -> None:
 
 def starting_models(regimes: Iterable[str], folder: Path, console: Console) -> dict[str, Path]:
     """The warm-started model of each regime, made only if nobody has yet."""
-    from cero_trl.demo.warmstart import cached_checkpoint
+    from cero_lab.warmstart import cached_checkpoint
 
     with console.status("warm start"):
         return {name: cached_checkpoint(REGIMES[name].model, folder / "models").resolve() for name in regimes}

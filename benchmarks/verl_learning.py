@@ -27,17 +27,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.evidence.page import fill
-from benchmarks.evidence.record import load, path_of
-from benchmarks.evidence.regimes import EVALUATION, REGIMES, Regime
-from cero_api.contest import Estimate
-from cero_api.learning import TrainingRecord, area, read_trainings
-from cero_api.report.learning import stated
-from cero_trl.demo.evaluate import expected
-from cero_trl.demo.tasks import heldout, pool
-from cero_trl.demo.warmstart import cached_checkpoint
+from cero_api.analysis.contest import Estimate
+from cero_api.analysis.learning import TrainingRecord, area, read_trainings
+from cero_api.analysis.report.learning import stated
+from cero_lab import evidence
+from cero_lab.evaluate import expected
+from cero_lab.evidence.page import fill
+from cero_lab.evidence.record import load, path_of
+from cero_lab.evidence.regimes import EVALUATION, REGIMES, Regime
+from cero_lab.tasks import heldout, pool
+from cero_lab.warmstart import cached_checkpoint
 
 RESULTS = Path(__file__).parent / "results"
+REWARD = Path(evidence.__file__).with_name("verl_reward.py")  # imported by verl alone
 FLAGS = {
     "uniform": ["+rollout_allocator=uniform"],
     "cero": ["+rollout_allocator=cero", "rollout_allocator.scope=pool"],
@@ -60,7 +62,7 @@ def overrides(regime: Regime, seed: int, folder: Path) -> tiny.Tiny:
         f"actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu={sizes.prompts_per_round * sizes.group_size}",
         "actor_rollout_ref.actor.checkpoint.save_contents=[hf_model]",
         f"trainer.save_freq={sizes.rounds // SAVES}",
-        f"reward.custom_reward_function.path={Path(__file__).parent / 'evidence' / 'verl_reward.py'}",
+        f"reward.custom_reward_function.path={REWARD}",
     ]
     return training
 

@@ -31,7 +31,7 @@ def no_floats() -> FloatArray:
 def state_entries(state: Any, prefix: str = "") -> dict[str, Any]:
     """Every field under its name, nested ones as `outer.inner`; arrays are copied.
 
-    >>> from cero_api.ledger import Ledger
+    >>> from cero_api.mathematics.ledger import Ledger
     >>> state_entries(Ledger(budget=8))["spent"]
     0
     """

@@ -142,7 +142,7 @@ def test_every_allocator_has_its_page() -> None:
 def test_every_error_has_its_remedy() -> None:
     classes = {
         node.name: {base.id for base in node.bases if isinstance(base, ast.Name)}
-        for folder in ("cero_api", "adapters")
+        for folder in ("cero_api", "cero_lab", "adapters")
         for path in (ROOT / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)

@@ -25,7 +25,7 @@ import cero_api
 for module in pkgutil.walk_packages(cero_api.__path__, "cero_api."):
     if not module.name.startswith("cero_api.cli"):
         importlib.import_module(module.name)
-from cero_api.history import read_history
+from cero_api.analysis.history import read_history
 from cero_api.trace import TraceWriter
 for name in cero_api.available_allocators():
     cero_api.check_allocator(lambda **size: cero_api.make_allocator(name, **size))

@@ -11,8 +11,8 @@ from cero_api._types import IntArray
 from cero_api.allocators.base import BaseAllocator, WalkState, even_round
 from cero_api.config import BatchConfig
 from cero_api.errors import BudgetError
-from cero_api.selection import TieOrder, fill_in_order
-from cero_api.walk import Walk
+from cero_api.mathematics.selection import TieOrder, fill_in_order
+from cero_api.mathematics.walk import Walk
 
 BatchConfigT = TypeVar("BatchConfigT", bound=BatchConfig)
 WalkStateT = TypeVar("WalkStateT", bound=WalkState)

@@ -9,15 +9,15 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import AllocatorState, BaseAllocator, atomic
-from cero_api.blocks import blocks
 from cero_api.config import CeroConfig
-from cero_api.duals import exact_prompt_price, step_budget_price, step_prompt_prices
 from cero_api.errors import BudgetError
-from cero_api.ledger import Report
-from cero_api.posterior import forget, variance_proxy
-from cero_api.selection import TieOrder, fill_by_gain, fill_in_order, groups_in_order
+from cero_api.mathematics.blocks import blocks
+from cero_api.mathematics.duals import exact_prompt_price, step_budget_price, step_prompt_prices
+from cero_api.mathematics.ledger import Report
+from cero_api.mathematics.posterior import forget, variance_proxy
+from cero_api.mathematics.selection import TieOrder, fill_by_gain, fill_in_order, groups_in_order
+from cero_api.mathematics.utility import marginal_gain, saturation_rate
 from cero_api.state import RAGGED, no_integers
-from cero_api.utility import marginal_gain, saturation_rate
 
 _CITATION = """\
 @article{zong2026crossepoch,

@@ -8,8 +8,8 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import GvmConfig
-from cero_api.posterior import posterior_mean
-from cero_api.selection import fill_by_table
+from cero_api.mathematics.posterior import posterior_mean
+from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
 @article{yao2025gvm,

@@ -10,7 +10,7 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import HoraConfig
-from cero_api.selection import fill_by_table
+from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
 @article{wang2026hora,

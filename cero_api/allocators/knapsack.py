@@ -11,8 +11,8 @@ from cero_api._types import FloatArray, IntArray, RankArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import KnapsackConfig
-from cero_api.ledger import Report
-from cero_api.selection import fill_by_table
+from cero_api.mathematics.ledger import Report
+from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
 @article{li2025knapsack,

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import EntryPoint, entry_points
+
+# Packages add commands to `cero` by this group: the entry's name is the command's, its object a function for typer.
+COMMANDS = "cero_api.commands"
 
 
 def main() -> None:
@@ -13,8 +17,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"cero needs {error.name}, which is not installed: pip install 'cero-api[cli]'")
 
-    from cero_api.cli.compare import compare
-    from cero_api.cli.demo import demo
     from cero_api.cli.replay import replay
     from cero_api.cli.report import report
     from cero_api.cli.simulate import simulate
@@ -25,6 +27,18 @@ def main() -> None:
     def _root() -> None:
         """Decides how many rollouts each prompt gets in RL post-training."""
 
-    for command in (demo, compare, replay, simulate, report):
+    for command in (replay, simulate, report):
         app.command()(command)
+    for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
+        _add(app, point)
     app()
+
+
+def _add(app: object, point: EntryPoint) -> None:
+    """Add another package's command; one that cannot be loaded is named, and the others work."""
+    try:
+        command = point.load()
+    except Exception as error:  # another package's import may raise anything
+        sys.stderr.write(f"cero: the command {point.name!r} of {point.value} cannot be loaded: {error!r}\n")
+        return
+    app.command(name=point.name)(command)  # type: ignore[attr-defined]

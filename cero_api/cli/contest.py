@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from cero_api.contest import ContestReport, Estimate
+    from cero_api.analysis.contest import ContestReport, Estimate
 
 USAGE = 2
 INTERRUPTED = 130
@@ -88,7 +88,7 @@ def show(report: ContestReport, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
         return
-    from cero_api.contest import METRICS
+    from cero_api.analysis.contest import METRICS
 
     console = table_console(160)
     shown = [name for name in METRICS if name in report.results[0].metrics and name != "rounds_dealt"]
@@ -109,7 +109,7 @@ def show(report: ContestReport, as_json: bool) -> None:
 
 
 def _table(names: Sequence[str], rows: Mapping[str, Mapping[str, Estimate]], signed: bool = False) -> Table:
-    from cero_api.contest import METRICS
+    from cero_api.analysis.contest import METRICS
 
     table = Table("allocator")
     for name in names:

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-
-
-class Pool(StrEnum):
-    """Mixtures of prompts that the demo trains on."""
-
-    hard = "hard"
-    mixed = "mixed"
-    easy = "easy"
-
 
 Allocators = Annotated[str, typer.Option(help="Comma-separated names, or all.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed.")]
@@ -26,16 +15,6 @@ Settings = Annotated[
     list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-# Of the commands that train the demo's model.
-TrainPool = Annotated[Pool, typer.Option(help="hard: over half of the prompts are out of reach at first.")]
-TrainRounds = Annotated[int | None, typer.Option(min=1, help="Rounds of each training.")]
-TrainBudget = Annotated[int | None, typer.Option(min=1, help="Rollouts of each training, in place of --rounds.")]
-StartModel = Annotated[
-    Path | None, typer.Option(exists=True, file_okay=False, help="Start from this checkpoint, not the embedded model.")
-]
-Folder = Annotated[Path, typer.Option(file_okay=False, help="Folder of runs and report.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Trainings at a time, one core each.")]
 
 
 def allocator_names(text: str) -> list[str]:

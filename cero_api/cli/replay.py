@@ -74,8 +74,8 @@ def replay(
     Tells how each would have allocated, had success rates gone as recorded; not what would have been learned.
     """
     names, settings = allocator_names(allocators), field_settings(set)
-    from cero_api.history import read_history
-    from cero_api.replay import replay as run
+    from cero_api.analysis.history import read_history
+    from cero_api.analysis.replay import replay as run
 
     with exit_codes(), progress_bar() as bar:
         reading = bar.add_task(f"reading {record.name}", total=1.0)

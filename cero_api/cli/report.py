@@ -13,7 +13,7 @@ from rich.table import Table
 from cero_api.cli.contest import exit_codes, progress_bar, table_console
 
 if TYPE_CHECKING:
-    from cero_api.report import RunSummary
+    from cero_api.analysis.report import RunSummary
 
 
 def report(
@@ -45,7 +45,7 @@ def report(
 
 def _is_training(path: Path) -> bool:
     """A .json file, or a folder that has one and no trace."""
-    from cero_api.history.files import has_trace
+    from cero_api.analysis.history.files import has_trace
 
     if path.is_dir():
         return any(path.glob("*.json")) and not has_trace(path)
@@ -53,9 +53,9 @@ def _is_training(path: Path) -> bool:
 
 
 def _learning(paths: list[Path], out: Path, as_json: bool) -> None:
-    from cero_api.learning import compare_trainings, read_trainings
-    from cero_api.report import learning_cells, write_learning_report
-    from cero_api.report.learning import LEARNING_NOTES, learning_warnings
+    from cero_api.analysis.learning import compare_trainings, read_trainings
+    from cero_api.analysis.report import learning_cells, write_learning_report
+    from cero_api.analysis.report.learning import LEARNING_NOTES, learning_warnings
 
     records = read_trainings(paths)
     results = compare_trainings(records)
@@ -78,8 +78,8 @@ def _learning(paths: list[Path], out: Path, as_json: bool) -> None:
 
 
 def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
-    from cero_api.history import trace_in
-    from cero_api.report import RunSummary, write_report
+    from cero_api.analysis.history import trace_in
+    from cero_api.analysis.report import RunSummary, write_report
 
     summaries: list[RunSummary] = []
     with progress_bar() as bar:

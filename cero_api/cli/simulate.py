@@ -50,7 +50,7 @@ def simulate(
     Rates move whatever is allocated, so this is about allocation, not about learning.
     """
     names, settings = allocator_names(allocators), field_settings(set)
-    from cero_api.simulate import simulate as run
+    from cero_api.analysis.simulate import simulate as run
 
     with exit_codes(), progress_bar() as bar:
         report = run(

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from training import BATCH, BATCH_TOTAL, BUDGET, PROMPTS, ROUNDS, train
 
-from cero_api.posterior import variance_proxy
-from cero_api.utility import saturation_rate, utility
+from cero_api.mathematics.posterior import variance_proxy
+from cero_api.mathematics.utility import saturation_rate, utility
 
 # Okabe and Ito: told apart with any color vision; readable on white and on dark.
 UNIFORM, CERO, OTHER, THIRD = "#888888", "#2A8FD0", "#E0702B", "#1FA37A"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cero_api.analysis.history import read_history
+from cero_api.analysis.replay import replay
 from cero_api.errors import TraceError
-from cero_api.history import read_history
-from cero_api.replay import replay
 from cero_api.trace import TraceReader
 from integration_tests.trl import tiny
 

@@ -8,9 +8,9 @@ import pytest
 
 from cero_api import BudgetError, CeroAllocator, CeroConfig, RolloutOutcomes
 from cero_api.config import Selection
-from cero_api.oracle import optimal_exposure, regret_bound
-from cero_api.posterior import variance_proxy
-from cero_api.utility import saturation_rate, utility
+from cero_api.mathematics.oracle import optimal_exposure, regret_bound
+from cero_api.mathematics.posterior import variance_proxy
+from cero_api.mathematics.utility import saturation_rate, utility
 
 PAPER = CeroConfig(num_prompts=8958, rounds=500, budget=256_000, rollouts_per_unit=4)
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from cero_api.analysis.learning import TrainingRecord
 from cero_api.cli.app import main
-from cero_api.learning import TrainingRecord
 from cero_api.trace import TraceWriter
 
 
@@ -133,7 +133,7 @@ def test_ctrl_c_exits_with_130(cero: Cero, run_folder: Path, monkeypatch: pytest
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cero_api.replay.contest", interrupt)
+    monkeypatch.setattr("cero_api.analysis.replay.contest", interrupt)
     assert cero("replay", run_folder).code == 130
 
 

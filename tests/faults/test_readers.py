@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import TraceError
-from cero_api.history import read_history
+from cero_api.analysis.history import read_history
 from cero_api.trace import TraceReader, TraceWriter
 from tests.faults.test_hostile import MUTATIONS, mutations, only_refuses
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from cero_api import BatchAllocator, BatchConfig
 from cero_api.allocators import WalkState
-from cero_api.selection import fill_in_order
+from cero_api.mathematics.selection import fill_in_order
 
 
 class HardestFirstConfig(BatchConfig):

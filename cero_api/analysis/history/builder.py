@@ -1,0 +1,115 @@
+"""Deals records in time order out to their prompts."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from cero_api.analysis.history.visits import SuccessHistory
+from cero_api.errors import TraceError
+from cero_api.mathematics.blocks import blocks
+from cero_api.prompts import Key
+
+
+class Builder:
+    """Records in time order, 16 bytes each, dealt out to their prompts in the end."""
+
+    def __init__(self, timed: bool = True) -> None:
+        self._timed = timed
+        self._round, self._row, self._scored = (array.array("i") for _ in range(3))
+        self._won = array.array("f")
+        self._numbers, self._sizes, self._rollouts = (array.array("q") for _ in range(3))  # of the rounds
+
+    def add(
+        self,
+        round: ArrayLike,
+        row: ArrayLike,
+        scored: ArrayLike,
+        successes: ArrayLike,
+        given: ArrayLike | None = None,
+    ) -> None:
+        """Append records, none earlier than those before; `given` counts rollouts without a reward too."""
+        rounds = np.asarray(round, dtype=np.int32)
+        for column, values in ((self._round, rounds), (self._row, row), (self._scored, scored)):
+            column.frombytes(np.asarray(values, dtype=np.int32).tobytes())
+        self._won.frombytes(np.asarray(successes, dtype=np.float32).tobytes())
+        if self._timed:
+            given = np.asarray(scored if given is None else given, dtype=np.int64)
+            starts = np.flatnonzero(np.diff(rounds, prepend=-1))
+            for number, size, rollouts in zip(
+                rounds[starts].tolist(),
+                np.diff(starts, append=rounds.size).tolist(),
+                np.add.reduceat(given, starts).tolist(),
+                strict=True,
+            ):
+                if self._numbers and self._numbers[-1] == number:
+                    self._sizes[-1] += size
+                    self._rollouts[-1] += rollouts
+                else:
+                    self._numbers.append(number)
+                    self._sizes.append(size)
+                    self._rollouts.append(rollouts)
+
+    def history(
+        self,
+        keys: Sequence[Key],
+        *,
+        source: object,
+        counts_known: bool = True,
+        notes: tuple[str, ...] = (),
+        where: Callable[[int], str] = lambda record: f"record {record + 1}",
+    ) -> SuccessHistory:
+        """All records, by prompt; `where` names a record in the message of an error."""
+        if not self._row:
+            raise TraceError(f"{source} holds not one visit; give a record in which prompts were rolled out")
+        round, row, scored = (
+            np.frombuffer(column, dtype=np.int32) for column in (self._round, self._row, self._scored)
+        )
+        won = np.frombuffer(self._won, dtype=np.float32)
+        offsets = np.zeros(len(keys) + 1, dtype=np.int64)
+        latest = np.full(len(keys), -1, dtype=np.int32)  # round in which each prompt was last met
+        for block in blocks(row.size):
+            offsets[1:] += np.bincount(row[block], weights=scored[block] > 0, minlength=len(keys)).astype(np.int64)
+        np.cumsum(offsets, out=offsets)
+
+        visits = int(offsets[-1])
+        columns = np.empty(visits, np.int32), np.empty(visits, np.float32), np.empty(visits, np.int32)
+        place = offsets[:-1].copy()
+        for block in blocks(row.size):
+            order = np.argsort(row[block], kind="stable") + block.start
+            mine = row[order]
+            before = np.concatenate([latest[mine[:1]], round[order[:-1]]])
+            first = np.concatenate([[True], mine[1:] != mine[:-1]])
+            before[first] = latest[mine[first]]
+            if (before == round[order]).any():
+                record = int(order[before == round[order]].min())
+                raise TraceError(
+                    f"{where(record)}: prompt {keys[row[record]]!r} is in round {round[record]} already; sum its "
+                    "rollouts"
+                )
+            latest[mine] = round[order]  # the last of equal rows stays
+            if not scored[block].all():
+                order = order[scored[order] > 0]
+                mine = row[order]
+            starts = np.flatnonzero(np.diff(mine, prepend=-1))
+            met = np.diff(starts, append=mine.size)
+            target = np.repeat(place[mine[starts]], met) + np.arange(mine.size) - np.repeat(starts, met)
+            for column, values in zip(columns, (round, won, scored), strict=True):
+                column[target] = values[order]
+            place[mine[starts]] += met
+
+        return SuccessHistory(
+            keys=keys,
+            offsets=offsets,
+            visit_round=columns[0],
+            visit_successes=columns[1],
+            visit_count=columns[2],
+            round_numbers=np.array(self._numbers, dtype=np.int64),
+            candidates=row if self._timed else row[:0].copy(),
+            candidate_offsets=np.concatenate([[0], np.cumsum(np.array(self._sizes, dtype=np.int64))]),
+            rollouts=np.array(self._rollouts if counts_known else [], dtype=np.int64),
+            notes=notes,
+        )

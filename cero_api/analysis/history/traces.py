@@ -1,0 +1,23 @@
+"""Histories from traces."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from cero_api.analysis.history.builder import Builder
+from cero_api.analysis.history.visits import Progress, SuccessHistory
+from cero_api.trace import TraceReader
+
+
+def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -> SuccessHistory:
+    """See `SuccessHistory.from_trace`."""
+    reader, builder = TraceReader(path), Builder()
+    for columns in reader.columns():
+        scored = np.rint(columns.successes + columns.failures).astype(np.int64)
+        builder.add(columns.round, columns.row, scored, columns.successes, columns.count)
+        if progress is not None:
+            progress(reader.fraction)
+    notes = () if reader.torn is None else (reader.torn,)
+    return builder.history(reader.keys, source=path, notes=notes, where=lambda record: f"{path}, line {record + 2}")

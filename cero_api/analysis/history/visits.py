@@ -1,0 +1,126 @@
+"""Success histories as flat arrays, in memory that a pool of a million prompts can have."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cero_api._types import IntArray
+from cero_api.mathematics.blocks import blocks
+from cero_api.prompts import Key
+
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class SuccessHistory:
+    """Visits of every prompt in time order, as flat arrays: 12 bytes a visit, and 4 a candidate.
+
+    Args:
+        keys: `[M]` prompts; their place is their row.
+        offsets: int64 `[M + 1]`, the visits of row i are `offsets[i]:offsets[i + 1]`.
+        visit_round: int32 `[V]`, time of each visit: its round, or its number where rounds were not recorded.
+        visit_successes: float32 `[V]`, successes, or the rate itself where counts were not recorded.
+        visit_count: int32 `[V]`, scored rollouts, all positive; 1 where counts were not recorded.
+        round_numbers: int64 `[K]`, rounds in which prompts were offered, ascending; empty if not recorded.
+        candidates: int32 `[L]`, rows that were offered, round after round.
+        candidate_offsets: int64 `[K + 1]`, those of round k are `candidates[offsets[k]:offsets[k + 1]]`.
+        rollouts: int64 `[K]`, rollouts of each round; empty if not recorded.
+        notes: what a reader of results should know about the file.
+
+    >>> history = SuccessHistory.from_rates({"a": [0.0, 0.5], "b": [1.0]})
+    >>> history.num_prompts, history.visits, history.rates().tolist()
+    (2, 3, [0.0, 0.5, 1.0])
+    """
+
+    keys: Sequence[Key]
+    offsets: IntArray
+    visit_round: NDArray[np.int32]
+    visit_successes: NDArray[np.float32]
+    visit_count: NDArray[np.int32]
+    round_numbers: IntArray
+    candidates: NDArray[np.int32]
+    candidate_offsets: IntArray
+    rollouts: IntArray
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_prompts(self) -> int:
+        """Prompts that were ever offered, M."""
+        return len(self.keys)
+
+    @property
+    def visits(self) -> int:
+        """Visits with at least one scored rollout, V."""
+        return int(self.visit_round.size)
+
+    @property
+    def rounds(self) -> int:
+        """Rounds recorded, K; 0 if the file knows visits only."""
+        return int(self.round_numbers.size)
+
+    @property
+    def rated(self) -> NDArray[np.bool_]:
+        """Whether a prompt has a recorded rate, bool `[M]`."""
+        return np.diff(self.offsets) > 0
+
+    def rates(self, smooth: int = 0) -> NDArray[np.float32]:
+        r"""Success rate at each visit, pooled with the visits of the same prompt around it.
+
+        $\hat p_v = \sum_{|u - v| \le w} s_u / \sum_{|u - v| \le w} n_u$ over visits $u$ of the same prompt.
+
+        Args:
+            smooth: $w$, visits to either side; 0 is the visit's own rate.
+
+        Returns:
+            float32 `[V]`, in [0, 1].
+
+        >>> SuccessHistory.from_rates({"a": [0.0, 0.5, 1.0]}).rates(smooth=1).tolist()
+        [0.25, 0.5, 0.75]
+        """
+        result = np.empty(self.visits, dtype=np.float32)
+        for block in blocks(self.visits):
+            low, high = max(block.start - smooth, 0), min(block.stop + smooth, self.visits)
+            visit = np.arange(block.start, block.stop)
+            prompt = np.searchsorted(self.offsets, visit, side="right") - 1
+            first = np.maximum(visit - smooth, self.offsets[prompt]) - low
+            after = np.minimum(visit + smooth + 1, self.offsets[prompt + 1]) - low
+            won = np.concatenate([[0.0], np.cumsum(self.visit_successes[low:high], dtype=np.float64)])
+            seen = np.concatenate([[0], np.cumsum(self.visit_count[low:high], dtype=np.int64)])
+            result[block] = np.clip((won[after] - won[first]) / (seen[after] - seen[first]), 0.0, 1.0)
+        return result
+
+    def offered(self, k: int) -> IntArray:
+        """Rows that were offered in the k-th recorded round, int64 `[P]`."""
+        return self.candidates[self.candidate_offsets[k] : self.candidate_offsets[k + 1]].astype(np.int64)
+
+    @classmethod
+    def from_rates(cls, rates: Mapping[Key, Any]) -> SuccessHistory:
+        """From one list per prompt: its rate, or its (successes, rollouts), at each visit.
+
+        Raises:
+            TraceError: a rate is not in [0, 1], or a pair is no pair of counts.
+        """
+        from cero_api.analysis.history.rates import from_rates  # which builds on this class
+
+        return from_rates(rates)
+
+    @classmethod
+    def from_trace(cls, path: str | os.PathLike[str], progress: Progress | None = None) -> SuccessHistory:
+        """From a trace, see `cero_api.trace`.
+
+        Args:
+            path: of the file.
+            progress: called with the share of the file that is read.
+
+        Raises:
+            TraceError: the file is no trace, or has a bad line.
+        """
+        from cero_api.analysis.history.traces import from_trace  # which builds on this class
+
+        return from_trace(path, progress)

@@ -1,0 +1,25 @@
+"""Plots and one HTML page: from traces, how the budget was spent and on whom; from trainings, what was learned.
+
+Drawing needs matplotlib (extra `plot`), which is imported when something is drawn.
+"""
+
+from cero_api.analysis.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
+from cero_api.analysis.report.learning import draw_learning, learning_cells, write_learning_report
+from cero_api.analysis.report.page import html_figure, html_page, write_report
+from cero_api.analysis.report.summary import BANDS, RunSummary
+
+__all__ = [
+    "BANDS",
+    "PLOT_STYLE",
+    "RunSummary",
+    "color_of",
+    "draw_effective",
+    "draw_exposure",
+    "draw_learning",
+    "draw_spending",
+    "html_figure",
+    "html_page",
+    "learning_cells",
+    "write_learning_report",
+    "write_report",
+]

@@ -1,0 +1,133 @@
+"""A short supervised warm start, so that success rates spread over (0, 1); cached by the content of its settings."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from string import ascii_lowercase
+
+import torch
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from cero_lab import tasks
+from cero_lab.model import make_model, make_tokenizer
+from cero_lab.settings import WarmstartSettings
+from cero_lab.tasks import Puzzle
+
+Progress = Callable[[int, float], None]
+
+
+def _silent(step: int, mastery: float) -> None:
+    """Report nothing."""
+
+
+def cached_checkpoint(settings: WarmstartSettings, cache: Path, progress: Progress = _silent) -> Path:
+    """The warm-started model and its tokenizer, trained only if nobody has yet.
+
+    Args:
+        settings: Model, data and optimisation; any change is another checkpoint.
+        cache: Folder of checkpoints.
+        progress: Called now and then with the steps done and the mastery reached.
+
+    Returns:
+        A folder that `AutoModelForCausalLM.from_pretrained` reads.
+    """
+    # What the tasks look like decides the data as much as the settings do.
+    content = settings.model_dump_json() + Path(tasks.__file__).read_text() + torch.__version__
+    folder = cache / f"warmstart-{hashlib.blake2b(content.encode(), digest_size=6).hexdigest()}"
+    if not folder.exists():
+        model = train(settings, progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        # Complete or absent: a reader never sees half a checkpoint.
+        temporary = Path(tempfile.mkdtemp(dir=cache))
+        model.save_pretrained(temporary)
+        make_tokenizer().save_pretrained(temporary)
+        try:
+            os.rename(temporary, folder)
+        except OSError:  # another process was first
+            shutil.rmtree(temporary)
+    return folder
+
+
+def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaForCausalLM:
+    """Train the untrained model on solved puzzles, answers only.
+
+    Args:
+        settings: Model, data and optimisation.
+        progress: Called now and then with the steps done and the mastery reached.
+
+    Returns:
+        The model.
+    """
+    torch.set_num_threads(1)  # the model is too small to share out; more threads are slower on a busy machine
+    model = make_model(settings.model, settings.seed)
+    tokenizer = make_tokenizer()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    shelves = _by_class(settings)
+    weights = [settings.length_decay**length for _, length in shelves]
+    rng = random.Random(settings.seed)
+
+    classes = list(shelves.values())
+    exam = _batch(tokenizer, [(p.prompt, p.answer) for p in map(rng.choice, rng.choices(classes, weights, k=256))])
+
+    step, end = 0, settings.max_steps
+    while step < end:
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * min(1.0, (step + 1) / 30, (end - step) / settings.cooldown)
+        picked = map(rng.choice, rng.choices(classes, weights, k=settings.batch))
+        demonstrations = [(p.prompt, _slip(p.answer, settings.slips, rng)) for p in picked]
+        loss = model(**_batch(tokenizer, demonstrations)).loss
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 10 == 0:
+            mastery = _mastery(model, exam)
+            progress(step, mastery)
+            if mastery >= settings.mastery:
+                end = min(end, step + settings.cooldown)
+    return model.eval()
+
+
+def _by_class(settings: WarmstartSettings) -> dict[tuple[str, int], list[Puzzle]]:
+    shelves: dict[tuple[str, int], list[Puzzle]] = {}
+    for puzzle in tasks.corpus("warmstart"):
+        if 3 <= puzzle.length <= settings.longest:
+            shelves.setdefault((puzzle.task, puzzle.length), []).append(puzzle)
+    return shelves
+
+
+@torch.no_grad()
+def _mastery(model: LlamaForCausalLM, exam: dict[str, torch.Tensor]) -> float:
+    """Share of answer positions where the most likely character is the right one."""
+    guesses = model(input_ids=exam["input_ids"], attention_mask=exam["attention_mask"]).logits[:, :-1].argmax(-1)
+    right = exam["labels"][:, 1:]
+    counts = right != -100
+    return float((guesses == right)[counts].float().mean())
+
+
+def _slip(answer: str, share: float, rng: random.Random) -> str:
+    """Replace a share of the characters by random letters."""
+    return "".join(rng.choice(ascii_lowercase) if rng.random() < share else c for c in answer)
+
+
+def _batch(tokenizer: PreTrainedTokenizerFast, demonstrations: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
+    """Prompt and answer, padded on the right; the prompt's tokens carry no loss."""
+    rows = [tokenizer(prompt + answer)["input_ids"] + [tokenizer.eos_token_id] for prompt, answer in demonstrations]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
+    position = torch.arange(width)
+    lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
+    prompts = torch.tensor([len(prompt) for prompt, _ in demonstrations]).unsqueeze(1)
+    inside = position < lengths
+    return {
+        "input_ids": ids,
+        "attention_mask": inside.long(),
+        "labels": ids.masked_fill((position < prompts) | ~inside, -100),
+    }

@@ -1,0 +1,241 @@
+"""The demo, end to end on a model so small that it learns nothing: a comparison, its report, stopping and resuming."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from cero_api.analysis.history import read_history
+from cero_lab import compare as comparing
+from cero_lab import history
+from cero_lab.compare import TrainingFailedError, compare
+from cero_lab.history import Evaluation, History, Round
+from cero_lab.plots import exposure
+from cero_lab.run import train
+from cero_lab.settings import (
+    DemoSettings,
+    EvalSettings,
+    ModelSettings,
+    PoolName,
+    RunSettings,
+    TrainSettings,
+    WarmstartSettings,
+)
+from cero_lab.summary import rollouts_to_reach, summarize, verdict
+from cero_lab.tasks import corpus, heldout, pool, solved
+from cero_lab.warmstart import cached_checkpoint
+
+TRAIN = TrainSettings(prompts=12, rounds=4, prompts_per_round=3, group_size=4, warmup=0, save_every=100)
+EVALUATION = EvalSettings(prompts=6, samples=2, every=2)
+WARMSTART = WarmstartSettings(
+    model=ModelSettings(width=16, mlp_width=16, layers=1, heads=2), batch=8, max_steps=10, cooldown=1
+)
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cached_checkpoint(WARMSTART, tmp_path_factory.mktemp("models"))
+
+
+def run_settings(start: Path, allocator: str = "cero") -> RunSettings:
+    return RunSettings(allocator=allocator, seed=3, pool="easy", start=start, train=TRAIN, evaluation=EVALUATION)
+
+
+def demo_settings(start: Path, out: Path) -> DemoSettings:
+    return DemoSettings(pool="easy", seeds=(3,), model=start, train=TRAIN, evaluation=EVALUATION, out=out)
+
+
+# Tasks
+
+
+def test_splits_are_disjoint_and_large_enough() -> None:
+    prompts = [{p.prompt for p in corpus(split)} for split in ("warmstart", "pool", "heldout")]
+    assert sum(map(len, prompts)) == len(set().union(*prompts))
+    assert min(map(len, prompts)) > 1000
+
+
+@pytest.mark.parametrize("name", ["hard", "mixed", "easy"])
+def test_a_pool_is_distinct_seeded_and_like_what_is_held_out(name: PoolName) -> None:
+    sizes = TrainSettings()
+    drawn = pool(name, sizes.prompts, seed=0)
+    assert drawn == pool(name, sizes.prompts, seed=0) != pool(name, sizes.prompts, seed=1)
+    assert len({p.prompt for p in drawn}) == sizes.prompts
+    unseen = heldout(name, 256, seed=0)
+    assert {(p.task, p.length) for p in drawn} == {(p.task, p.length) for p in unseen}
+
+
+def test_the_scorer_accepts_the_answer_and_nothing_less() -> None:
+    for puzzle in corpus("heldout")[::50]:
+        assert solved(puzzle, puzzle.answer)
+        assert not solved(puzzle, puzzle.answer[:-1])
+        assert not solved(puzzle, puzzle.answer + "a")
+        assert not solved(puzzle, "")
+
+
+# Warm start
+
+
+def test_the_warm_start_is_cached_by_its_settings(tmp_path: Path) -> None:
+    steps: list[int] = []
+
+    def count(step: int, mastery: float) -> None:
+        steps.append(step)
+
+    first = cached_checkpoint(WARMSTART, tmp_path, count)
+    assert steps == [10]
+    assert cached_checkpoint(WARMSTART, tmp_path, count) == first
+    assert len(steps) == 1
+    assert cached_checkpoint(WARMSTART.model_copy(update={"seed": 1}), tmp_path, count) != first
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+# Trainings
+
+
+def without_times(past: History) -> tuple[list[Round], list[Evaluation]]:
+    rounds = [Round(**{**vars(r), "allocator_seconds": 0.0, "seconds": 0.0}) for r in past.rounds]
+    return rounds, past.evaluations
+
+
+def stop_after(rounds: int) -> Callable[[], bool]:
+    asked = iter(range(1, rounds + 1))
+    return lambda: next(asked, rounds) >= rounds
+
+
+@pytest.mark.parametrize("allocator", ["uniform", "cero"])
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(allocator: str, start: Path, tmp_path: Path) -> None:
+    settings = run_settings(start, allocator)
+    assert train(settings, tmp_path / "whole")
+    whole = history.read(tmp_path / "whole")
+    assert [e.step for e in whole.evaluations] == [0, 2, 4]
+    assert whole.rounds[-1].rollouts == TRAIN.budget
+
+    assert not train(settings, tmp_path / "parts", stop_after(1))
+    assert not train(settings, tmp_path / "parts", stop_after(2))
+    assert history.read(tmp_path / "parts").step == 3
+    assert train(settings, tmp_path / "parts")
+    assert without_times(history.read(tmp_path / "parts")) == without_times(whole)
+
+
+def test_a_comparison_writes_table_and_report_and_repeats_nothing(
+    start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, screen = demo_settings(start, tmp_path), io.StringIO()
+    summaries = compare(settings, Console(file=screen, width=140))
+    assert [s.allocator for s in summaries] == ["uniform", "cero"]
+    assert all(s.rollouts == TRAIN.budget for s in summaries)
+    assert "rollouts to match" in screen.getvalue()
+    page = (tmp_path / "report-easy" / "index.html").read_text()
+    assert page.count("data:image/png;base64,") == 5 == len(list((tmp_path / "report-easy").glob("*.png")))
+    assert "http" not in page  # self-contained
+
+    for folder in (tmp_path / "runs").iterdir():
+        assert exposure(history.read(folder), TRAIN.prompts).sum() == TRAIN.budget
+        assert read_history(folder).rollouts.sum() == TRAIN.budget  # what `cero replay` takes
+    monkeypatch.setattr(comparing.Run, "start", lambda self: pytest.fail(f"{self.name} was repeated"))
+    assert compare(settings, Console(file=screen)) == summaries
+
+
+def test_ctrl_c_leaves_checkpoints_and_no_orphans(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = demo_settings(start, tmp_path)
+    settings = settings.model_copy(update={"train": TRAIN.model_copy(update={"rounds": 100_000})})
+    runs: list[comparing.Run] = []
+
+    def interrupt(progress: object, task: object, run: comparing.Run) -> None:
+        if run not in runs:
+            runs.append(run)
+        if len(runs) == 2 and all(history.read(r.folder).step for r in runs):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(comparing, "_show", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        compare(settings, Console(file=io.StringIO()))
+    for run in runs:
+        assert run.process is not None
+        assert run.process.returncode == 130
+        step = history.read(run.folder).step
+        assert (run.folder / f"checkpoint-{step}").is_dir()
+
+
+def test_a_failing_training_shows_the_end_of_its_log(start: Path, tmp_path: Path) -> None:
+    settings = demo_settings(start, tmp_path).model_copy(update={"model": tmp_path})  # no checkpoint there
+    with pytest.raises(TrainingFailedError, match="ended with status 1"):
+        compare(settings, Console(file=io.StringIO()))
+
+
+# Numbers
+
+
+def past(*sampled: float) -> History:
+    rounds = [
+        Round(step, step * 4, [0, 1], [2, 2], [1.0, 2.0], None, 0.001, float(step)) for step in range(1, len(sampled))
+    ]
+    return History(rounds, [Evaluation(step, step * 4, [rate], rate) for step, rate in enumerate(sampled)])
+
+
+def test_a_loss_is_called_one() -> None:
+    uniform = summarize("uniform", 0, past(0.1, 0.3, 0.4, 0.5), 0.4)
+    worse = summarize("cero", 0, past(0.1, 0.2, 0.3, 0.3), 0.4)
+    better = summarize("cero", 0, past(0.1, 0.5, 0.6, 0.6), 0.4)
+    assert worse.final == pytest.approx(0.8 / 3)
+    assert worse.to_match is None
+    assert worse.effective == 0.5
+    assert verdict(worse, uniform).startswith("seed 0: CERO LOSES to uniform by 0.133 ± 0.000 at equal rollouts;")
+    assert (better.to_match, uniform.to_match) == (8, 12)
+    assert "67% of the rollouts that uniform took" in verdict(better, uniform)
+
+
+def test_rollouts_to_reach_needs_more_than_one_lucky_evaluation() -> None:
+    evaluations = past(0.1, 0.9, 0.1, 0.1, 0.5, 0.6, 0.7).evaluations
+    assert rollouts_to_reach(evaluations, 0.55) == 24
+    assert rollouts_to_reach(evaluations, 0.9) is None
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    evaluation = Evaluation(0, 0, [0.5], 0.5)
+    history.append(tmp_path, evaluation)
+    with (tmp_path / history.FILE).open("a") as file:
+        file.write('{"kind": "Round", "st')
+    assert history.read(tmp_path) == History([], [evaluation])
+
+
+# Command line
+
+
+def cero(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    program = "from cero_api.cli.app import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "120", **env},
+    )
+
+
+def test_help_is_quick_to_import() -> None:
+    shown = cero("demo", "--help")
+    assert shown.returncode == 0
+    assert "--pool" in shown.stdout
+    code = "import sys, cero_lab.commands.demo; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--allocators", "unifrom"], "choose from"),
+        (["--rounds", "2", "--budget", "256"], "not both"),
+        (["--budget", "100"], "multiple of the 128 rollouts"),
+    ],
+)
+def test_wrong_options_are_explained(arguments: list[str], message: str) -> None:
+    shown = cero("demo", *arguments)
+    assert shown.returncode == 2
+    assert message in " ".join(shown.stderr.split())

@@ -1,0 +1,107 @@
+"""The books balance after every call, in any order."""
+
+import copy
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cero_api.errors import BudgetError, InvalidOutcomeError
+from cero_api.mathematics.ledger import Ledger
+from cero_api.state import state_entries
+
+
+def ids(*rows: int) -> np.ndarray:
+    return np.array(rows, dtype=np.int64)
+
+
+def same(one: Ledger, other: Ledger) -> bool:
+    entries, others = state_entries(one), state_entries(other)
+    return all(np.array_equal(entries[name], others[name]) for name in entries)
+
+
+@given(st.data())
+def test_spent_and_remaining_are_the_budget_in_any_order(data: st.DataObject) -> None:
+    ledger, lost, round_ = Ledger(budget=200), 0, 0
+    out: dict[tuple[int, int], int] = {}
+    for _ in range(data.draw(st.integers(1, 25))):
+        action = data.draw(st.sampled_from(["charge", "settle", "refund"]))
+        if action == "charge":
+            prompts = data.draw(st.lists(st.integers(0, 9), unique=True, max_size=5))
+            counts = data.draw(st.lists(st.integers(0, 8), min_size=len(prompts), max_size=len(prompts)))
+            if sum(counts) > ledger.remaining:
+                with pytest.raises(BudgetError):
+                    ledger.charge(round_, ids(*prompts), ids(*counts))
+                continue
+            ledger.charge(round_, ids(*prompts), ids(*counts))
+            out |= {(round_, p): n for p, n in zip(prompts, counts, strict=True) if n}
+            round_ += 1
+        elif out:
+            group = data.draw(st.sampled_from(sorted(out)))
+            count = data.draw(st.integers(1, out[group]))
+            if action == "settle":
+                won = data.draw(st.integers(0, count))
+                ledger.settle(group[0], ids(group[1]), np.array([1.0 * won]), np.array([1.0 * count - won]))
+            else:
+                ledger.refund(group[0], ids(group[1]), ids(count))
+                lost += count
+            out[group] -= count
+            if not out[group]:
+                del out[group]
+        assert ledger.spent + ledger.remaining == ledger.budget
+        assert ledger.refunded == lost
+        assert ledger.outstanding == sum(out.values())
+        assert list(zip(ledger.open_round, ledger.open_prompt, strict=True)) == sorted(out)
+        assert ledger.check() is None
+
+
+def test_a_refused_report_changes_nothing() -> None:
+    ledger = Ledger(budget=20)
+    ledger.charge(4, ids(7, 3), ids(4, 4))
+    before = copy.deepcopy(ledger)
+    one, five = np.array([1.0, 1.0]), np.array([5.0, 0.0])
+    for prompts, won, lost, round_ in [
+        (ids(3, 7), five, one, 4),  # 6 of 4
+        (ids(3, 8), one, one, 4),  # prompt 8 has none
+        (ids(3, 7), one, one, 5),  # nor has round 5
+        (ids(3, 7), one, one, 3),
+    ]:
+        with pytest.raises(InvalidOutcomeError, match=r"report each rollout once"):
+            ledger.settle(round_, prompts, won, lost)
+        with pytest.raises(InvalidOutcomeError, match="refunded"):
+            ledger.refund(round_, prompts, np.rint(won + lost).astype(np.int64))
+        assert same(ledger, before)
+
+
+def test_groups_count_when_complete_and_are_effective_when_mixed() -> None:
+    ledger = Ledger(budget=100)
+    ledger.charge(0, ids(1, 2, 3, 4), ids(4, 4, 4, 4))
+    first = ledger.settle(0, ids(1, 2), np.array([2.0, 4.0]), np.array([0.0, 0.0]))
+    assert first.first.tolist() == [True, True]
+    assert (first.groups, first.effective) == (1, 0)
+    second = ledger.settle(0, ids(1), np.array([0.0]), np.array([2.0]))
+    assert second.first.tolist() == [False]
+    assert (second.groups, second.effective) == (1, 1)
+    ledger.refund(0, ids(4), ids(4))  # a group that never was
+    ledger.settle(0, ids(3), np.array([1.0]), np.array([0.0]))
+    ledger.refund(0, ids(3), ids(3))  # one that shrank
+    assert (ledger.groups, ledger.effective_groups, ledger.outstanding) == (3, 1, 0)
+
+
+def test_foreign_books_are_found_out() -> None:
+    good = Ledger(budget=20)
+    good.charge(0, ids(1, 2), ids(4, 4))
+    assert good.check() is None
+    for field, value in {
+        "spent": 21,
+        "refunded": -1,
+        "effective_groups": 1,
+        "open_rollouts": ids(4, 0),
+        "open_round": ids(0),
+        "open_prompt": ids(2, 1),
+        "open_successes": np.array([-1.0, 0.0]),
+    }.items():
+        bad = copy.deepcopy(good)
+        setattr(bad, field, value)
+        assert bad.check() is not None, field
