@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cero_api.adapting.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cero_openrlhf.config import OpenRLHFAllocatorConfig, Schedule
@@ -11,15 +12,12 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenRLHFAllocatorConfig", "Schedule", "main"]
 
-_HOME = {
-    "OpenRLHFAllocatorConfig": "config",
-    "Schedule": "config",
-    "main": "launcher",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: rollout engines import a class of this package, and need nothing else of it.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# rollout engines import a class of this package, and need nothing else of it.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "OpenRLHFAllocatorConfig": "config",
+        "Schedule": "config",
+        "main": "launcher",
+    },
+)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.adapting import differences
 from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError
 from cero_api.trace import TraceRound
@@ -126,8 +127,8 @@ class Books:
         mine = self.allocator
         if type(saved) is not type(mine) or saved.config != mine.config:
             raise CheckpointError(
-                f"the checkpoint holds a {type(saved).__name__} with {saved.config}, this run has a "
-                f"{type(mine).__name__} with {mine.config}; resume with the arguments and the dataset of that run"
+                f"the checkpoint holds an allocator with {differences(saved.config, mine.config)}; resume with the "
+                "arguments and the dataset of that run"
             )
         mine.load_state_dict(saved.state_dict())
         # No ticket outlives a checkpoint: a resumed OpenRLHF draws anew what was in flight.

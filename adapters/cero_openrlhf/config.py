@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig, SuccessRule
@@ -136,23 +137,16 @@ def allocator_config(
     """
     if not schedule.prompts:
         raise ConfigurationError("the train dataset is empty, or --train.num_episodes is 0; nothing would be trained")
-    reserve = settings.reserve or (3.0 if schedule.refills else 1.0)
-    names = config_type(settings.allocator).model_fields
-    values: dict[str, Any] = {
-        "num_prompts": schedule.num_prompts,
-        "rounds": math.ceil(schedule.rounds * reserve),
-        "budget": math.ceil(schedule.budget * reserve),
-    }
-    # A method with a cap and no group size, like CERO, is capped at one group over the pool (as in the paper), and at
-    # two in a batch, where one would leave nothing to decide.
-    if "rollouts_per_prompt" in names:
-        values["rollouts_per_prompt"] = schedule.group_size
-    elif "max_rollouts_per_prompt" in names:
-        values["max_rollouts_per_prompt"] = schedule.group_size * (1 if settings.scope == "pool" else 2)
-    values |= fields
-    if "capacity" in names and "capacity" not in fields:
-        cap = int(values["max_rollouts_per_prompt"])
-        values["capacity"] = min(schedule.batch * schedule.group_size, schedule.num_prompts * cap)
+    shape = RoundShape(
+        num_prompts=schedule.num_prompts,
+        rounds=schedule.rounds,
+        budget=schedule.budget,
+        group_size=schedule.group_size,
+        largest=schedule.batch * schedule.group_size,
+        scope=settings.scope,
+        reserve=settings.reserve or (REFILL_RESERVE if schedule.refills else 1.0),
+    )
+    values = allocator_fields(settings.allocator, shape, fields)
     config = config_type(settings.allocator)(**values)
     if config.budget < schedule.budget:
         raise ConfigurationError(

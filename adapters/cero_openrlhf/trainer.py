@@ -8,6 +8,7 @@ from openrlhf.trainer import ppo_trainer
 from openrlhf.utils.logging_utils import init_logger
 
 from cero_api import make_allocator
+from cero_api.adapting import plain
 from cero_api.config import AllocatorConfig
 from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
@@ -17,7 +18,6 @@ from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read
 from cero_openrlhf.counts import AllocatedSamplesGenerator
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.refusals import refuse_unsupported
-from cero_ray.upstream import plain
 
 logger = init_logger(__name__)
 

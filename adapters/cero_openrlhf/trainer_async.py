@@ -7,10 +7,10 @@ from typing import Any
 import ray
 from openrlhf.trainer import ppo_trainer_async
 
+from cero_api.adapting import plain
 from cero_openrlhf.advantages import GroupedExperienceMaker
 from cero_openrlhf.refusals import refuse_unsupported
 from cero_openrlhf.trainer import generate_with_allocator, logged, per_prompt
-from cero_ray.upstream import plain
 
 _PPOTrainerAsync: Any = plain(ppo_trainer_async.PPOTrainerAsync)
 _GenerateSamplesActor: Any = plain(ppo_trainer_async.GenerateSamplesActor)

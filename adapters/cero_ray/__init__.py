@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cero_api.adapting.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cero_ray.actor import AllocatorClient, start_allocator
@@ -12,17 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["AllocatorClient", "Deal", "Desk", "DurableDesk", "start_allocator"]
 
-_HOME = {
-    "AllocatorClient": "actor",
-    "Deal": "desk",
-    "Desk": "desk",
-    "DurableDesk": "durable",
-    "start_allocator": "actor",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: the desk needs no Ray, and whoever only reads its books should not wait for one.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# the desk needs no Ray, and whoever only reads its books should not wait for one.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "AllocatorClient": "actor",
+        "Deal": "desk",
+        "Desk": "desk",
+        "DurableDesk": "durable",
+        "start_allocator": "actor",
+    },
+)

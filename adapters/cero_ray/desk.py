@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
+from cero_api.adapting.rounds import round_numbers
 from cero_api.config import SuccessRule
 from cero_api.errors import BudgetError, CeroError, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.trace import TraceRound
@@ -393,42 +393,15 @@ def expect_total(allocation: Allocation, total: int) -> None:
 def spread(deals: Sequence[Deal]) -> dict[str, float]:
     """How counts are spread over these deals, and what those that are complete have earned.
 
-    >>> spread([Deal(0, 7, 2, 0, {0: 1.0, 1: 0.0}), Deal(0, 8, 4, 0)])["step_effective_group_rate"]
+    >>> spread([Deal(0, 7, 2, 0, {0: 1.0, 1: 0.0}), Deal(0, 8, 4, 0)])["round_effective_group_rate"]
     1.0
     """
     counts = np.array([deal.count for deal in deals], dtype=np.int64)
     if not counts.size:
         return {}
-    numbers = {
-        "count/min": float(counts.min()),
-        "count/mean": float(counts.mean()),
-        "count/max": float(counts.max()),
-        "count/zero": float((counts == 0).sum()),
-        **{f"count/share_{name}": share for name, share in _histogram(counts).items()},
-    }
-    scored = [[share for share in deal.outcomes.values() if share is not None] for deal in deals if deal.done]
-    scored = [shares for shares in scored if shares]
-    if scored:
-        mixed = [0.0 < sum(shares) < len(shares) for shares in scored]
-        numbers["step_effective_group_rate"] = sum(mixed) / len(mixed)
-        numbers["step_success_rate"] = sum(map(sum, scored)) / sum(map(len, scored))
-    return numbers
-
-
-def _histogram(counts: NDArray[np.int64]) -> dict[str, float]:
-    """Share of prompts by count: 0, 1, 2, 3-4, 5-8, 9-16 and so on, which keeps the names few and fixed.
-
-    >>> _histogram(np.array([0, 2, 4, 4]))
-    {'0': 0.25, '2': 0.25, '3_4': 0.5}
-    """
-    upper = [0] + [1 << k for k in range(max(int(counts.max()) - 1, 0).bit_length() + 1)]
-    shares, below = {}, -1
-    for top in upper:
-        share = float(((counts > below) & (counts <= top)).mean())
-        if share:
-            shares[str(top) if top - below == 1 else f"{below + 1}_{top}"] = share
-        below = top
-    return shares
+    shares = [[share for share in deal.outcomes.values() if share is not None] if deal.done else [] for deal in deals]
+    won = np.array([math.fsum(part) for part in shares])
+    return round_numbers(counts, won, np.array([len(part) for part in shares]) - won)
 
 
 def _plain(deal: Deal) -> list[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cero_api.adapting.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cero_trl.config import CeroTRLConfig, Schedule
@@ -12,16 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CeroGRPOTrainer", "CeroTRLConfig", "RoundRecord", "Schedule"]
 
-_HOME = {
-    "CeroGRPOTrainer": "trainer",
-    "CeroTRLConfig": "config",
-    "RoundRecord": "feedback",
-    "Schedule": "config",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: TRL takes seconds, and the demo's command line lives in this package.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# TRL takes seconds to import.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "CeroGRPOTrainer": "trainer",
+        "CeroTRLConfig": "config",
+        "RoundRecord": "feedback",
+        "Schedule": "config",
+    },
+)

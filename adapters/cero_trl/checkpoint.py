@@ -14,6 +14,7 @@ from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.adapting import differences
 from cero_api.errors import CheckpointError
 
 ALLOCATOR_FILE = "cero_allocator.npz"
@@ -110,9 +111,8 @@ def load_state(folder: Path, allocator: RolloutAllocator, expected: Progress) ->
     saved = load_allocator(folder / ALLOCATOR_FILE)
     if type(saved) is not type(allocator) or saved.config != allocator.config:
         raise CheckpointError(
-            f"{folder} holds a {type(saved).__name__} with {saved.config}, but this trainer has a "
-            f"{type(allocator).__name__} with {allocator.config}; resume with the settings and the length of "
-            "training of that run"
+            f"{folder} holds an allocator with {differences(saved.config, allocator.config)}; resume with the settings "
+            "and the length of training of that run"
         )
     allocator.load_state_dict(saved.state_dict())
     return progress

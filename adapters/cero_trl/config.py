@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from trl import GRPOConfig
 
+from cero_api.adapting.defaults import RoundShape
 from cero_api.advantages import PromptWeight
-from cero_api.allocators import config_type
 from cero_api.config import SuccessRule
 
 Scope = Literal["batch", "pool"]
@@ -50,6 +50,10 @@ class Schedule:
         """Rollouts that uniform TRL spends on the whole training."""
         return self.rounds * self.rollouts
 
+    def shape(self, scope: Scope) -> RoundShape:
+        """From which an allocator's own settings follow."""
+        return RoundShape(self.num_prompts, self.rounds, self.budget, self.group_size, self.rollouts, scope)
+
 
 def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     """Rounds and rollouts that stock TRL would generate.
@@ -70,21 +74,3 @@ def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     epochs, steps = divmod(steps, steps_per_epoch)
     batches = epochs * batches_per_epoch + steps * args.gradient_accumulation_steps
     return Schedule(math.ceil(batches / per_round), rollouts, group_size, num_prompts)
-
-
-def default_allocator_config(name: str, scope: Scope, schedule: Schedule) -> dict[str, Any]:
-    """Settings for an allocator given by name: the rounds, the budget and the group size of uniform TRL.
-
-    An allocator that has a cap per prompt and no group size, like CERO, is capped at one group over the pool
-    (as in the paper), and at two in a batch, where a cap of one would leave nothing to decide.
-
-    Raises:
-        ConfigurationError: no allocator has that name.
-    """
-    fields = config_type(name).model_fields
-    config = {"num_prompts": schedule.num_prompts, "rounds": schedule.rounds, "budget": schedule.budget}
-    if "rollouts_per_prompt" in fields:
-        config["rollouts_per_prompt"] = schedule.group_size
-    elif "max_rollouts_per_prompt" in fields:
-        config["max_rollouts_per_prompt"] = schedule.group_size * (1 if scope == "pool" else 2)
-    return config

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
+from cero_api.adapting import check_attributes, check_upstream
 
-import trl
-from trl import GRPOTrainer
-
-from cero_api.errors import MissingDependencyError
-
-TRL_VERSION = "1.16.0"
+_TRAINER = "trl.trainer.grpo_trainer.GRPOTrainer"
 
 # Every private method that the adapter overrides or calls, with its parameters.
-METHODS: dict[str, tuple[str, ...]] = {
-    "_calculate_rewards": ("self", "inputs", "prompts", "completions", "completion_ids_list"),
-    "_generate_and_score_completions": ("self", "inputs"),
-    "_generate_single_turn": (
+FUNCTIONS: dict[str, tuple[str, ...]] = {
+    f"{_TRAINER}._calculate_rewards": ("self", "inputs", "prompts", "completions", "completion_ids_list"),
+    f"{_TRAINER}._generate_and_score_completions": ("self", "inputs"),
+    f"{_TRAINER}._generate_single_turn": (
         "self",
         "prompt_ids",
         "images",
@@ -24,7 +18,7 @@ METHODS: dict[str, tuple[str, ...]] = {
         "num_generations",
         "has_tool_images",
     ),
-    "_get_dataloader": (
+    f"{_TRAINER}._get_dataloader": (
         "self",
         "dataset",
         "description",
@@ -33,12 +27,12 @@ METHODS: dict[str, tuple[str, ...]] = {
         "is_training",
         "dataloader_key",
     ),
-    "_get_output_dir": ("self", "trial"),
-    "_get_train_sampler": ("self", "dataset"),
-    "_load_optimizer_and_scheduler": ("self", "checkpoint"),
-    "_prepare_inputs": ("self", "generation_batch"),
-    "_remove_unused_columns": ("self", "dataset", "description"),
-    "_save_checkpoint": ("self", "model", "trial"),
+    f"{_TRAINER}._get_output_dir": ("self", "trial"),
+    f"{_TRAINER}._get_train_sampler": ("self", "dataset"),
+    f"{_TRAINER}._load_optimizer_and_scheduler": ("self", "checkpoint"),
+    f"{_TRAINER}._prepare_inputs": ("self", "generation_batch"),
+    f"{_TRAINER}._remove_unused_columns": ("self", "dataset", "description"),
+    f"{_TRAINER}._save_checkpoint": ("self", "model", "trial"),
 }
 # Every private attribute of a trainer that the adapter reads or writes.
 ATTRIBUTES = ("_buffered_inputs", "_logs", "_metrics", "_step")
@@ -48,36 +42,15 @@ def check_trl() -> None:
     """Refuse a TRL whose internals differ from those the adapter was written for; warn at another version.
 
     Raises:
-        MissingDependencyError: a private method is gone or takes other arguments.
+        MissingDependencyError: TRL is missing, or a private method is gone or takes other arguments.
     """
-    changed = [name for name, parameters in METHODS.items() if _parameters(name) != parameters]
-    if changed:
-        raise MissingDependencyError(
-            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__}, GRPOTrainer lacks these "
-            f"methods or they take other arguments: {', '.join(changed)}; install trl=={TRL_VERSION}"
-        )
-    if trl.__version__ != TRL_VERSION:
-        warnings.warn(
-            f"cero_trl is tested with trl {TRL_VERSION}, and this is {trl.__version__}; its internals look "
-            f"the same, but run the adapter's tests before relying on it, or install trl=={TRL_VERSION}",
-            stacklevel=3,
-        )
+    check_upstream("cero_trl", "trl", functions=FUNCTIONS)
 
 
-def check_trainer(trainer: GRPOTrainer) -> None:
+def check_trainer(trainer: object) -> None:
     """Refuse a constructed trainer that lacks a private attribute the adapter uses.
 
     Raises:
         MissingDependencyError: an attribute is gone.
     """
-    gone = [name for name in ATTRIBUTES if not hasattr(trainer, name)]
-    if gone:
-        raise MissingDependencyError(
-            f"cero_trl was written for trl {TRL_VERSION}; in trl {trl.__version__}, GRPOTrainer has no "
-            f"{', '.join(gone)}; install trl=={TRL_VERSION}"
-        )
-
-
-def _parameters(name: str) -> tuple[str, ...] | None:
-    method = getattr(GRPOTrainer, name, None)
-    return None if method is None else tuple(inspect.signature(method).parameters)
+    check_attributes("cero_trl", "trl", trainer, ATTRIBUTES)

@@ -17,11 +17,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOTrainer
 
 from cero_api import Allocation, RolloutAllocator, make_allocator
+from cero_api.adapting import allocator_fields, round_numbers
 from cero_api.advantages import PromptWeight
 from cero_api.errors import CeroError, ConfigurationError
 from cero_trl.advantages import grouped_advantages, prompt_weights
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state
-from cero_trl.config import CeroTRLConfig, Schedule, Scope, default_allocator_config, schedule_of
+from cero_trl.config import CeroTRLConfig, Schedule, Scope, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
@@ -231,14 +232,10 @@ class CeroGRPOTrainer(GRPOTrainer):
         given = record.counts[record.counts > 0]
         starts = np.cumsum(given) - given
         has_contrast = np.fmax.reduceat(judged, starts) > np.fmin.reduceat(judged, starts)
-        scored = float((record.successes + record.failures).sum())
+        contrast = np.zeros(record.counts.size, dtype=bool)
+        contrast[record.counts > 0] = has_contrast
         metrics = {
-            "count_min": given.min(),
-            "count_mean": given.mean(),
-            "count_max": given.max(),
-            "count_zero": (record.counts == 0).sum(),
-            "round_effective_group_rate": has_contrast.mean(),
-            "round_success_rate": record.successes.sum() / scored if scored else np.nan,
+            **round_numbers(record.counts, record.successes, record.failures, contrast),
             "rollouts_so_far": record.rollouts_so_far,
             "allocator_seconds": record.allocator_seconds,
             **self.allocator.metrics(),
@@ -297,8 +294,8 @@ def _fitting_allocator(
             f"{schedule.rollouts // schedule.group_size} prompts, so nothing would be trained; lower its size"
         )
     if isinstance(allocator, str):
-        defaults = default_allocator_config(allocator, scope, schedule)
-        allocator = make_allocator(allocator, **{**defaults, **(allocator_config or {})})
+        fields = allocator_fields(allocator, schedule.shape(scope), allocator_config or {})
+        allocator = make_allocator(allocator, **fields)
     elif allocator_config is not None:
         raise ConfigurationError("allocator_config goes with an allocator's name; configure the allocator itself")
     config = allocator.config

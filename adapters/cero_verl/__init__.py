@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from cero_api.adapting.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cero_verl.checkpoint import AllocatorCheckpoint
@@ -12,15 +13,12 @@ if TYPE_CHECKING:
 
 __all__ = ["AllocatedAgentLoopManager", "AllocatorCheckpoint", "VerlAllocatorConfig"]
 
-_HOME = {
-    "AllocatedAgentLoopManager": "counts",
-    "AllocatorCheckpoint": "checkpoint",
-    "VerlAllocatorConfig": "config",
-}
-
-
-def __getattr__(name: str) -> Any:
-    # Imported on first use: Hydra reads the flag's defaults from here before verl itself is imported.
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+# Hydra reads the flag's defaults from here before verl itself is imported.
+__getattr__ = lazy_exports(
+    __name__,
+    {
+        "AllocatedAgentLoopManager": "counts",
+        "AllocatorCheckpoint": "checkpoint",
+        "VerlAllocatorConfig": "config",
+    },
+)

@@ -11,6 +11,7 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 from verl.utils.import_utils import load_class_from_fqn
 
+from cero_api.adapting import differences
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CheckpointError
 from cero_ray.durable import ALLOCATOR_FILE, TICKETS_FILE, restored
@@ -144,17 +145,10 @@ def load_state(folder: Path, config: AllocatorConfig, expected: Progress) -> dic
     saved = restored(files)[0].config
     if saved != config:
         raise CheckpointError(
-            f"{folder} holds an allocator with {_difference(saved, config)}; resume with the settings and the length "
+            f"{folder} holds an allocator with {differences(saved, config)}; resume with the settings and the length "
             f"of training of that run, or begin a new allocator with {FLAG}.fresh_start=true"
         )
     return files
-
-
-def _difference(saved: AllocatorConfig, now: AllocatorConfig) -> str:
-    if type(saved) is not type(now):
-        return f"a {type(saved).__name__}, and this run has a {type(now).__name__}"
-    was, is_ = saved.model_dump(), now.model_dump()
-    return ", ".join(f"{name}={was[name]} (now {is_[name]})" for name in was if was[name] != is_[name])
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig, SuccessRule
 from cero_api.errors import ConfigurationError
@@ -168,30 +169,18 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
             f"the train dataset has {schedule.num_prompts} prompts and data.train_batch_size={schedule.batch}, so "
             "nothing is left to train; lower data.train_batch_size or raise trainer.total_training_steps"
         )
-    reserve = settings.reserve or (3.0 if schedule.refills else 1.0)
-    rounds = math.ceil(schedule.rounds * reserve)
-    largest = max(schedule.batch, schedule.warmup) * schedule.rollouts
-    mean, room = schedule.rollouts, schedule.group_capacity
-    kind = config_type(settings.name)
-    own: dict[str, int] = {}
-    if "rollouts_per_prompt" in kind.model_fields:
-        own["rollouts_per_prompt"] = mean
-    if room > mean and "max_rollouts_per_prompt" in kind.model_fields:
-        # Groups that fit the room over the mean keep any mixture of them within verl's own batch size.
-        own["max_rollouts_per_prompt"] = room
-    elif "max_rollouts_per_prompt" in kind.model_fields and not own:
-        # Over the pool an admitted prompt gets one group, as in the paper; in a batch that leaves nothing to decide.
-        own["max_rollouts_per_prompt"] = mean * (1 if settings.scope == "pool" else 2)
-    if "capacity" in kind.model_fields:
-        cap = int(fields.get("max_rollouts_per_prompt", own["max_rollouts_per_prompt"]))
-        own["capacity"] = min(largest, schedule.num_prompts * cap)
-    values = {
-        "num_prompts": schedule.num_prompts,
-        "rounds": rounds,
-        "budget": min(math.ceil(schedule.budget * reserve), rounds * largest),
-        **own,
-        **fields,
-    }
+    reserve = settings.reserve or (REFILL_RESERVE if schedule.refills else 1.0)
+    shape = RoundShape(
+        num_prompts=schedule.num_prompts,
+        rounds=schedule.rounds,
+        budget=schedule.budget,
+        group_size=schedule.rollouts,
+        largest=max(schedule.batch, schedule.warmup) * schedule.rollouts,
+        scope=settings.scope,
+        room=schedule.group_capacity,
+        reserve=reserve,
+    )
+    kind, values = config_type(settings.name), allocator_fields(settings.name, shape, fields)
     try:
         config = kind(**values)
     except ConfigurationError as error:

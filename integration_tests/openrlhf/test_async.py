@@ -62,4 +62,4 @@ def test_a_reward_models_scores_reach_the_allocator(tmp_path: Path) -> None:
     assert run.returncode == 0, run.output[-4000:]
     assert [step[f"{PREFIX}budget_spent"] for step in run.steps] == [16, 32, 48]
     assert all(step[f"{PREFIX}outstanding"] == 0 for step in run.steps)
-    assert all(0 <= step[f"{PREFIX}step_success_rate"] <= 1 for step in run.steps)
+    assert all(0 <= step[f"{PREFIX}round_success_rate"] <= 1 for step in run.steps)

@@ -104,8 +104,8 @@ def test_refills_are_booked_when_the_generation_ends() -> None:
     assert numbers["round"] == 2
     assert mine.allocator.exposure()[6] == count
     assert mine.allocator.success_rate()[3] > 0.5 > mine.allocator.success_rate()[6]
-    assert numbers["step_success_rate"] == 0.5
-    assert numbers["step_effective_group_rate"] == 0
+    assert numbers["round_success_rate"] == 0.5
+    assert numbers["round_effective_group_rate"] == 0
 
 
 def test_a_spent_budget_leaves_uniform_counts() -> None:

@@ -278,7 +278,7 @@ def test_evaluation_is_stock(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_judges_success(monkeypatch: pytest.MonkeyPatch, key: str, threshold: float, expected: float) -> None:
     setup = Setup(monkeypatch, [8] * 2 + [0] * 2, settings={"success_key": key, "success_threshold": threshold})
     setup.epoch()
-    assert setup.numbers["step_success_rate"] == expected
+    assert setup.numbers["round_success_rate"] == expected
 
 
 def test_an_unknown_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def test_scores_reach_the_books_of_the_groups_they_belong_to(monkeypatch: pytest
     assert sum(len(experience.rewards) for experience in experiences) == 16
     numbers = books.metrics()
     assert numbers["outstanding"] == 0
-    assert numbers["step_success_rate"] == (0 + 1 + 2 + 3) / 16
-    assert numbers["step_effective_group_rate"] == 3 / 4
+    assert numbers["round_success_rate"] == (0 + 1 + 2 + 3) / 16
+    assert numbers["round_effective_group_rate"] == 3 / 4
     expected = [(1 + row) / 6 for row in range(4)]
     assert books.allocator.success_rate().tolist() == pytest.approx(expected)

@@ -45,7 +45,7 @@ def test_every_step_keeps_its_total(run: tiny.Run) -> None:
 
 
 def test_counts_become_uneven_once_something_is_known(run: tiny.Run) -> None:
-    spread = [(step[f"{PREFIX}count/min"], step[f"{PREFIX}count/max"]) for step in run.steps]
+    spread = [(step[f"{PREFIX}count_min"], step[f"{PREFIX}count_max"]) for step in run.steps]
     assert spread[:3] == [(4, 4)] * 3
     assert any(low < high for low, high in spread[3:])
 

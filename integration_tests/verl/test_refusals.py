@@ -129,7 +129,7 @@ def test_every_private_name_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     guard.check_verl()
     monkeypatch.setattr(AgentLoopManagerTQ, "generate_sequences", lambda self, batch: None)
-    with pytest.raises(MissingDependencyError, match=r"AgentLoopManagerTQ\.generate_sequences; install verl==0\.9\.1"):
+    with pytest.raises(MissingDependencyError, match=r"AgentLoopManagerTQ\.generate_sequences; pip install 'verl"):
         guard.check_verl()
     monkeypatch.undo()
     monkeypatch.setitem(guard.WORDS, f"{guard._WORKER}._run_prompt", ("__rollout_m__",))
@@ -138,8 +138,6 @@ def test_every_private_name_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_version_warns_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    import verl
-
-    monkeypatch.setattr(verl, "__version__", "0.10.0")
-    with pytest.warns(UserWarning, match=r"tested with verl 0\.9\.1, and this is 0\.10\.0"):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0.10.0")
+    with pytest.warns(UserWarning, match=r"tested with verl.*, and this is 0\.10\.0"):
         guard.check_verl()

@@ -80,11 +80,11 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
     assert [data["rollout_allocator/budget_spent"] for data in steps] == [BATCH * N * k for k in range(1, STEPS + 1)]
     assert steps[-1]["rollout_allocator/budget_remaining"] == 0
     for data, counts in zip(steps, run.counts(), strict=True):
-        assert data["rollout_allocator/count/max"] == max(counts.values())
-        assert data["rollout_allocator/count/min"] == min(counts.values())
-        shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count/share_")]
+        assert data["rollout_allocator/count_max"] == max(counts.values())
+        assert data["rollout_allocator/count_min"] == min(counts.values())
+        shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count_share_")]
         assert sum(shares) == pytest.approx(1)
-    names = ("budget_price", "effective_group_rate", "count/zero", "seconds")
+    names = ("budget_price", "effective_group_rate", "count_zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
 
 

@@ -1,0 +1,28 @@
+"""What every adapter needs, whatever its trainer: versions, the guard, defaults, and what a round says of itself."""
+
+from cero_api.adapting.defaults import RoundShape, allocator_fields
+from cero_api.adapting.differences import differences
+from cero_api.adapting.guard import check_attributes, check_upstream, plain
+from cero_api.adapting.idle import idle_reasons, warn_if_idle
+from cero_api.adapting.judging import Judge
+from cero_api.adapting.lazy import lazy_exports
+from cero_api.adapting.rounds import round_numbers
+from cero_api.adapting.versions import TRAINERS, Supported
+from cero_api.adapting.watching import RewardWatch
+
+__all__ = [
+    "TRAINERS",
+    "Judge",
+    "RewardWatch",
+    "RoundShape",
+    "Supported",
+    "allocator_fields",
+    "check_attributes",
+    "check_upstream",
+    "differences",
+    "idle_reasons",
+    "lazy_exports",
+    "plain",
+    "round_numbers",
+    "warn_if_idle",
+]

@@ -1,0 +1,79 @@
+"""An allocator's settings as they follow from a trainer's schedule, where the user gave none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cero_api.allocators import config_type
+
+REFILL_RESERVE = 3.0
+"""Budget over uniform's where groups are replaced: nobody knows beforehand how many, and two in three is a lot."""
+
+
+@dataclass(frozen=True)
+class RoundShape:
+    """What uniform allocation would generate in a training, from which an allocator's defaults follow.
+
+    Args:
+        num_prompts: prompts in the pool.
+        rounds: rounds of the training, without refills.
+        budget: rollouts of the training, without refills.
+        group_size: rollouts of a prompt, on average.
+        largest: rollouts of the largest round, or of the largest dispatch where rounds are dealt in pieces.
+        scope: who may be chosen: "batch" (a loader's prompts), "window" or "pool".
+        room: most rollouts of a group that the trainer has room for; None where it has no bound.
+        reserve: budget over uniform's, as a factor, for groups that are generated anew.
+    """
+
+    num_prompts: int
+    rounds: int
+    budget: int
+    group_size: int
+    largest: int
+    scope: str = "batch"
+    room: int | None = None
+    reserve: float = 1.0
+
+
+def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings for an allocator given by name: those that were given, and for the rest uniform's own.
+
+    A method with a cap and no group size, like CERO, is capped at one group where it chooses prompts (as in the paper),
+    and at two in a batch, where one would leave nothing to decide. A group that must fit the trainer's room is capped
+    by that.
+
+    Args:
+        name: of a registered allocator.
+        shape: of the training.
+        fields: the user's own settings, which win.
+
+    Raises:
+        ConfigurationError: no allocator has that name.
+
+    >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
+    >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]
+    16
+    """
+    known = config_type(name).model_fields
+    rounds = math.ceil(shape.rounds * shape.reserve)
+    values: dict[str, Any] = {
+        "num_prompts": shape.num_prompts,
+        "rounds": rounds,
+        "budget": min(math.ceil(shape.budget * shape.reserve), rounds * shape.largest),
+    }
+    if "rollouts_per_prompt" in known:
+        values["rollouts_per_prompt"] = shape.group_size
+    if "max_rollouts_per_prompt" in known:
+        if shape.room is not None and shape.room > shape.group_size:
+            # Groups that fit the room over the mean keep any mixture of them within the trainer's batch size.
+            values["max_rollouts_per_prompt"] = shape.room
+        elif "rollouts_per_prompt" not in known:
+            values["max_rollouts_per_prompt"] = shape.group_size * (2 if shape.scope == "batch" else 1)
+    values |= fields
+    if "capacity" in known and "capacity" not in fields:
+        cap = int(values["max_rollouts_per_prompt"])
+        values["capacity"] = min(shape.largest, shape.num_prompts * cap)
+    return values

@@ -1,0 +1,82 @@
+"""Rewards as successes, in a training that no reward may end: what cannot be used is counted and named, once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from cero_api._types import FloatArray
+from cero_api.config import SuccessRule
+
+logger = logging.getLogger(__name__)
+
+
+class Judge:
+    """Applies a success rule to whatever a reward function returns.
+
+    A reward outside of `reward_range` counts as its nearest end; NaN and infinity are no reward, and such a rollout is
+    left out. Either is counted, and the first of its kind is logged with its prompt.
+
+    Args:
+        rule: how a reward becomes a success.
+        option: what the trainer's users write to set the range, for the remedy.
+
+    >>> judge = Judge(SuccessRule(reward_range=(0, 1)))
+    >>> judge.shares([0.5, 7.0, float("nan")])
+    array([0.5, 1. , nan])
+    >>> judge.numbers()
+    {'rewards_missing': 1.0, 'rewards_clipped': 1.0}
+    """
+
+    def __init__(self, rule: SuccessRule, option: str = "reward_range") -> None:
+        self.rule = rule
+        self._option = option
+        self.missing = 0  # rollouts without a usable reward so far
+        self.clipped = 0  # rewards outside of the range so far
+
+    def shares(self, rewards: Sequence[float] | FloatArray, prompts: Sequence[object] | None = None) -> FloatArray:
+        """Success of each rollout, from 0 to 1; NaN for one without a reward.
+
+        Args:
+            rewards: `[N]`, one per rollout, NaN where there was none.
+            prompts: `[N]`, whose rollout each is, for the log.
+
+        Returns:
+            float64 `[N]`.
+        """
+        reward = np.array(rewards, dtype=np.float64)
+        lost = ~np.isfinite(reward)
+        if self.rule.reward_range is not None:
+            low, high = self.rule.reward_range
+            slack = 1e-6 * (high - low)
+            outside = ~lost & ((reward < low - slack) | (reward > high + slack))
+            if outside.any() and not self.clipped:
+                first = int(np.flatnonzero(outside)[0])
+                logger.warning(
+                    "reward %g%s is outside of %s=(%g, %g) and counts as its nearest end; widen the range, or mend "
+                    "the reward function (further ones are counted in rewards_clipped)",
+                    *(reward[first], _of(prompts, first), self._option, low, high),
+                )
+            self.clipped += int(outside.sum())
+            reward = np.clip(reward, low, high)
+        if lost.any() and not self.missing:
+            first = int(np.flatnonzero(lost)[0])
+            logger.warning(
+                "a rollout%s came back without a reward (%s) and is left out; its cause is in the reward function "
+                "(further ones are counted in rewards_missing)",
+                *(_of(prompts, first), reward[first]),
+            )
+        self.missing += int(lost.sum())
+        share = np.full(reward.shape, np.nan)
+        share[~lost] = self.rule.successes(reward[~lost])
+        return share
+
+    def numbers(self) -> dict[str, float]:
+        """For the trainer's log: how many rewards could not be used as they were."""
+        return {"rewards_missing": float(self.missing), "rewards_clipped": float(self.clipped)}
+
+
+def _of(prompts: Sequence[object] | None, index: int) -> str:
+    return "" if prompts is None else f" of prompt {prompts[index]!s:.80}"
