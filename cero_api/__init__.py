@@ -8,54 +8,54 @@ array([8, 8, 8, 8])
 >>> allocator.observe(RolloutOutcomes(allocation.prompt_ids, [8, 4, 1, 0], [0, 4, 7, 8], round=allocation.round))
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-from cero_api.advantages import group_advantages
-from cero_api.allocators import (
-    AllocatorState,
-    BaseAllocator,
-    BatchAllocator,
-    CeroAllocator,
-    GvmAllocator,
-    HoraAllocator,
-    KnapsackAllocator,
-    RandomMatchedAllocator,
-    UniformAllocator,
-    VipAllocator,
-    available_allocators,
-    make_allocator,
-    register_allocator,
-)
-from cero_api.checkpoint import load_allocator, save_allocator
-from cero_api.config import (
-    AllocatorConfig,
-    BatchConfig,
-    CeroConfig,
-    GvmConfig,
-    HoraConfig,
-    KnapsackConfig,
-    RandomMatchedConfig,
-    UniformConfig,
-    VipConfig,
-)
-from cero_api.errors import (
-    BudgetError,
-    CeroError,
-    CheckpointError,
-    ConfigurationError,
-    InvalidOutcomeError,
-    MissingDependencyError,
-    PromptError,
-    TraceError,
-)
-from cero_api.prompts import PromptIndex, content_key
-from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
-from cero_api.testing import check_allocator
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("cero-api")
-except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
+from cero_api.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from cero_api.advantages import group_advantages
+    from cero_api.allocators import (
+        AllocatorState,
+        BaseAllocator,
+        BatchAllocator,
+        CeroAllocator,
+        GvmAllocator,
+        HoraAllocator,
+        KnapsackAllocator,
+        RandomMatchedAllocator,
+        UniformAllocator,
+        VipAllocator,
+        available_allocators,
+        make_allocator,
+        register_allocator,
+    )
+    from cero_api.checkpoint import load_allocator, save_allocator
+    from cero_api.config import (
+        AllocatorConfig,
+        BatchConfig,
+        CeroConfig,
+        GvmConfig,
+        HoraConfig,
+        KnapsackConfig,
+        RandomMatchedConfig,
+        UniformConfig,
+        VipConfig,
+    )
+    from cero_api.errors import (
+        BudgetError,
+        CeroError,
+        CheckpointError,
+        ConfigurationError,
+        InvalidOutcomeError,
+        MissingDependencyError,
+        PromptError,
+        TraceError,
+    )
+    from cero_api.prompts import PromptIndex, content_key
+    from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
+    from cero_api.testing import check_allocator
 
 __all__ = [
     "Allocation",
@@ -98,3 +98,61 @@ __all__ = [
     "register_allocator",
     "save_allocator",
 ]
+
+
+_exported = lazy_exports(
+    __name__,
+    {
+        "Allocation": "protocol",
+        "AllocatorConfig": "config",
+        "AllocatorState": "allocators",
+        "BaseAllocator": "allocators",
+        "BatchAllocator": "allocators",
+        "BatchConfig": "config",
+        "BudgetError": "errors",
+        "CeroAllocator": "allocators",
+        "CeroConfig": "config",
+        "CeroError": "errors",
+        "CheckpointError": "errors",
+        "ConfigurationError": "errors",
+        "GvmAllocator": "allocators",
+        "GvmConfig": "config",
+        "HoraAllocator": "allocators",
+        "HoraConfig": "config",
+        "InvalidOutcomeError": "errors",
+        "KnapsackAllocator": "allocators",
+        "KnapsackConfig": "config",
+        "MissingDependencyError": "errors",
+        "PromptError": "errors",
+        "PromptIndex": "prompts",
+        "RandomMatchedAllocator": "allocators",
+        "RandomMatchedConfig": "config",
+        "RolloutAllocator": "protocol",
+        "RolloutOutcomes": "protocol",
+        "TraceError": "errors",
+        "UniformAllocator": "allocators",
+        "UniformConfig": "config",
+        "VipAllocator": "allocators",
+        "VipConfig": "config",
+        "available_allocators": "allocators",
+        "check_allocator": "testing",
+        "content_key": "prompts",
+        "group_advantages": "advantages",
+        "load_allocator": "checkpoint",
+        "make_allocator": "allocators",
+        "register_allocator": "allocators",
+        "save_allocator": "checkpoint",
+    },
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name != "__version__":
+        return _exported(name)
+    # On demand too: reading the version of an installed package is a fifth of importing all of this one.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("cero-api")
+    except PackageNotFoundError:  # a source tree on the path, not installed
+        return "0+unknown"

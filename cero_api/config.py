@@ -35,7 +35,7 @@ class FrozenConfig(BaseModel):
         ConfigurationError: a value is missing, unknown, or out of range.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built when first used
 
     def __init__(self, **values: Any) -> None:
         try:

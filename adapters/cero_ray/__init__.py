@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cero_api.adapting.lazy import lazy_exports
+from cero_api.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from cero_ray.actor import AllocatorClient, start_allocator

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from datasets import Dataset
+from trl import GRPOTrainer
 
 from cero_api.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from cero_trl.trainer import CeroGRPOTrainer
 
 
 def refuse_arguments(arguments: Mapping[str, Any]) -> None:
@@ -36,8 +34,12 @@ def refuse_arguments(arguments: Mapping[str, Any]) -> None:
         )
 
 
-def refuse_options(trainer: CeroGRPOTrainer) -> None:
+def refuse_options(trainer: GRPOTrainer, success_reward: str | None) -> None:
     """Refuse options that are known once TRL has read its arguments.
+
+    Args:
+        trainer: as TRL has made it.
+        success_reward: name of the reward function that judges success, or None.
 
     Raises:
         ConfigurationError: they do not fit; the message says what to change.
@@ -47,8 +49,7 @@ def refuse_options(trainer: CeroGRPOTrainer) -> None:
             "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
             "would make all rollouts of a prompt equal; leave the seed out"
         )
-    judge = trainer.cero_config.success_reward
-    if judge is not None and trainer.reward_func_names.count(judge) != 1:
+    if success_reward is not None and trainer.reward_func_names.count(success_reward) != 1:
         raise ConfigurationError(
-            f"success_reward={judge!r} must be one of the reward functions {trainer.reward_func_names}"
+            f"success_reward={success_reward!r} must be one of the reward functions {trainer.reward_func_names}"
         )

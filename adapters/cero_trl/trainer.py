@@ -94,7 +94,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         check_trainer(self)
         self.schedule = schedule_of(self.args, len(self.train_dataset))
         self.allocator = _fitting_allocator(allocator, allocator_config, scope, self.schedule)
-        refuse_options(self)
+        refuse_options(self, success_reward)
         self._on_round = on_round
         self._rollouts_so_far = 0
         self._allocator_seconds = 0.0

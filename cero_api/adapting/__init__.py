@@ -5,7 +5,6 @@ from cero_api.adapting.differences import differences
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
-from cero_api.adapting.lazy import lazy_exports
 from cero_api.adapting.rounds import round_numbers
 from cero_api.adapting.versions import TRAINERS, Supported
 from cero_api.adapting.watching import RewardWatch
@@ -21,7 +20,6 @@ __all__ = [
     "check_upstream",
     "differences",
     "idle_reasons",
-    "lazy_exports",
     "plain",
     "round_numbers",
     "warn_if_idle",

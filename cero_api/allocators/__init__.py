@@ -6,8 +6,7 @@ its class; the class says its configuration in `config_type`.
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cero_api.allocators.base import AllocatorState, BaseAllocator, WalkState
 from cero_api.allocators.batch import BatchAllocator
@@ -21,6 +20,9 @@ from cero_api.allocators.vip import VipAllocator
 from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
 from cero_api.protocol import RolloutAllocator
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint, EntryPoints
 
 __all__ = [
     "AllocatorState",
@@ -68,7 +70,7 @@ def available_allocators() -> tuple[str, ...]:
     >>> available_allocators()
     ('cero', 'gvm', 'hora', 'knapsack', 'random_matched', 'uniform', 'vip')
     """
-    return tuple(sorted({*_REGISTRY, *(point.name for point in entry_points(group=ENTRY_POINTS))}))
+    return tuple(sorted({*_REGISTRY, *(point.name for point in _plugins())}))
 
 
 def allocator_type(name: str) -> type[RolloutAllocator]:
@@ -169,13 +171,19 @@ def allocator_name(allocator: RolloutAllocator) -> str:
 
 def _entry(name: str) -> _Entry:
     if name not in _REGISTRY:
-        for point in entry_points(group=ENTRY_POINTS):
+        for point in _plugins():
             if point.name == name:
                 _register_plugin(point)
                 break
         else:
             raise ConfigurationError(f"no allocator is called {name!r}; there are {', '.join(available_allocators())}")
     return _REGISTRY[name]
+
+
+def _plugins() -> EntryPoints:
+    from importlib.metadata import entry_points  # here: it costs as much as a fifth of the import
+
+    return entry_points(group=ENTRY_POINTS)
 
 
 def _register_plugin(point: EntryPoint) -> None:
