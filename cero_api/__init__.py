@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         UniformConfig,
         VipConfig,
     )
+    from cero_api.continuing import continued
     from cero_api.errors import (
         BudgetError,
         CeroError,
@@ -92,6 +93,7 @@ __all__ = [
     "available_allocators",
     "check_allocator",
     "content_key",
+    "continued",
     "group_advantages",
     "load_allocator",
     "make_allocator",
@@ -137,6 +139,7 @@ _exported = lazy_exports(
         "available_allocators": "allocators",
         "check_allocator": "testing",
         "content_key": "prompts",
+        "continued": "continuing",
         "group_advantages": "advantages",
         "load_allocator": "checkpoint",
         "make_allocator": "allocators",

@@ -19,12 +19,19 @@ from cero_api.allocators import BaseAllocator, allocator_name, allocator_type, c
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.protocol import RolloutAllocator
 
-_FORMAT, _VERSION = "cero-allocator", 1
+_FORMAT, _VERSION = "cero-allocator", 2
 _METADATA = "metadata.json"
+
+
+def _to_2(metadata: dict[str, Any], state: dict[str, Any]) -> None:
+    """A training may be given another length; those before never were."""
+    if "ledger.spent" in state:  # of an allocator of ours
+        state |= {"plan.round": 0, "plan.spent": 0}
+
 
 # How the metadata and state of a file of version n become those of version n + 1, in place. A release that changes
 # the fields of a state raises the version, adds its step here and a sample of the old version to tests/data.
-_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {}
+_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {1: _to_2}
 
 
 def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:

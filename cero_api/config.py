@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -106,6 +106,9 @@ class AllocatorConfig(FrozenConfig):
     Raises:
         ConfigurationError: a value is missing, unknown, or out of range.
     """
+
+    # What may differ where a saved training goes on with another length; see cero_api.continued.
+    replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget"})
 
     num_prompts: Annotated[int, Field(gt=0, lt=2**31)]
     rounds: Count
@@ -231,6 +234,8 @@ class CeroConfig(AllocatorConfig):
     (528, 512.0, 0.0447)
     """
 
+    replanned: ClassVar[frozenset[str]] = AllocatorConfig.replanned | {"capacity", "pacing"}
+
     rollouts_per_unit: Count = 1
     max_rollouts_per_prompt: Count = 8
     min_rollouts_per_prompt: Annotated[int, Field(ge=0)] | None = None
@@ -246,10 +251,14 @@ class CeroConfig(AllocatorConfig):
     @property
     def round_capacity(self) -> int:
         r"""Rollouts that one round may take ($gC$)."""
+        return self.capacity_for(self.budget, self.rounds)
+
+    def capacity_for(self, budget: int, rounds: int) -> int:
+        r"""Rollouts that one round may take ($gC$) while so much budget is planned for so many rounds."""
         if self.capacity is not None:
             return self.capacity
         cap = self.max_rollouts_per_prompt
-        groups = math.ceil(Fraction(self.budget * 132, self.rounds * 128 * cap))
+        groups = math.ceil(Fraction(budget * 132, rounds * 128 * cap))
         return min(groups, self.num_prompts) * cap
 
     @property

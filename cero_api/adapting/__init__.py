@@ -1,13 +1,13 @@
 """What every adapter needs, whatever its trainer: versions, the guard, defaults, and what a round says of itself."""
 
 from cero_api.adapting.defaults import RoundShape, allocator_fields
-from cero_api.adapting.differences import differences
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
 from cero_api.adapting.rounds import round_numbers
 from cero_api.adapting.versions import TRAINERS, Supported
 from cero_api.adapting.watching import RewardWatch
+from cero_api.continuing import differences
 
 __all__ = [
     "TRAINERS",

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.allocators.plan import Plan
 from cero_api.config import AllocatorConfig
 from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.mathematics.ledger import Ledger, Report
@@ -31,6 +32,7 @@ class AllocatorState:
     successes: FloatArray  # [M] evidence beyond the prior, in rollouts
     failures: FloatArray  # [M]
     exposure: IntArray  # [M] rollouts dealt, net of refunds
+    plan: Plan
 
     @classmethod
     def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
@@ -42,6 +44,7 @@ class AllocatorState:
             successes=np.zeros(pool),
             failures=np.zeros(pool),
             exposure=np.zeros(pool, dtype=np.int64),
+            plan=Plan(),
             **fields,
         )
 
@@ -51,16 +54,6 @@ class WalkState(AllocatorState):
     """State of a method that walks through the pool, or shares out the batches that a loader draws."""
 
     walk: Walk
-
-
-def even_round(round: int, config: AllocatorConfig) -> int:
-    """Whole rollouts for a round if the budget is spread evenly, so that all rounds together spend it.
-
-    >>> config = AllocatorConfig(num_prompts=4, rounds=3, budget=32)
-    >>> [even_round(k, config) for k in range(3)]
-    [10, 11, 11]
-    """
-    return (round + 1) * config.budget // config.rounds - round * config.budget // config.rounds
 
 
 _MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
@@ -257,6 +250,13 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     def _state_loaded(self) -> None:
         """Recompute whatever follows from the state and is kept beside it."""
 
+    def _even_round(self, unit: int = 1) -> int:
+        """Whole units for the next round if what the plan had left is spread evenly over its rounds."""
+        return self._state.plan.even_round(self._state.round, self.config, unit)
+
+    def _replanned(self, before: ConfigT) -> None:
+        """Adapt a loaded state, whose plan is new already, from a training of another length; see `continued`."""
+
     def _fault(self, state: StateT) -> str | None:
         """What is wrong with a state of the right names and shapes, or None."""
         if state.ledger.budget != self.config.budget:
@@ -274,7 +274,7 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             return "it has evidence of a negative number of rollouts, or of more than can be counted"
         if state.round > _MOST:
             return f"{state.round} rounds cannot be"
-        return state.ledger.check()
+        return state.plan.fault(state.round, self.config.budget) or state.ledger.check()
 
     def _round_of(self, round: int | None) -> int:
         latest = self._state.round - 1

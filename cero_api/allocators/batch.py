@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from cero_api._types import IntArray
-from cero_api.allocators.base import BaseAllocator, WalkState, even_round
+from cero_api.allocators.base import BaseAllocator, WalkState
 from cero_api.config import BatchConfig
 from cero_api.errors import BudgetError
 from cero_api.mathematics.selection import TieOrder, fill_in_order
@@ -62,7 +62,7 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         config, round = self.config, self._state.round
         if rows is None:
-            need = min(even_round(round, config) if total is None else total, self._state.ledger.remaining)
+            need = min(self._even_round() if total is None else total, self._state.ledger.remaining)
             rows = self._state.walk.take(self._batch_size(need), (config.seed, round))
             counts = self._counts(rows, need)
             return rows[counts > 0], counts[counts > 0]  # with a floor of 0 the walk may pass over a prompt

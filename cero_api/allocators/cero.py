@@ -85,8 +85,6 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         unit = config.rollouts_per_unit
         self._cap = config.max_rollouts_per_prompt // unit  # N_max
         self._floor = config.floor // unit
-        self._capacity = config.round_capacity // unit  # C
-        self._mean = config.mean_round / unit  # Bbar
         self._equal_share = config.budget / config.num_prompts / unit  # R
         self._smallest = -(-2 // unit)  # units of the smallest group that can have contrast
         self._ties = TieOrder(config.num_prompts, config.seed)
@@ -118,9 +116,9 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         unit, config = self.config.rollouts_per_unit, self.config
         if total is not None and total % unit:
             raise BudgetError(f"total={total} is not a multiple of rollouts_per_unit={unit}; round it")
-        if total is not None and total > config.round_capacity:
+        if total is not None and total > self._capacity * unit:
             raise BudgetError(
-                f"total={total} exceeds the round's capacity of {config.round_capacity}; configure a larger "
+                f"total={total} exceeds the round's capacity of {self._capacity * unit}; configure a larger "
                 "capacity (or a budget of total x rounds, from which it follows)"
             )
         if rows is None:
@@ -160,8 +158,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         if config.pacing == "adaptive":
             return self._capacity
         if config.pacing == "fixed":
-            units = config.budget // config.rollouts_per_unit
-            return (k + 1) * units // config.rounds - k * units // config.rounds
+            return self._even_round(config.rollouts_per_unit)
         return config.pacing[k] // config.rollouts_per_unit if k < config.rounds else 0
 
     def _pool_filler(self, selection: str, need: int, above: float) -> Filler:
@@ -251,9 +248,21 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             evidence[rows] = forget(evidence[rows], self.config.forgetting)
 
     def _state_loaded(self) -> None:
+        config, plan = self.config, self._state.plan
+        self._mean = plan.mean_round(config) / config.rollouts_per_unit  # Bbar
+        self._capacity = config.capacity_for(plan.budget(config), plan.rounds(config)) // config.rollouts_per_unit  # C
         self._slope = np.empty(self.config.num_prompts)
         for rows in blocks(self._slope.size):
             self._slope[rows] = self._slopes(rows)
+
+    def _replanned(self, before: CeroConfig) -> None:
+        state, adaptive = self._state, self.config.pacing == "adaptive"
+        if not adaptive or before.pacing != "adaptive":
+            state.budget_price = self.config.initial_price if adaptive else 0.0
+        if not state.pending_dual:  # the latest round's rule set prices by exposure, as a share of what R was
+            for rows in blocks(state.prompt_price.size):
+                share = self._units_given(rows) / self._equal_share
+                state.prompt_price[rows] = exact_prompt_price(self._slope[rows], self.config.saturation, share)
 
     def _slopes(self, rows: IntArray | slice) -> FloatArray:
         r"""Value of a prompt's first rollout, $U'(0)/\bar c = 4\hat q$: kept because every dual step reads it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cero_api._types import IntArray
-from cero_api.allocators.base import BaseAllocator, WalkState, even_round
+from cero_api.allocators.base import BaseAllocator, WalkState
 from cero_api.config import UniformConfig
 from cero_api.errors import BudgetError
 from cero_api.mathematics.selection import groups_in_order
@@ -58,7 +58,7 @@ class UniformAllocator(BaseAllocator[UniformConfig, WalkState]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         remaining, size = self._state.ledger.remaining, self.config.rollouts_per_prompt
         if rows is None:
-            need = min(even_round(self._state.round, self.config) if total is None else total, remaining)
+            need = min(self._even_round() if total is None else total, remaining)
             counts = groups_in_order(self.config.num_prompts, need, size, smallest=2)
             seed = (self.config.seed, self._state.round)
             return self._state.walk.take(counts.size, seed), counts

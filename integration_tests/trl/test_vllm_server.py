@@ -69,4 +69,4 @@ def test_a_fixed_seed_is_refused(tmp_path: Path) -> None:
     trainer.use_vllm, trainer.vllm_mode = True, "server"
     trainer.args = SimpleNamespace(generation_kwargs={"seed": 1})
     with pytest.raises(ConfigurationError, match="leave the seed out"):
-        refuse_options(trainer)
+        refuse_options(trainer, None)

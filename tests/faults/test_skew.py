@@ -83,24 +83,25 @@ def test_every_allocator_and_the_present_version_has_a_sample() -> None:
 
 
 def test_an_old_version_is_brought_up_to_date_step_by_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """As if version 2 had given the exposure its name, and version 3 had come with a saturation of its own."""
+    """As if the next version had given the exposure its name, and the one after had come with another saturation."""
     allocator = make_allocator("cero", **SIZE)
     play(allocator, range(6))
     state = allocator.state_dict()
     monkeypatch.setattr(CeroAllocator, "state_dict", lambda self: state | {"given": state["exposure"]})
     path = save_allocator(allocator, tmp_path / "allocator.npz")
 
-    def to_2(metadata: dict[str, Any], state: dict[str, Any]) -> None:
+    def to_next(metadata: dict[str, Any], state: dict[str, Any]) -> None:
         state["exposure"] = state.pop("given")
 
-    def to_3(metadata: dict[str, Any], state: dict[str, Any]) -> None:
+    def to_the_one_after(metadata: dict[str, Any], state: dict[str, Any]) -> None:
         assert "given" not in state
         metadata["config"]["saturation"] = 2.0
 
     with pytest.raises(CheckpointError, match=r"unknown \['given'\]"):
         load_allocator(path)
-    monkeypatch.setattr(checkpoint, "_VERSION", 3)
-    monkeypatch.setattr(checkpoint, "_MIGRATIONS", {1: to_2, 2: to_3})
+    now = checkpoint._VERSION
+    monkeypatch.setattr(checkpoint, "_VERSION", now + 2)
+    monkeypatch.setattr(checkpoint, "_MIGRATIONS", {now: to_next, now + 1: to_the_one_after})
     loaded = load_allocator(path)
     assert isinstance(loaded, CeroAllocator)
     assert loaded.config.saturation == 2.0
