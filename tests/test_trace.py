@@ -169,6 +169,20 @@ def test_another_runs_file_is_refused_and_unharmed(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_header_that_says_more_of_the_same_run_is_this_runs(tmp_path: Path) -> None:
+    """Earlier versions wrote the training's length, which may change when a training goes on."""
+    path = tmp_path / "trace.jsonl"
+    old = {"pool": "a", "config": {"seed": 1, "rounds": 30, "prior": {"a": 1}}}
+    with TraceWriter(path, num_prompts=50, metadata=old) as trace:
+        trace.write(0, [1], [2], [1])
+    with TraceWriter(path, num_prompts=50, metadata={"pool": "a", "config": {"seed": 1}}) as trace:
+        trace.write(1, [1], [2], [1])
+    assert [part.round for part in TraceReader(path)] == [0, 1]
+    for other in ({"pool": "a", "config": {"seed": 2}}, {"pool": "a", "config": {"seed": 1, "cap": 2}}, {"config": {}}):
+        with pytest.raises(TraceError, match="another run's trace"):
+            TraceWriter(path, num_prompts=50, metadata=other)
+
+
 def test_rounds_are_written_once_and_in_order(tmp_path: Path) -> None:
     with TraceWriter(tmp_path / "trace.jsonl") as trace:
         trace.write(0, [1], [2], [1])

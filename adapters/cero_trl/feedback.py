@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
-from cero_api.allocators import allocator_name
-from cero_api.errors import ConfigurationError
+from cero_api.adapting import run_identity
 from cero_api.trace import TraceWriter
 from cero_trl.config import CeroTRLConfig
 
@@ -123,10 +122,5 @@ def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: st
     Raises:
         TraceError: the file is another run's, or cannot be written.
     """
-    try:
-        name = allocator_name(allocator)
-    except ConfigurationError:
-        name = type(allocator).__qualname__  # one's own, not registered
-    config = allocator.config.model_dump(mode="json")
-    metadata = {"trainer": "trl", "allocator": name, "config": config, "pool": pool, "seed": seed}
+    metadata = run_identity(allocator, trainer="trl", pool=pool, seed=seed)
     return TraceWriter(path, num_prompts=allocator.config.num_prompts, metadata=metadata)

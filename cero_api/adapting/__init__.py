@@ -2,6 +2,7 @@
 
 from cero_api.adapting.defaults import RoundShape, allocator_fields
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
+from cero_api.adapting.identity import run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
 from cero_api.adapting.rounds import round_numbers
@@ -22,5 +23,6 @@ __all__ = [
     "idle_reasons",
     "plain",
     "round_numbers",
+    "run_identity",
     "warn_if_idle",
 ]

@@ -179,8 +179,8 @@ class TraceWriter:
             self._append(text)
 
     def _refuse_other(self, found: TraceHeader) -> None:
-        if found != self._header:
-            names = [n for n in TraceHeader.model_fields if getattr(found, n) != getattr(self._header, n)]
+        names = [n for n in TraceHeader.model_fields if not _agree(getattr(found, n), getattr(self._header, n))]
+        if names:
             raise TraceError(
                 f"{self.path} is another run's trace (its {' and '.join(names)} differ); choose another path, or "
                 "move that file away"
@@ -247,6 +247,14 @@ class TraceWriter:
 def _plain(value: object) -> object:
     """NumPy's numbers, and paths, as JSON has them."""
     return value.item() if isinstance(value, np.generic) else str(value)
+
+
+def _agree(found: Any, mine: Any, depth: int = 2) -> bool:
+    """Equality; but what is nested in the metadata may say more in the file: earlier versions wrote a length too."""
+    if not (isinstance(found, dict) and isinstance(mine, dict)):
+        return bool(found == mine)
+    same = found.keys() == mine.keys() if depth == 2 else found.keys() >= mine.keys()
+    return same and all(_agree(found[name], mine[name], depth - 1) for name in mine)
 
 
 def _start_of_line(block: bytes, index: int) -> int:
