@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.config import AllocatorConfig, SuccessRule
-from cero_api.errors import CeroError, InvalidOutcomeError
+from cero_api.errors import InvalidOutcomeError
 
 # Sums of fractional rewards are whole only up to rounding.
 _WHOLE = 1e-6
@@ -210,39 +211,3 @@ class RolloutAllocator(Protocol):
     def citation(self) -> str:
         """BibTeX of the method in use."""
         ...
-
-
-def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> IntArray:
-    """One-dimensional int64 copy of `values`; floats are refused rather than cut.
-
-    Raises:
-        CeroError: they are not integers, of another shape, or too large; of the type `error`.
-    """
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError):  # lists of different length
-        raise error(f"{name} must be one flat array of integers; flatten it first") from None
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise error(
-            f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}; convert it"
-        )
-    if array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise error(f"{name} must be less than 2**63, not {array.max()}; number from 0")
-    return array.astype(np.int64)
-
-
-def real_numbers(values: ArrayLike, name: str) -> FloatArray:
-    """Float64 copy of `values`.
-
-    Raises:
-        InvalidOutcomeError: they are not real numbers.
-    """
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"{array.dtype} is no type of real numbers")
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidOutcomeError(f"{name} must be one flat array of real numbers ({error}); convert it") from None
