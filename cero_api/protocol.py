@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.arrays import real_numbers, whole_numbers
-from cero_api.config import AllocatorConfig, SuccessRule
+from cero_api.config import AllocatorConfig
 from cero_api.errors import InvalidOutcomeError
+from cero_api.mathematics.rounding import ROUNDING
+from cero_api.rewards import SuccessRule
 
-# Sums of fractional rewards are whole only up to rounding.
-_WHOLE = 1e-6
 _MOST = 2**53  # rollouts; float64 counts exactly up to here
 
 
@@ -90,7 +90,7 @@ class RolloutOutcomes:
             raise InvalidOutcomeError("successes and failures must be finite and >= 0; leave lost rollouts out")
         if (won + lost >= _MOST).any():
             raise InvalidOutcomeError(f"{(won + lost).max():g} rollouts of one prompt cannot be; correct the outcomes")
-        if (np.abs(won + lost - np.rint(won + lost)) > _WHOLE).any():
+        if (np.abs(won + lost - np.rint(won + lost)) > ROUNDING).any():
             raise InvalidOutcomeError(
                 "successes + failures must be a whole number of rollouts; a rollout that is half a success is "
                 "also half a failure"
@@ -113,7 +113,8 @@ class RolloutOutcomes:
         r"""Count successes and failures of each prompt from one reward per rollout.
 
         A rollout is a success if $r \ge$ `success_threshold`; with a `reward_range` $(l, h)$ it is
-        $(r - l)/(h - l)$ of a success and the rest of a failure.
+        $(r - l)/(h - l)$ of a success and the rest of a failure. What differs by rounding alone is equal: see
+        `SuccessRule`.
 
         Args:
             prompt_ids_per_rollout: int `[N]`, any order.
@@ -138,10 +139,7 @@ class RolloutOutcomes:
             raise InvalidOutcomeError(
                 f"{ids.size} prompt ids for rewards of shape {reward.shape}; give one reward per rollout"
             )
-        if not np.isfinite(reward).all():
-            raise InvalidOutcomeError("rewards must be finite; leave failed rollouts out, or refund them")
-        rule = SuccessRule(success_threshold=success_threshold, reward_range=reward_range)
-        success = rule.successes(reward)
+        success = SuccessRule(success_threshold=success_threshold, reward_range=reward_range).successes(rewards)
         prompts, group = np.unique(ids, return_inverse=True)
         won = np.bincount(group, weights=success, minlength=prompts.size)
         # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
