@@ -7,13 +7,15 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cero_api._types import FloatArray, IntArray
+from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.errors import ConfigurationError, InvalidOutcomeError
 
 Estimator = Literal["grpo", "dr_grpo", "rloo", "reinforce_baseline"]
 PromptWeight = Literal["rollout", "prompt"]
 
-# OpenRLHF's floor under the batch variance: `var.clamp(min=1e-8).rsqrt()`.
-_MIN_BATCH_VARIANCE = 1e-8
+# OpenRLHF's floor under the batch variance is 1e-8: `var.clamp(min=1e-8).rsqrt()`.
+_MIN_BATCH_DEVIATION = 1e-4
 
 
 def group_advantages(
@@ -70,6 +72,9 @@ def group_advantages(
     if not (np.isfinite(eps) and eps >= 0):
         raise ConfigurationError(f"eps is {eps}; give a finite number of at least 0")
 
+    # Near the end of what float64 holds, differences and sums of rewards overflow: so far out they are taken smaller.
+    shrunk = 2.0 ** -max(int(np.frexp(np.abs(r_N).max())[1]) - 960, 0)
+    r_N = r_N * shrunk
     unique, group_N = np.unique(ids_N, return_inverse=True)
     size_P = np.bincount(group_N)
     # Shifting by a member makes a group of equal rewards exactly zero, and removes a large common offset
@@ -80,36 +85,46 @@ def group_advantages(
     deviation_N = shifted_N - (np.bincount(group_N, shifted_N) / size_P)[group_N]
 
     if estimator == "grpo":
-        variance_P = np.bincount(group_N, deviation_N**2) / np.maximum(size_P - 1, 1)
-        scale_N = (np.sqrt(variance_P) + eps)[group_N]
+        largest_P = np.zeros(len(unique))
+        np.maximum.at(largest_P, group_N, np.abs(deviation_N))
+        unit_P = _unit(largest_P)
+        variance_P = np.bincount(group_N, (deviation_N / unit_P[group_N]) ** 2) / np.maximum(size_P - 1, 1)
+        scale_N = (np.sqrt(variance_P) * unit_P + eps * shrunk)[group_N]
         # eps=0 is allowed; a group without contrast is then 0/0, which is zero by definition.
         advantage_N = np.divide(deviation_N, scale_N, out=np.zeros_like(deviation_N), where=scale_N > 0)
-    elif estimator == "dr_grpo":
-        advantage_N = deviation_N
-    elif estimator == "rloo":
-        advantage_N = deviation_N * (size_P / np.maximum(size_P - 1, 1))[group_N]
+    elif estimator == "reinforce_baseline":
+        unit = _unit(np.abs(deviation_N).max())
+        batch = np.sqrt(np.mean((deviation_N / unit) ** 2)) * unit
+        advantage_N = deviation_N / np.maximum(batch, _MIN_BATCH_DEVIATION * shrunk)
     else:
-        advantage_N = deviation_N / np.sqrt(np.maximum(np.mean(deviation_N**2), _MIN_BATCH_VARIANCE))
+        factor_P = size_P / np.maximum(size_P - 1, 1) if estimator == "rloo" else np.ones(len(unique))
+        with np.errstate(over="ignore"):
+            advantage_N = deviation_N * factor_P[group_N] / shrunk
 
     if prompt_weight == "prompt":
-        advantage_N = advantage_N * (len(r_N) / (len(unique) * size_P))[group_N]
+        with np.errstate(over="ignore"):
+            advantage_N = advantage_N * (len(r_N) / (len(unique) * size_P))[group_N]
+    if not np.isfinite(advantage_N).all():
+        raise InvalidOutcomeError(f"rewards up to {np.abs(r_N).max() / shrunk:g} overflow {estimator}; scale them down")
     return advantage_N
 
 
-def _checked(rewards: ArrayLike, group_ids: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    try:
-        r_N = np.asarray(rewards, dtype=np.float64)
-        ids_N = np.asarray(group_ids)
-    except (TypeError, ValueError) as error:
-        raise InvalidOutcomeError(f"rewards and group_ids must be flat arrays of numbers: {error}") from error
-    if r_N.ndim != 1 or r_N.shape != ids_N.shape:
+def _unit(largest: ArrayLike) -> FloatArray:
+    """A power of two near the largest deviation: squares of what is divided by it neither over- nor underflow.
+
+    Dividing by it, and multiplying by it again, changes no digit.
+    """
+    return np.ldexp(1.0, np.maximum(np.frexp(largest)[1], -1000))
+
+
+def _checked(rewards: ArrayLike, group_ids: ArrayLike) -> tuple[FloatArray, IntArray]:
+    r_N, ids_N = real_numbers(rewards, "rewards"), whole_numbers(group_ids, "group_ids")
+    if r_N.shape != ids_N.shape:
         raise InvalidOutcomeError(
-            f"rewards {r_N.shape} and group_ids {ids_N.shape} must be one-dimensional and of equal length"
+            f"{r_N.size} rewards and {ids_N.size} group_ids are not of equal length; give one of each per rollout"
         )
     if r_N.size == 0:
         raise InvalidOutcomeError("no rewards; give at least one rollout, or skip the step")
-    if not np.issubdtype(ids_N.dtype, np.integer):
-        raise InvalidOutcomeError(f"group_ids must be integers, not {ids_N.dtype}; number the groups first")
     bad = np.flatnonzero(~np.isfinite(r_N))
     if bad.size:
         raise InvalidOutcomeError(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from cero_api._types import FloatArray
-from cero_api.errors import ConfigurationError, InvalidOutcomeError
+from cero_api.frozen import FrozenConfig as FrozenConfig
+from cero_api.rewards import SuccessRule as SuccessRule  # a configuration too, and known under this address
 
 
 def _not_tiny(value: float) -> float:
@@ -26,71 +25,6 @@ Share = Annotated[float, Field(gt=0, le=1)]
 
 Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
 Selection = Literal["dual", "marginal"]
-
-
-class FrozenConfig(BaseModel):
-    """A set of settings that never changes, refuses unknown names, and says in plain words what is wrong.
-
-    Raises:
-        ConfigurationError: a value is missing, unknown, or out of range.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built when first used
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise ConfigurationError(_explain(type(self), error)) from None
-
-
-class SuccessRule(FrozenConfig):
-    r"""How a reward becomes a success of a rollout, whole or in part.
-
-    Args:
-        success_threshold: a reward $r$ that reaches it is a success; 1.0 unless a range is given.
-        reward_range: lowest and highest reward $(l, h)$ instead: $(r - l)/(h - l)$ of a success, the rest a failure.
-
-    >>> SuccessRule(reward_range=(-1, 1)).successes(np.array([0.5, -1.0]))
-    array([0.75, 0.  ])
-    """
-
-    success_threshold: float | None = None
-    reward_range: tuple[float, float] | None = None
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> Self:
-        if self.success_threshold is not None and math.isnan(self.success_threshold):
-            raise ValueError("success_threshold is NaN; give the lowest reward that is a success")
-        if self.reward_range is not None:
-            if self.success_threshold is not None:
-                raise ValueError("give success_threshold or reward_range, not both")
-            low, high = self.reward_range
-            if not (math.isfinite(low) and math.isfinite(high) and low < high):
-                raise ValueError(
-                    f"reward_range={self.reward_range} must be (lowest, highest), finite, lowest < highest"
-                )
-        return self
-
-    def successes(self, rewards: FloatArray) -> FloatArray:
-        """Successes, in [0, 1] each.
-
-        Args:
-            rewards: float64 `[N]`, finite.
-
-        Raises:
-            InvalidOutcomeError: a reward is out of its range.
-        """
-        if self.reward_range is None:
-            return (rewards >= (1.0 if self.success_threshold is None else self.success_threshold)).astype(np.float64)
-        low, high = self.reward_range
-        if rewards.size and (rewards.min() < low or rewards.max() > high):
-            raise InvalidOutcomeError(
-                f"rewards from {rewards.min():g} to {rewards.max():g} leave reward_range={self.reward_range}; "
-                "widen the range"
-            )
-        share: FloatArray = (rewards - low) / (high - low)
-        return share
 
 
 class AllocatorConfig(FrozenConfig):
@@ -320,18 +254,3 @@ class CeroConfig(AllocatorConfig):
 
 class RandomMatchedConfig(CeroConfig):
     """Hyper-parameters of the control: CERO's own, whose sizes and timing it takes."""
-
-
-def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    """One line per fault, with the field's name and what it may be instead."""
-    faults = []
-    for fault in error.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"])
-        said = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            said = f"unknown; {model.__name__} has {', '.join(model.model_fields)}"
-        elif where and fault["type"] != "missing":
-            said = f"{said} (got {fault['input']!r})"
-        faults.append(f"{where}: {said}" if where else said)
-    builtin = any(fault["type"] not in ("value_error", "extra_forbidden") for fault in error.errors(include_url=False))
-    return f"{model.__name__}: " + "; ".join(faults) + ("; correct what is named" if builtin else "")

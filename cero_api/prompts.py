@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cero_api._types import IntArray
+from cero_api.arrays import whole_numbers
 from cero_api.errors import PromptError
-from cero_api.protocol import whole_numbers
 
 Key = str | int
 
@@ -51,14 +53,18 @@ class PromptIndex:
     def __contains__(self, key: object) -> bool:
         return key in self._rows
 
-    def row_ids(self, keys: Sequence[Key]) -> IntArray:
+    def row_ids(self, keys: Sequence[Key] | NDArray[Any]) -> IntArray:
         """Rows of these prompts, int64 `[P]`.
+
+        Args:
+            keys: `[P]`, in a list, an array or a tensor.
 
         Raises:
             PromptError: a key is not in the pool.
         """
+        listed = keys.tolist() if hasattr(keys, "tolist") else keys  # a tensor's own elements equal no key
         try:
-            return np.array([self._rows[key] for key in keys], dtype=np.int64)
+            return np.array([self._rows[key] for key in listed], dtype=np.int64)
         except KeyError as error:
             raise PromptError(
                 f"prompt key {error.args[0]!r} is not one of the {len(self)} in the pool; "
@@ -71,7 +77,8 @@ class PromptIndex:
         Raises:
             PromptError: a row is out of range.
         """
-        rows = whole_numbers(np.asarray(list(row_ids)), "row_ids")
+        given: Any = row_ids if hasattr(row_ids, "__array__") else list(row_ids)
+        rows = whole_numbers(given, "row_ids", PromptError)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise PromptError(f"row ids must be in [0, {len(self)}), not {rows.min()} to {rows.max()}")
         return [self._keys[row] for row in rows]

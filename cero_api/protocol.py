@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
-from cero_api.config import AllocatorConfig, SuccessRule
-from cero_api.errors import CeroError, InvalidOutcomeError
+from cero_api.arrays import real_numbers, whole_numbers
+from cero_api.config import AllocatorConfig
+from cero_api.errors import InvalidOutcomeError
+from cero_api.mathematics.rounding import ROUNDING
+from cero_api.rewards import SuccessRule
 
-# Sums of fractional rewards are whole only up to rounding.
-_WHOLE = 1e-6
 _MOST = 2**53  # rollouts; float64 counts exactly up to here
 
 
@@ -89,7 +90,7 @@ class RolloutOutcomes:
             raise InvalidOutcomeError("successes and failures must be finite and >= 0; leave lost rollouts out")
         if (won + lost >= _MOST).any():
             raise InvalidOutcomeError(f"{(won + lost).max():g} rollouts of one prompt cannot be; correct the outcomes")
-        if (np.abs(won + lost - np.rint(won + lost)) > _WHOLE).any():
+        if (np.abs(won + lost - np.rint(won + lost)) > ROUNDING).any():
             raise InvalidOutcomeError(
                 "successes + failures must be a whole number of rollouts; a rollout that is half a success is "
                 "also half a failure"
@@ -112,7 +113,8 @@ class RolloutOutcomes:
         r"""Count successes and failures of each prompt from one reward per rollout.
 
         A rollout is a success if $r \ge$ `success_threshold`; with a `reward_range` $(l, h)$ it is
-        $(r - l)/(h - l)$ of a success and the rest of a failure.
+        $(r - l)/(h - l)$ of a success and the rest of a failure. What differs by rounding alone is equal: see
+        `SuccessRule`.
 
         Args:
             prompt_ids_per_rollout: int `[N]`, any order.
@@ -137,10 +139,7 @@ class RolloutOutcomes:
             raise InvalidOutcomeError(
                 f"{ids.size} prompt ids for rewards of shape {reward.shape}; give one reward per rollout"
             )
-        if not np.isfinite(reward).all():
-            raise InvalidOutcomeError("rewards must be finite; leave failed rollouts out, or refund them")
-        rule = SuccessRule(success_threshold=success_threshold, reward_range=reward_range)
-        success = rule.successes(reward)
+        success = SuccessRule(success_threshold=success_threshold, reward_range=reward_range).successes(rewards)
         prompts, group = np.unique(ids, return_inverse=True)
         won = np.bincount(group, weights=success, minlength=prompts.size)
         # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
@@ -210,39 +209,3 @@ class RolloutAllocator(Protocol):
     def citation(self) -> str:
         """BibTeX of the method in use."""
         ...
-
-
-def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> IntArray:
-    """One-dimensional int64 copy of `values`; floats are refused rather than cut.
-
-    Raises:
-        CeroError: they are not integers, of another shape, or too large; of the type `error`.
-    """
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError):  # lists of different length
-        raise error(f"{name} must be one flat array of integers; flatten it first") from None
-    if array.size == 0:
-        array = array.astype(np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise error(
-            f"{name} must be a one-dimensional array of integers, not {array.dtype} of shape {array.shape}; convert it"
-        )
-    if array.size and int(array.max()) > np.iinfo(np.int64).max:
-        raise error(f"{name} must be less than 2**63, not {array.max()}; number from 0")
-    return array.astype(np.int64)
-
-
-def real_numbers(values: ArrayLike, name: str) -> FloatArray:
-    """Float64 copy of `values`.
-
-    Raises:
-        InvalidOutcomeError: they are not real numbers.
-    """
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind not in "biufO":
-            raise TypeError(f"{array.dtype} is no type of real numbers")
-        return array.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidOutcomeError(f"{name} must be one flat array of real numbers ({error}); convert it") from None

@@ -92,6 +92,31 @@ def test_scaling_the_rewards(batch: Batch, estimator: Estimator, factor: float) 
     np.testing.assert_allclose(scaled, base * (1.0 if normalised else factor), rtol=1e-12, atol=1e-12)
 
 
+@given(batches(), estimators, st.sampled_from((-960, -600, -300, 300, 600, 1010)))
+def test_scaling_the_rewards_as_far_as_floats_go(batch: Batch, estimator: Estimator, power: int) -> None:
+    """Squares of 1e200 overflow and those of 1e-200 are zero; the advantages are neither."""
+    rewards, ids = batch
+    base = group_advantages(rewards, ids, estimator=estimator, eps=0.0)
+    scaled = group_advantages(np.ldexp(rewards, power), ids, estimator=estimator, eps=0.0)
+    if estimator == "reinforce_baseline" and power < 0:
+        assert np.abs(scaled).max() < 1e-80  # its floor under the deviation is absolute
+    elif estimator in ("grpo", "reinforce_baseline"):
+        np.testing.assert_allclose(scaled, base, rtol=1e-12, atol=1e-12)
+    else:
+        np.testing.assert_allclose(np.ldexp(scaled, -power), base, rtol=1e-12, atol=1e-12)
+
+
+def test_advantages_at_the_end_of_the_floats() -> None:
+    np.testing.assert_allclose(group_advantages([1e200, 0], [0, 0]), [0.5**0.5, -(0.5**0.5)])
+    np.testing.assert_allclose(group_advantages([1.7e308, -1.7e308], [0, 0]), [0.5**0.5, -(0.5**0.5)])
+    assert group_advantages([1e308, -1e308], [0, 0], estimator="dr_grpo").tolist() == [1e308, -1e308]
+    with pytest.raises(InvalidOutcomeError, match="overflow rloo; scale them down"):
+        group_advantages([1e308, -1e308], [0, 0], estimator="rloo")
+    # A large group does not take the digits of a small one.
+    mixed = group_advantages([1e200, 0, 1e-5, 0], [0, 0, 1, 1], eps=0.0)
+    np.testing.assert_allclose(mixed, [0.5**0.5, -(0.5**0.5)] * 2)
+
+
 @given(batches(), estimators, st.integers(-(2**40), 2**40))
 def test_a_common_offset_changes_nothing(batch: Batch, estimator: Estimator, offset: int) -> None:
     rewards, ids = batch  # multiples of 1/8 stay exact beside 2**40, so equality is exact
@@ -149,8 +174,8 @@ def test_reinforce_baseline_has_unit_variance_over_the_batch(batch: Batch) -> No
         ([[1.0, 2.0]], [[0, 0]], "one-dimensional"),
         ([], [], "no rewards"),
         ([1.0, 2.0], [0.0, 1.0], "must be integers"),
-        ([1.0, "x"], [0, 1], "flat arrays of numbers"),
-        ([1.0, 2.0], [[0], [0, 1]], "flat arrays of numbers"),
+        ([1.0, "x"], [0, 1], "rewards must be real numbers"),
+        ([1.0, 2.0], [[0], [0, 1]], "group_ids must be one flat array"),
     ],
 )
 def test_refuses_bad_arrays(rewards: object, ids: object, message: str) -> None:

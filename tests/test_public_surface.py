@@ -30,6 +30,8 @@ MODULES = (
     "cero_api.prompts",
     "cero_api.analysis.replay",
     "cero_api.analysis.report",
+    "cero_api.frozen",
+    "cero_api.rewards",
     "cero_api.mathematics.selection",
     "cero_api.analysis.simulate",
     "cero_api.testing",

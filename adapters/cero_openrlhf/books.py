@@ -11,8 +11,8 @@ from typing import Any
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.adapting import differences
-from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError
+from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
 from cero_ray.desk import Deal, Desk, expect_total, spread
 

@@ -14,8 +14,9 @@ from pydantic.fields import FieldInfo
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
-from cero_api.config import AllocatorConfig, SuccessRule
+from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
+from cero_api.rewards import SuccessRule
 
 PREFIX = "cero"
 Scope = Literal["batch", "pool"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cero_api.config import SuccessRule
 from cero_api.errors import ConfigurationError
+from cero_api.rewards import SuccessRule
 
 
 def judged(response: Mapping[str, Any], key: str) -> float:
@@ -45,22 +45,10 @@ def judged(response: Mapping[str, Any], key: str) -> float:
 def success(reward: float, rule: SuccessRule) -> float:
     """Share of a success, from 0 to 1; NaN for a rollout without a reward.
 
-    Rewards pass through float32: 0.9 comes back as 0.89999998, which still reaches a threshold of 0.9, and 1.0000001
-    is still inside of a range up to 1.
-
     Raises:
         InvalidOutcomeError: the reward is out of the rule's range.
 
     >>> success(0.899999976, SuccessRule(success_threshold=0.9)), success(0.5, SuccessRule(reward_range=(-1, 1)))
     (1.0, 0.75)
     """
-    if not math.isfinite(reward):
-        return math.nan
-    if rule.reward_range is None:
-        threshold = 1.0 if rule.success_threshold is None else rule.success_threshold
-        return float(np.float32(reward) >= np.float32(threshold))
-    low, high = rule.reward_range
-    inside = min(max(reward, low), high)
-    if abs(reward - inside) <= 1e-6 * (high - low):
-        reward = inside
-    return float(rule.successes(np.array([reward]))[0])
+    return float(rule.successes([reward])[0]) if math.isfinite(reward) else math.nan

@@ -11,8 +11,8 @@ from typing import Any
 
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
-from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError, MissingDependencyError
+from cero_api.rewards import SuccessRule
 from cero_ray.durable import DurableDesk, restored
 
 # Seconds that generation waits for an answer.

@@ -17,8 +17,8 @@ import numpy as np
 
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
 from cero_api.adapting.rounds import round_numbers
-from cero_api.config import SuccessRule
 from cero_api.errors import BudgetError, CeroError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
 
 logger = logging.getLogger(__name__)
@@ -170,13 +170,13 @@ class Desk:
         self._hand_over()
 
     def report(self, ticket: str, session: int, reward: float) -> None:
-        """Take the reward of one rollout; NaN is one that was lost.
+        """Take the reward of one rollout; NaN and infinity are one that was lost.
 
         What cannot be booked is kept as the desk's fault and raised at the next deal: a reward must never stop
         the generation that earned it.
         """
         try:
-            share = None if math.isnan(reward) else float(self.rule.successes(np.array([reward]))[0])
+            share = float(self.rule.successes([reward])[0]) if math.isfinite(reward) else None
         except InvalidOutcomeError as error:
             self.fault = self.fault or str(error)
             return

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
-from cero_api.config import SuccessRule
 from cero_api.errors import CeroError, CheckpointError
+from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceWriter
 from cero_ray.desk import Desk
 

@@ -10,7 +10,7 @@ from trl import GRPOConfig
 
 from cero_api.adapting.defaults import RoundShape
 from cero_api.advantages import PromptWeight
-from cero_api.config import SuccessRule
+from cero_api.rewards import SuccessRule
 
 Scope = Literal["batch", "pool"]
 

@@ -68,20 +68,11 @@ def outcomes_of(allocation: Allocation, judged: NDArray[np.float64], config: Cer
     if not scored.any():
         return None
     rows, judged = allocation.prompt_ids_per_rollout[scored], judged[scored]
-    threshold = config.success_threshold
-    if config.reward_range is None:
-        # TRL's rewards are float32: 0.9 comes back as 0.89999998, which must still reach a threshold of 0.9.
-        threshold = None if threshold is None else float(np.float32(threshold))
-    else:
-        low, high = config.reward_range
-        slack = 1e-6 * (high - low)  # for the same reason, only what is clearly outside may fail
-        inside = np.clip(judged, low, high)
-        judged = np.where(np.abs(judged - inside) <= slack, inside, judged)
     return RolloutOutcomes.from_rewards(
         rows,
         judged,
         round=allocation.round,
-        success_threshold=threshold,
+        success_threshold=config.success_threshold,
         reward_range=config.reward_range,
     )
 

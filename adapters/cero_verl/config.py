@@ -12,8 +12,9 @@ from pydantic import Field, ValidationError
 
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.allocators import config_type
-from cero_api.config import AllocatorConfig, SuccessRule
+from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
+from cero_api.rewards import SuccessRule
 
 FLAG = "rollout_allocator"
 MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"

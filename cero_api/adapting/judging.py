@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cero_api._types import FloatArray
-from cero_api.config import SuccessRule
+from cero_api.rewards import SuccessRule
 
 logger = logging.getLogger(__name__)
 
@@ -48,19 +48,16 @@ class Judge:
         """
         reward = np.array(rewards, dtype=np.float64)
         lost = ~np.isfinite(reward)
-        if self.rule.reward_range is not None:
-            low, high = self.rule.reward_range
-            slack = 1e-6 * (high - low)
-            outside = ~lost & ((reward < low - slack) | (reward > high + slack))
-            if outside.any() and not self.clipped:
-                first = int(np.flatnonzero(outside)[0])
-                logger.warning(
-                    "reward %g%s is outside of %s=(%g, %g) and counts as its nearest end; widen the range, or mend "
-                    "the reward function (further ones are counted in rewards_clipped)",
-                    *(reward[first], _of(prompts, first), self._option, low, high),
-                )
-            self.clipped += int(outside.sum())
-            reward = np.clip(reward, low, high)
+        share, outside = self.rule.judge(reward)
+        if outside.any() and not self.clipped:
+            assert self.rule.reward_range is not None  # nothing is outside of a threshold
+            first = int(np.flatnonzero(outside)[0])
+            logger.warning(
+                "reward %g%s is outside of %s=(%g, %g) and counts as its nearest end; widen the range, or mend "
+                "the reward function (further ones are counted in rewards_clipped)",
+                *(reward[first], _of(prompts, first), self._option, *self.rule.reward_range),
+            )
+        self.clipped += int(outside.sum())
         if lost.any() and not self.missing:
             first = int(np.flatnonzero(lost)[0])
             logger.warning(
@@ -69,8 +66,6 @@ class Judge:
                 *(_of(prompts, first), reward[first]),
             )
         self.missing += int(lost.sum())
-        share = np.full(reward.shape, np.nan)
-        share[~lost] = self.rule.successes(reward[~lost])
         return share
 
     def numbers(self) -> dict[str, float]:

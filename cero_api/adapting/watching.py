@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.config import SuccessRule
+from cero_api.rewards import SuccessRule
 
 
 class RewardWatch:

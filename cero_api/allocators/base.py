@@ -14,12 +14,13 @@ from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.allocators.plan import Plan
+from cero_api.arrays import whole_numbers
 from cero_api.config import AllocatorConfig
 from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.mathematics.ledger import Ledger, Report
 from cero_api.mathematics.posterior import posterior_mean
 from cero_api.mathematics.walk import Walk
-from cero_api.protocol import Allocation, RolloutOutcomes, whole_numbers
+from cero_api.protocol import Allocation, RolloutOutcomes
 from cero_api.state import state_entries, with_entries
 
 

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr, ValidationError
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.errors import TraceError
 from cero_api.prompts import Key
-from cero_api.protocol import whole_numbers
 
 
 class TraceHeader(BaseModel):
@@ -71,15 +71,15 @@ def trace_lines(
     {"round":4,"prompt":17,"count":8,"successes":3}
     {"round":4,"prompt":3,"count":2,"successes":0.5}
     """
-    count = whole_numbers(counts, "counts")
-    won = np.asarray(successes, dtype=np.float64)
-    lost = count - won if failures is None else np.asarray(failures, dtype=np.float64)
+    count, won = whole_numbers(counts, "counts", TraceError), real_numbers(successes, "successes", TraceError)
+    lost = None if failures is None else real_numbers(failures, "failures", TraceError)
     keys = [key.item() if isinstance(key, np.generic) else key for key in prompts]
-    if not len(keys) == count.size == won.size == lost.size:
+    if not len(keys) == count.size == won.size or (lost is not None and lost.size != won.size):
         raise TraceError(
-            f"{len(keys)} prompts, {count.size} counts, {won.size} successes and {lost.size} failures; give one of "
-            "each per prompt"
+            f"{len(keys)} prompts, {count.size} counts, {won.size} successes and "
+            f"{won.size if lost is None else lost.size} failures; give one of each per prompt"
         )
+    lost = count - won if lost is None else lost
     if len(set(keys)) != len(keys):
         raise TraceError(f"round {round} names a prompt twice; sum its rollouts first")
     fault = first_fault(count, won, lost)

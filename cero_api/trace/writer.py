@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.arrays import whole_numbers
 from cero_api.errors import TraceError
 from cero_api.prompts import Key
-from cero_api.protocol import whole_numbers
 from cero_api.trace.columns import Columns
 from cero_api.trace.files import Inflater, Lines, compressed, first_line
 from cero_api.trace.records import TraceHeader, header_line, header_text, parse_header, trace_lines
@@ -127,7 +127,7 @@ class TraceWriter:
         Raises:
             TraceError: the numbers do not fit, the round is in the file already, or the disk refuses.
         """
-        rows = whole_numbers(prompt_ids, "prompt_ids")
+        rows = whole_numbers(prompt_ids, "prompt_ids", TraceError)
         keys = rows.tolist() if self._keys is None else [self._keys[row] for row in rows.tolist()]
         text = trace_lines(operator.index(round), keys, counts, successes, failures)
         if not self._continued:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
-from cero_api.config import SuccessRule
 from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError, TraceError
+from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceReader, TraceRound
 from cero_ray import Desk, DurableDesk
 from cero_ray.durable import restored

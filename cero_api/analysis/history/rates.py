@@ -13,6 +13,7 @@ from cero_api.analysis.history.builder import Builder
 from cero_api.analysis.history.files import opened
 from cero_api.analysis.history.visits import SuccessHistory
 from cero_api.errors import TraceError
+from cero_api.mathematics.rounding import within
 from cero_api.prompts import Key
 
 
@@ -46,13 +47,13 @@ def from_json(path: Path) -> SuccessHistory:
 def _visit(visit: Any, where: str) -> tuple[float, int]:
     """Successes and rollouts of a visit given as a rate or as a pair."""
     if isinstance(visit, list | tuple) and len(visit) == 2 and all(_is_number(value) for value in visit):
-        won, count = visit
+        won, count = within(visit[0], 0.0, visit[1]), visit[1]
         if count == int(count) and 0 <= won <= count and count > 0:
             return float(won), int(count)
         raise TraceError(f"{where}: {won} successes in {count} rollouts; give (successes, rollouts)")
-    if not _is_number(visit) or not 0 <= visit <= 1:
+    if not _is_number(visit) or not 0 <= within(visit, 0.0, 1.0) <= 1:
         raise TraceError(f"{where}: {visit!r} is not a rate in [0, 1]; leave unvisited epochs out")
-    return float(visit), 1
+    return within(float(visit), 0.0, 1.0), 1
 
 
 def _is_number(value: Any) -> bool:

@@ -14,6 +14,7 @@ from cero_api.analysis.history.files import opened
 from cero_api.analysis.history.visits import SuccessHistory
 from cero_api.errors import TraceError
 from cero_api.extras import load_extra
+from cero_api.mathematics.rounding import within
 from cero_api.prompts import Key
 
 _PROMPT_COLUMNS = ("prompt", "prompt_id", "key", "id", "index", "uid", "question", "problem")
@@ -49,10 +50,10 @@ def from_table(path: Path, prompt_column: str | None, rate_column: str | None) -
         seen += [0] * (len(rows) - len(seen))
         n = 1 if count is None else _whole(fields[count], names[count], where)
         if won is not None:
-            successes = _float(fields[won], names[won], where)
+            successes = within(_float(fields[won], names[won], where), 0.0, float(n))
         else:
             assert rate is not None
-            share = _float(fields[rate], names[rate], where)
+            share = within(_float(fields[rate], names[rate], where), 0.0, 1.0)
             if not 0 <= share <= 1:
                 raise TraceError(f"{where}: {names[rate]} {share:g} is not in [0, 1]; give rates, not percentages")
             successes = share * n

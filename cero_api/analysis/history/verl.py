@@ -14,6 +14,7 @@ from cero_api.analysis.history.files import opened
 from cero_api.analysis.history.visits import Progress, SuccessHistory
 from cero_api.errors import TraceError
 from cero_api.prompts import content_key
+from cero_api.rewards import SuccessRule
 
 
 def from_verl(path: Path, threshold: float, progress: Progress | None) -> SuccessHistory:
@@ -25,6 +26,7 @@ def from_verl(path: Path, threshold: float, progress: Progress | None) -> Succes
     if not files:
         raise TraceError(f"{path} has no .jsonl files; give the folder of verl's trainer.rollout_data_dir")
     rows: dict[str, int] = {}
+    lowest = SuccessRule(success_threshold=threshold).lowest_success()
     builder, notes = Builder(), list[str]()
     latest = -1
     for number, file in enumerate(files):
@@ -41,7 +43,7 @@ def from_verl(path: Path, threshold: float, progress: Progress | None) -> Succes
                 raise TraceError(f"{file}, line {line}: score {score}; remove rollouts without a score")
             key = content_key(str(text), json.dumps(record.get("gts")))
             tally = steps.setdefault(step, {}).setdefault(rows.setdefault(key, len(rows)), [0, 0])
-            tally[0] += score >= threshold
+            tally[0] += score >= lowest
             tally[1] += 1
         for step in sorted(steps):
             if step <= latest:

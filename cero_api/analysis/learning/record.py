@@ -9,8 +9,8 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from cero_api.config import FrozenConfig
 from cero_api.errors import TraceError
+from cero_api.frozen import FrozenConfig
 
 T = TypeVar("T")
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -1,0 +1,67 @@
+"""Tensors as trainers have them, at the core's gate: with a gradient, of any precision, where numpy cannot reach."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cero_api import CeroError, InvalidOutcomeError, PromptIndex, RolloutOutcomes, group_advantages
+from cero_api.arrays import real_numbers, whole_numbers
+
+IDS = torch.tensor([0, 0, 1, 1])
+SCORES = torch.tensor([1.0, 0.0, 0.5, 0.0])
+TAKEN: dict[str, Callable[[], Any]] = {
+    "with a gradient": lambda: SCORES.clone().requires_grad_(),
+    "of a model": lambda: torch.nn.Parameter(SCORES.clone()) * 1.0,
+    "double": lambda: SCORES.double(),
+    "half": lambda: SCORES.half(),
+    "bfloat16": lambda: SCORES.bfloat16(),
+    "bfloat16 with a gradient": lambda: SCORES.bfloat16().requires_grad_(),
+    "float8": lambda: SCORES.to(torch.float8_e5m2),
+    "one by one": lambda: list(SCORES.bfloat16().requires_grad_()),
+    "negated lazily": lambda: torch.complex(torch.zeros(4), -SCORES).conj().imag,
+    "every second": lambda: SCORES.repeat_interleave(2)[::2],
+}
+
+
+@pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
+def test_tensors_are_taken_as_the_numbers_they_hold(make: Callable[[], Any]) -> None:
+    assert real_numbers(make(), "rewards").tolist() == SCORES.tolist()
+    outcomes = RolloutOutcomes.from_rewards(IDS, make())
+    assert outcomes.successes.tolist() == [1.0, 0.0]
+    assert group_advantages(make(), IDS, estimator="dr_grpo").tolist() == [0.5, -0.5, 0.25, -0.25]
+
+
+REFUSED: dict[str, Callable[[torch.Tensor], Any]] = {
+    "out of reach": lambda values: values.to("meta"),
+    "sparse": lambda values: values.to_sparse(),
+    "two-dimensional": lambda values: values[None],
+    "complex": lambda values: values + 1j,
+}
+
+
+@pytest.mark.parametrize("odd", REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_read_is_refused_by_name(odd: Callable[[torch.Tensor], Any]) -> None:
+    for call, name in (
+        (lambda: RolloutOutcomes.from_rewards(IDS, odd(SCORES)), "rewards"),
+        (lambda: RolloutOutcomes.from_rewards(odd(IDS), SCORES), "prompt_ids_per_rollout"),
+        (lambda: group_advantages(odd(SCORES), IDS), "rewards"),
+        (lambda: group_advantages(SCORES, odd(IDS)), "group_ids"),
+    ):
+        with pytest.raises(InvalidOutcomeError, match=rf"^{name} .*(copy|flatten|convert)"):
+            call()
+
+
+def test_ids_are_no_floats_and_no_bools() -> None:
+    assert whole_numbers(IDS.int(), "ids").tolist() == IDS.tolist()
+    for odd in (SCORES, IDS.bool()):
+        with pytest.raises(CeroError, match=r"^ids must be integers"):
+            whole_numbers(odd, "ids")
+
+
+def test_an_index_takes_a_loaders_tensor() -> None:
+    index = PromptIndex([4, 2, 8])
+    assert index.row_ids(torch.tensor([8, 4])).tolist() == [2, 0]
+    np.testing.assert_array_equal(index.keys(torch.tensor([1])), [2])
