@@ -53,7 +53,7 @@ def test_a_broken_plugin_is_named_when_it_is_asked_for(
     target: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point = EntryPoint(name="broken", value=target, group=registry.ENTRY_POINTS)
-    monkeypatch.setattr(registry, "entry_points", lambda **_: (point,))
+    monkeypatch.setattr(registry, "_plugins", lambda: (point,))
     assert "broken" in available_allocators()
     make_allocator("uniform", num_prompts=2, rounds=1, budget=16)  # the others are not affected
     with pytest.raises(ConfigurationError, match=remedy):

@@ -178,7 +178,12 @@ def test_a_header_that_says_more_of_the_same_run_is_this_runs(tmp_path: Path) ->
     with TraceWriter(path, num_prompts=50, metadata={"pool": "a", "config": {"seed": 1}}) as trace:
         trace.write(1, [1], [2], [1])
     assert [part.round for part in TraceReader(path)] == [0, 1]
-    for other in ({"pool": "a", "config": {"seed": 2}}, {"pool": "a", "config": {"seed": 1, "cap": 2}}, {"config": {}}):
+    others: tuple[dict[str, Any], ...] = (
+        {"pool": "a", "config": {"seed": 2}},
+        {"pool": "a", "config": {"seed": 1, "cap": 2}},
+        {"config": {}},
+    )
+    for other in others:
         with pytest.raises(TraceError, match="another run's trace"):
             TraceWriter(path, num_prompts=50, metadata=other)
 

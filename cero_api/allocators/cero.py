@@ -278,7 +278,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         return saturation_rate(self._slope[rows] / 4.0, self.config.saturation, self._equal_share)
 
     def _fault(self, state: CeroState) -> str | None:
-        if not 0 <= state.budget_price <= 1 or state.prompt_price.min() < 0 or state.prompt_price.max() > 1:
+        # By the sign bit: -0.0 is no price either, and has no logarithm.
+        if not 0 <= state.budget_price <= 1 or np.signbit(state.prompt_price).any() or state.prompt_price.max() > 1:
             return "it has a price outside of [0, 1]"
         if state.virtual_prompt.shape != state.virtual_units.shape:
             return "its virtual allocation has columns of different length"

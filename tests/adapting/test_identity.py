@@ -30,5 +30,5 @@ def test_ones_own_allocator_goes_by_the_name_of_its_class() -> None:
     class Mine(UniformAllocator):
         pass
 
-    allocator = Mine(make_allocator("uniform", num_prompts=8, rounds=2, budget=64).config)
+    allocator = Mine(UniformConfig(num_prompts=8, rounds=2, budget=64))
     assert run_identity(allocator)["allocator"].endswith("Mine")
