@@ -29,7 +29,7 @@ def exact_prompt_price(slope: FloatArray, saturation: float, exposure_share: Flo
     return slope * np.exp(-saturation * slope * exposure_share)
 
 
-@np.errstate(divide="ignore")  # a price of 0 supports all of Z
+@np.errstate(divide="ignore", over="ignore")  # a price of 0, or next to it, supports all of Z
 def step_prompt_prices(
     price: FloatArray,
     slope: FloatArray,

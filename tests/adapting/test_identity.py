@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cero_api import TraceError, UniformAllocator, continued, make_allocator
+from cero_api import TraceError, UniformAllocator, UniformConfig, continued, make_allocator
 from cero_api.adapting import run_identity
 from cero_api.trace import TraceReader, TraceWriter
 
