@@ -96,15 +96,24 @@ class PromptIndex:
 def content_key(*parts: str) -> str:
     """Key of a prompt by what it says, for datasets without an index: 128 bits of SHA-256 over all parts.
 
+    Args:
+        parts: any text, half a character of UTF-16 (an unpaired surrogate) included, as truncation leaves it.
+
+    Raises:
+        PromptError: a part is no text.
+
     >>> content_key("What is 2 + 3?", "5")[:8]
     '2f997a7e'
     """
+    for part in parts:
+        if not isinstance(part, str):
+            raise PromptError(f"content_key takes text, not {type(part).__name__}; pass str() or json.dumps() of it")
     return _digest(parts)
 
 
 def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.sha256()
     for part in parts:
-        text = part.encode()
+        text = part.encode("utf-8", "surrogatepass")  # which changes nothing in valid text
         digest.update(len(text).to_bytes(8, "little") + text)  # so that ("ab", "c") is not ("a", "bc")
     return digest.hexdigest()[:32]

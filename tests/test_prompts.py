@@ -44,3 +44,20 @@ def test_strangers_are_refused() -> None:
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_content_keys_tell_contents_apart(one: list[str], other: list[str]) -> None:
     assert (content_key(*one) == content_key(*other)) == (one == other)
+
+
+@given(st.lists(st.text(st.characters()), max_size=3), st.lists(st.text(st.characters()), max_size=3))
+def test_half_a_character_is_text_like_any_other(one: list[str], other: list[str]) -> None:
+    """Unpaired surrogates, as truncation in UTF-16 leaves them, have keys of their own."""
+    assert (content_key(*one) == content_key(*other)) == (one == other)
+
+
+def test_keys_of_valid_text_stay_what_they_were() -> None:
+    assert content_key("What is 2 + 3?", "5") == "2f997a7e7513f8a7df865eecf9641926"
+    assert len({content_key(text) for text in ("\ud83d", "\ud83e", "", "?", "\ufffd", "\ud83d\ud83d")}) == 6
+
+
+@pytest.mark.parametrize("part", [None, 5, b"text", ["a"]])
+def test_what_is_no_text_has_no_content_key(part: object) -> None:
+    with pytest.raises(PromptError, match="takes text"):
+        content_key(part)  # type: ignore[arg-type]  # what the test is about

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cero_api.errors import TraceError
-from cero_api.trace.records import is_line
+from cero_api.trace.records import LONGEST, is_line
 
 PIECE = 1 << 20  # bytes read, or inflated, at a time: the reader's memory
-LONGEST = 16 * PIECE  # bytes of a line: more is no line, but something that was inflated to fill the memory
 
 
 class Lines:

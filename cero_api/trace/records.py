@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,9 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.errors import TraceError
 from cero_api.prompts import Key
+
+LONGEST = 1 << 24  # bytes of a line: more is no line, but something that was inflated to fill the memory
+_ROUNDS = 2**31
 
 
 class TraceHeader(BaseModel):
@@ -38,7 +42,7 @@ class TraceLine(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    round: Annotated[StrictInt, Field(ge=0, lt=2**31)]
+    round: Annotated[StrictInt, Field(ge=0, lt=_ROUNDS)]
     prompt: StrictInt | StrictStr
     count: Annotated[StrictInt, Field(ge=0, lt=2**31)]
     successes: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
@@ -65,15 +69,16 @@ def trace_lines(
         `[P]` lines of UTF-8, each with its line break.
 
     Raises:
-        TraceError: lengths differ, a prompt repeats, or a number is out of range.
+        TraceError: what no reader would take: lengths differ, a prompt repeats or is no key, a number is out of range.
 
     >>> print(trace_lines(4, [17, 3], [8, 2], [3, 0.5]).decode(), end="")
     {"round":4,"prompt":17,"count":8,"successes":3}
     {"round":4,"prompt":3,"count":2,"successes":0.5}
     """
+    round = round_number(round)
     count, won = whole_numbers(counts, "counts", TraceError), real_numbers(successes, "successes", TraceError)
     lost = None if failures is None else real_numbers(failures, "failures", TraceError)
-    keys = [key.item() if isinstance(key, np.generic) else key for key in prompts]
+    keys = plain_keys(prompts)
     if not len(keys) == count.size == won.size or (lost is not None and lost.size != won.size):
         raise TraceError(
             f"{len(keys)} prompts, {count.size} counts, {won.size} successes and "
@@ -95,7 +100,45 @@ def trace_lines(
             named, count.tolist(), won.tolist(), lost.tolist(), missing.tolist(), strict=True
         )
     ]
+    longest = max(map(len, lines), default=0)
+    if longest > LONGEST:
+        raise TraceError(
+            f"round {round}: a key makes a line of {longest:,} bytes, more than {LONGEST:,}; name prompts by their "
+            "index, or by content_key"
+        )
     return "".join(lines).encode()
+
+
+def round_number(round: object) -> int:
+    """A round as a trace may name it, from any integer.
+
+    Raises:
+        TraceError: it is none, or out of range.
+    """
+    try:
+        number = operator.index(round)  # type: ignore[arg-type]  # what it refuses is what is asked
+    except TypeError:
+        raise TraceError(f"round {round!r} is not a whole number; number the rounds from 0") from None
+    if not 0 <= number < _ROUNDS:
+        raise TraceError(f"round {number} is not in [0, {_ROUNDS}); number the rounds from 0")
+    return number
+
+
+def plain_keys(prompts: Iterable[object]) -> list[Key]:
+    """Keys as JSON has them, NumPy's made plain.
+
+    Raises:
+        TraceError: one is neither text nor a whole number, or there are both.
+
+    >>> plain_keys(np.array([17, 3]))
+    [17, 3]
+    """
+    keys: list[Any] = [key.item() if isinstance(key, np.generic) else key for key in prompts]
+    kinds = set(map(type, keys))
+    if not (kinds <= {int} or all(issubclass(kind, str) for kind in kinds)):
+        named = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise TraceError(f"prompts must be all strings or all integers, not {named}; convert them")
+    return keys
 
 
 def first_fault(count: IntArray, won: FloatArray, lost: FloatArray) -> tuple[int, str] | None:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import operator
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import ValidationError
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.arrays import whole_numbers
 from cero_api.errors import TraceError
 from cero_api.prompts import Key
-from cero_api.trace.columns import Columns
+from cero_api.trace.columns import Columns, Rows
 from cero_api.trace.files import Inflater, Lines, compressed, first_line
-from cero_api.trace.records import TraceHeader, header_line, header_text, parse_header, trace_lines
+from cero_api.trace.records import (
+    LONGEST,
+    TraceHeader,
+    header_line,
+    header_text,
+    parse_header,
+    plain_keys,
+    round_number,
+    said,
+    trace_lines,
+)
 
 
 class RoundLike(Protocol):
@@ -63,14 +75,15 @@ class TraceWriter:
     `<name>.bak`.
 
     Args:
-        path: of the file; compressed if it ends in `.gz`.
+        path: of the file, whose folder is made; compressed if it ends in `.gz`.
         num_prompts: prompts in the pool, for the header.
         metadata: for the header, JSON values: what tells this run from another.
-        keys: `[M]` stable keys of the pool's rows; None writes row numbers.
+        keys: `[M]` stable keys of the pool's rows, all strings or all integers; None writes what `write` is given.
         from_round: first round that will be written; None learns it from the first write.
 
     Raises:
-        TraceError: the file is another run's (or no trace), is damaged before its last line, or cannot be written.
+        TraceError: the file is another run's (or no trace), is damaged before its last line, or cannot be written; the
+            keys or the metadata are such that no reader would take the file.
 
     >>> import tempfile, os.path
     >>> from cero_api.trace import TraceReader
@@ -92,20 +105,17 @@ class TraceWriter:
         from_round: int | None = None,
     ) -> None:
         self.path = Path(path)
-        # By way of JSON, so that it equals what is read back: tuples are lists there.
-        self._header = parse_header(
-            self.path, header_line(num_prompts, json.loads(json.dumps(dict(metadata or {}), default=_plain)))
-        )
-        self._keys = keys
+        self._handle: int | None = None
+        self._header = _new_header(self.path, num_prompts, metadata)
+        self._keys = None if keys is None else _pool(keys, self._header.num_prompts)
+        self._known: set[Key] | None = None  # the same as a set, once somebody writes keys instead of rows
+        self._kind: type | None = None  # of the prompts in the file: str or int
         self._last = -1  # latest round in the file
         self._continued = False
-        self._handle: int | None = None
-        try:
+        with self._writing():
             self._open()
-        except OSError as error:
-            raise TraceError(f"cannot write {self.path}: {error}; choose a folder that can be written") from error
         if from_round is not None:
-            self._continue(operator.index(from_round))
+            self._continue(round_number(from_round))
 
     def write(
         self,
@@ -119,17 +129,17 @@ class TraceWriter:
 
         Args:
             round: 0-based number, after those in the file; the first call also says where the file goes on.
-            prompt_ids: int `[P]`, rows of the pool, no repeats.
+            prompt_ids: int `[P]`, rows of the pool, no repeats; or str `[P]`, the keys themselves.
             counts: int `[P]`, rollouts given.
             successes: float `[P]`.
             failures: float `[P]`; None where no reward is missing.
 
         Raises:
-            TraceError: the numbers do not fit, the round is in the file already, or the disk refuses.
+            TraceError: the numbers do not fit, a prompt is not of the pool, the round is in the file already, or the
+                disk refuses.
         """
-        rows = whole_numbers(prompt_ids, "prompt_ids", TraceError)
-        keys = rows.tolist() if self._keys is None else [self._keys[row] for row in rows.tolist()]
-        text = trace_lines(operator.index(round), keys, counts, successes, failures)
+        round, keys = round_number(round), self._named(prompt_ids)
+        text = trace_lines(round, keys, counts, successes, failures)
         if not self._continued:
             self._continue(round)
         if round <= self._last:
@@ -138,6 +148,7 @@ class TraceWriter:
                 f"or open TraceWriter(path, from_round={round}) to replace what is there"
             )
         if text:
+            self._keep_kind(keys)
             self._append(text)
         self._last = round
 
@@ -163,7 +174,45 @@ class TraceWriter:
         if getattr(self, "_handle", None) is not None:
             self.close()
 
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:  # ValueError: a path with a NUL byte
+            if isinstance(error, TraceError):
+                raise
+            raise TraceError(f"cannot write {self.path}: {error}; choose a folder that can be written") from error
+
+    def _named(self, prompt_ids: ArrayLike) -> list[Key]:
+        """Keys of prompts that are given by row, or by name already."""
+        names = _strings(prompt_ids)
+        if names is None:
+            rows = whole_numbers(prompt_ids, "prompt_ids", TraceError).tolist()
+            size = 2**63 if self._keys is None else len(self._keys)
+            strange = next((row for row in rows if not 0 <= row < size), None)
+            if strange is not None:
+                raise TraceError(f"prompt {strange} is no row of the pool; pass rows from 0 on, of the keys given")
+            return rows if self._keys is None else [self._keys[row] for row in rows]
+        if self._keys is not None:
+            self._known = self._known or set(self._keys)
+            strange = next((name for name in names if name not in self._known), None)
+            if strange is not None:
+                raise TraceError(f"prompt {strange!r} is not among the keys given; pass rows of the pool, or its keys")
+        return names
+
+    def _keep_kind(self, keys: Sequence[Key]) -> None:
+        """Refuse a round that would leave a file with prompts of two kinds, which no reader takes."""
+        kind = int if isinstance(keys[0], int) else str
+        if self._kind not in (None, kind):
+            names = {int: "integers", str: "strings"}
+            raise TraceError(
+                f"{self.path} names prompts by {names[self._kind]}, this round by {names[kind]}; pass what the rounds "
+                "before were given, or choose another path"
+            )
+        self._kind = kind
+
     def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         text = header_text(self._header)
         if self.path.is_file() and self.path.stat().st_size:
             head, torn = first_line(self.path)
@@ -189,12 +238,18 @@ class TraceWriter:
     def _continue(self, round: int) -> None:
         """Cut off what this run is about to write again, and what a crash tore."""
         self._continued = True
+        with self._writing():
+            self._cut_from(round)
+
+    def _cut_from(self, round: int) -> None:
         lines = Lines(self.path)
         for block in lines.blocks():
-            columns = Columns.of(block, self.path, lines.line)
+            rows = Rows()
+            columns = Columns.of(block, self.path, lines.line, rows)
             keep = int(np.count_nonzero(columns.round < round))
             if keep:
                 self._last = int(columns.round[keep - 1])
+                self._kind = type(next(iter(rows)))
             if keep < columns.round.size:
                 if self._last < 0:
                     self._start_over()
@@ -238,10 +293,50 @@ class TraceWriter:
             while written < len(data):  # a full disk or a signal; os.write says how far it got
                 written += os.write(self._handle, data[written:])
         except OSError as error:
-            os.ftruncate(self._handle, before)
+            with contextlib.suppress(OSError):  # a device cannot be cut, and holds no rounds to harm
+                os.ftruncate(self._handle, before)
             raise TraceError(f"cannot write {self.path}: {error}; the rounds before are unharmed, free the disk") from (
                 error
             )
+
+
+def _new_header(path: Path, num_prompts: int | None, metadata: Mapping[str, Any] | None) -> TraceHeader:
+    """The header of these, which a reader will take and find equal."""
+    try:
+        size = None if num_prompts is None else operator.index(num_prompts)
+        # By way of JSON, so that it equals what is read back: tuples are lists there, and NaN would equal nothing.
+        named = json.loads(json.dumps(dict(metadata or {}), default=_plain, allow_nan=False))
+        line = header_line(size, named)
+        if len(line) > LONGEST:
+            raise ValueError(f"it is longer than {LONGEST:,} bytes")
+        return TraceHeader.model_validate_json(line)
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = said(error) if isinstance(error, ValidationError) else error
+        raise TraceError(
+            f"{path} cannot begin with this num_prompts and metadata ({reason}); give a positive number, and plain "
+            "names and numbers that tell the run from others"
+        ) from None
+
+
+def _pool(keys: Sequence[Key], num_prompts: int | None) -> list[Key]:
+    """Keys by row, if a reader can tell them apart."""
+    pool = plain_keys(keys)
+    if len(set(pool)) != len(pool):
+        raise TraceError("keys repeat; drop the duplicates, or put what tells the prompts apart into the key")
+    if num_prompts not in (None, len(pool)):
+        raise TraceError(f"{len(pool)} keys for num_prompts={num_prompts}; give one per prompt of the pool")
+    return pool
+
+
+def _strings(prompt_ids: ArrayLike) -> list[Key] | None:
+    """Prompts that are given by name; None if they are numbers, or nothing."""
+    if isinstance(prompt_ids, str | bytes):
+        raise TraceError(f"prompt_ids={prompt_ids!r} is one text; pass a list of prompts")
+    try:
+        first = next(iter(prompt_ids), None)  # type: ignore[arg-type]  # what cannot be gone through is no list
+    except TypeError:
+        return None
+    return plain_keys(prompt_ids) if isinstance(first, str) else None  # type: ignore[arg-type]  # the same
 
 
 def _plain(value: object) -> object:
