@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable, Sequence
+from typing import TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from cero_api.analysis.history.visits import SuccessHistory
+from cero_api._types import IntArray
 from cero_api.errors import TraceError
 from cero_api.mathematics.blocks import blocks
 from cero_api.prompts import Key
+
+Progress = Callable[[float], None]
+
+
+class Fields(TypedDict):
+    """What a `SuccessHistory` is made of, see there."""
+
+    keys: Sequence[Key]
+    offsets: IntArray
+    visit_round: NDArray[np.int32]
+    visit_successes: NDArray[np.float32]
+    visit_count: NDArray[np.int32]
+    round_numbers: IntArray
+    candidates: NDArray[np.int32]
+    candidate_offsets: IntArray
+    rollouts: IntArray
+    notes: tuple[str, ...]
 
 
 class Builder:
@@ -53,7 +71,7 @@ class Builder:
                     self._sizes.append(size)
                     self._rollouts.append(rollouts)
 
-    def history(
+    def fields(
         self,
         keys: Sequence[Key],
         *,
@@ -61,7 +79,7 @@ class Builder:
         counts_known: bool = True,
         notes: tuple[str, ...] = (),
         where: Callable[[int], str] = lambda record: f"record {record + 1}",
-    ) -> SuccessHistory:
+    ) -> Fields:
         """All records, by prompt; `where` names a record in the message of an error."""
         if not self._row:
             raise TraceError(f"{source} holds not one visit; give a record in which prompts were rolled out")
@@ -101,7 +119,7 @@ class Builder:
                 column[target] = values[order]
             place[mine[starts]] += met
 
-        return SuccessHistory(
+        return Fields(
             keys=keys,
             offsets=offsets,
             visit_round=columns[0],

@@ -6,12 +6,11 @@ import os
 
 import numpy as np
 
-from cero_api.analysis.history.builder import Builder
-from cero_api.analysis.history.visits import Progress, SuccessHistory
+from cero_api.analysis.history.builder import Builder, Fields, Progress
 from cero_api.trace import TraceReader
 
 
-def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -> SuccessHistory:
+def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -> Fields:
     """See `SuccessHistory.from_trace`."""
     reader, builder = TraceReader(path), Builder()
     for columns in reader.columns():
@@ -20,4 +19,4 @@ def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -
         if progress is not None:
             progress(reader.fraction)
     notes = () if reader.torn is None else (reader.torn,)
-    return builder.history(reader.keys, source=path, notes=notes, where=lambda record: f"{path}, line {record + 2}")
+    return builder.fields(reader.keys, source=path, notes=notes, where=lambda record: f"{path}, line {record + 2}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cero_api._types import IntArray
+from cero_api.analysis.history.builder import Progress
+from cero_api.analysis.history.rates import from_rates
+from cero_api.analysis.history.traces import from_trace
 from cero_api.mathematics.blocks import blocks
 from cero_api.prompts import Key
-
-Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +102,18 @@ class SuccessHistory:
 
     @classmethod
     def from_rates(cls, rates: Mapping[Key, Any]) -> SuccessHistory:
-        """From one list per prompt: its rate, or its (successes, rollouts), at each visit.
+        """From the rates of each prompt: one, or a list with one per visit, a rate or (successes, rollouts) each.
+
+        Args:
+            rates: by prompt; numbers, text such as "3/8" or "50%", and None for a visit without a rate.
 
         Raises:
-            TraceError: a rate is not in [0, 1], or a pair is no pair of counts.
-        """
-        from cero_api.analysis.history.rates import from_rates  # which builds on this class
+            TraceError: a rate is not in [0, 1], a pair is no pair of counts, or there is not one.
 
-        return from_rates(rates)
+        >>> SuccessHistory.from_rates({"a": 0.5, "b": [(3, 8), None]}).rates().tolist()
+        [0.5, 0.375]
+        """
+        return cls(**from_rates(rates))
 
     @classmethod
     def from_trace(cls, path: str | os.PathLike[str], progress: Progress | None = None) -> SuccessHistory:
@@ -121,6 +126,4 @@ class SuccessHistory:
         Raises:
             TraceError: the file is no trace, or has a bad line.
         """
-        from cero_api.analysis.history.traces import from_trace  # which builds on this class
-
-        return from_trace(path, progress)
+        return cls(**from_trace(path, progress))
