@@ -148,6 +148,7 @@ def test_parquet(tmp_path: Path) -> None:
 
 def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    (tmp_path / "rates.parquet").write_bytes(b"PAR1")
     with pytest.raises(MissingDependencyError, match=r'pip install "cero-api\[parquet\]"'):
         read_history(tmp_path / "rates.parquet")
 
@@ -155,32 +156,45 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.json", '{"a": [0.5,\n 1.5x]}', "line 2 column"),
-        ("a.json", "[1]", "no JSON object of histories"),
-        ("a.json", '{"a": [0.5, 1.5]}', "prompt 'a', visit 1: 1.5 is not a rate"),
-        ("a.json", '{"a": [null]}', "visit 0: None is not a rate"),
-        ("a.json", '{"a": [[9, 8]]}', "9 successes in 8 rollouts"),
-        ("a.json", '{"a": 0.5}', "not a list of rates"),
+        ("a.json", '{"a": [0.5,\n 1.5x]}', "line 2: not JSON"),
+        ("a.json", "[1]", "line 1: no JSON object but 1"),
+        ("a.json", "[]", "holds no record"),
+        ("a.json", "{}", "no JSON object of rates"),
+        ("a.json", '{"a": [0.5, 1.5]}', "prompt 'a', visit 1: rate 1.5 is not in [0, 1]"),
+        ("a.json", '{"a": [null]}', "not one visit"),
+        ("a.json", '{"a": [[9, 8]]}', "visit 0: 9 successes in 8 rollouts"),
+        ("a.json", '{"a": [[1, 2, 3]]}', "visit 0: [1, 2, 3] is no rate"),
+        ("a.json", '{"a": {"b": 1}, "c": 0.5}', "not a list of rates"),
         ("a.json", '{"a": []}', "not one visit"),
-        ("a.csv", "id,rate\nx,1\n", "no pass-rate column pass_rate or success_rate"),
+        ("a.csv", "id,rate\nx,1\n", "no pass-rate column pass_rate or success_rate or the like, but id, rate; name"),
         ("a.csv", "name,pass_rate\nx,1\n", "no prompt column"),
         ("a.csv", "id,pass_rate\nx,0.5\ny,high\n", "line 3: pass_rate 'high' is not a number"),
+        ("a.csv", "id,pass_rate\nx,0.5\ny,inf\n", "line 3: pass_rate 'inf' is not a number"),
         ("a.csv", "id,pass_rate\nx,0.5\ny,55\n", "line 3: pass_rate 55 is not in [0, 1]"),
+        ("a.csv", "id,pass_rate\nx,0.5\ny,-1\n", "line 3: pass_rate -1 is not in [0, 1]"),
+        ("a.csv", "id,pass_rate\nx,9/8\n", "line 2: pass_rate '9/8' is more than one"),
         ("a.csv", "id,pass_rate\nx,0.5,\n", "line 2: 3 fields for 2 columns"),
         ("a.csv", "id,pass_rate\n,0.5\n", "line 2: prompt ''"),
-        ("a.csv", "id,pass_rate,step\nx,0.5,1\ny,0.5,1\nx,0.5,1\n", "line 4: prompt 'x' is in round 1 already"),
         ("a.csv", "id,pass_rate,step\nx,0.5,1.5\n", "line 2: step '1.5' is not a whole number"),
+        ("a.csv", "id,pass_rate,step\nx,0.5,\n", "line 2: step '' is not a whole number"),
         ("a.csv", "id,successes\nx,3\n", "no count column"),
         ("a.csv", "id,successes,count\nx,3,2\n", "line 2: 3 successes in 2 rollouts"),
-        ("a.csv", "", "no prompt column"),
+        ("a.csv", "id,a_pass_rate,b_pass_rate\nx,0.5,0.5\n", "has a_pass_rate, b_pass_rate; name the one"),
+        ("a.csv", "", "is empty"),
         ("a.csv", "id,pass_rate\n", "not one visit"),
-        ("a.txt", "", "say which format"),
+        ("a.csv", "id,pass_rate\nx,\ny,nan\n", "not one visit: 2 rows"),
+        ("a.csv", 'id,pass_rate\n"x,0.5\ny,0.5\n', "line 3: 1 fields for 2 columns; quote"),
+        ("a.txt", "", "is empty"),
+        ("a.txt", "what is this?\n", "no prompt column"),
+        ("a.jsonl", '{"id": null, "pass_rate": 0.5}\n', "line 1: prompt None"),
+        ("a.jsonl", '{"id": true, "pass_rate": 0.5}\n', "line 1: prompt True"),
         ("1.jsonl", '{"score": 1, "input": "a"}\nnonsense\n{"score": 1, "input": "a"}\n', "line 2: not JSON"),
         ("1.jsonl", '{"score": 1, "input": "a"}\n[]\n', "line 2: no JSON object"),
         ("1.jsonl", '{"score": 1, "input": "a"}\n{"score": 1}\n', "line 2: no 'input'"),
         ("1.jsonl", '{"score": "x", "input": "a"}\n', "line 1: no number for score"),
         ("1.jsonl", '{"score": NaN, "input": "a"}\n', "line 1: score nan"),
-        ("t.jsonl", '{"a": 1}\n', "line 1: no header of a trace"),
+        ("t.jsonl", '{"a": 1}\n', "no prompt column"),
+        ("t.jsonl", '{"format":"cero-trace","version":9}\n', "line 1: no header of a trace"),
     ],
 )
 def test_a_bad_file_has_a_line_and_a_reason(name: str, content: str, said: str, tmp_path: Path) -> None:

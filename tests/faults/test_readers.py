@@ -21,10 +21,18 @@ VERL = "".join(
     json.dumps({"input": f"p{i % 3}", "output": "x", "score": float(i % 2), "step": i // 6 + 1}) + "\n"
     for i in range(24)
 )
+ROWS = "".join(
+    json.dumps({"id": f"q{i}", "extra_info": {"pass_rate": i / 8, "n": 8}, "answer": None}) + "\n" for i in range(9)
+)
 FILES: dict[str, bytes] = {
     "history.csv": TABLE.encode(),
     "history.tsv": TABLE.replace(",", "\t").encode(),
     "history.json": json.dumps({"a": [0.5, 0.25], "b": [[1, 8], [0, 8], 1]}).encode(),
+    "history.jsonl": ROWS.encode(),
+    "rollouts.jsonl": VERL.replace("input", "prompt").encode(),
+    "list.json": f"[{ROWS.strip()}]".replace("\n", ",\n").encode(),
+    "excel.csv": b"\xef\xbb\xbf" + TABLE.replace(",", ";").replace("0.", "0,").encode(),
+    "utf16.csv": TABLE.replace(",", "\t").encode("utf-16"),
     "verl.jsonl": VERL.encode(),
     "history.csv.gz": gzip.compress(TABLE.encode(), mtime=0),
     "history.json.gz": gzip.compress(b'{"a": [0.5, 0.25]}', mtime=0),
@@ -86,7 +94,7 @@ JSON: st.SearchStrategy[object] = st.recursive(
 )
 
 
-FIELDS = ("round", "prompt", "count", "successes", "failures", "input", "score", "step")
+FIELDS = ("round", "prompt", "count", "successes", "failures", "input", "score", "step", "pass_rate", "extra_info")
 RECORD = st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON))
 
 
@@ -102,8 +110,11 @@ def test_records_of_any_values_are_refused_or_read(
     only_refuses(read_history, path)
     path.write_text(lines)
     only_refuses(read_history, path, format="verl")
+    only_refuses(read_history, path, format="table")
     path.write_text(json.dumps({str(n): list(record.values()) for n, record in enumerate(records)}))
     only_refuses(read_history, path, format="rates")
+    path.write_text(json.dumps(records))
+    only_refuses(read_history, path)
 
 
 HEAD = b'{"format":"cero-trace","version":1}\n'
@@ -128,8 +139,17 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a rate of 400 digits": ("h.json", lambda: b'{"a": [1' + b"0" * 400 + b"]}"),
     "a table that is no UTF-8": ("h.csv", lambda: b"prompt,pass_rate\n\xff,0.5\n"),
     "a table with a NUL": ("h.csv", lambda: b"prompt,pass_rate\n\x00,x\n"),
-    "a table field of 1 MiB": ("h.csv", lambda: b"prompt,pass_rate\n" + b"a" * (1 << 20) + b",0.5\n"),
-    "a table that is not gzip": ("h.csv.gz", lambda: b"prompt,pass_rate\na,0.5\n"),
+    "a table whose quote never ends": ("h.csv", lambda: b'prompt,pass_rate\n"' + b"a\n" * (1 << 19)),
+    "a table of zeros, inflated": ("h.csv.gz", lambda: gzip.compress(b"prompt,pass_rate\n" + bytes(1 << 27), mtime=0)),
+    "a history of zeros, inflated": ("h.json.gz", lambda: gzip.compress(b'{"a": [' + bytes(1 << 27), mtime=0)),
+    "lines without end, inflated": ("h.txt.gz", lambda: gzip.compress(b"\n" * (1 << 27), mtime=0)),
+    "a table that is half a gzip": ("h.csv.gz", lambda: gzip.compress(b"prompt,pass_rate\na,0.5\n" * 99, mtime=0)[:50]),
+    "fields nested 100,000 deep": ("h.jsonl", lambda: b'{"id": 1, "pass_rate": ' + b"[" * 100_000 + b"\n"),
+    "text nested 100,000 deep": ("h.csv", lambda: b'id,pass_rate\na,"' + b"[" * 100_000 + b'"\n'),
+    "a round of 2**40": ("h.csv", lambda: b"id,pass_rate,step\na,0.5,1099511627776\n"),
+    "a count of 10**400": ("h.csv", lambda: b"id,num_correct,n\na,1,1" + b"0" * 400 + b"\n"),
+    "a fraction of 10**400": ("h.csv", lambda: b"id,pass_rate\na,1/1" + b"0" * 400 + b"\n"),
+    "zeros alone": ("h", lambda: bytes(1 << 22)),
     "Parquet that is none": ("h.parquet", lambda: b"PAR1" + bytes(100) + b"PAR1"),
     "verl's step of 2**40": ("v.jsonl", lambda: b'{"input": "a", "score": 1, "step": 1099511627776}\n'),
     "verl's step of infinity": ("v.jsonl", lambda: b'{"input": "a", "score": 1, "step": Infinity}\n'),

@@ -11,6 +11,7 @@ from typing import Literal
 from cero_api.analysis.history.cells import are_fractions
 from cero_api.errors import TraceError
 
+First = Callable[[str], Sequence[object]]  # values of a column in the first rows
 Role = Literal["prompt", "rate", "success", "failure", "count", "reward", "round"]
 
 # In order of preference. Case, spaces, hyphens and underscores do not matter.
@@ -51,7 +52,7 @@ SYNONYMS: dict[Role, tuple[str, ...]] = {
 VALUES: tuple[Role, ...] = ("rate", "success", "reward")  # what says how often a prompt was solved
 # Parts of names that say as much, where one column alone has them: llama8b_solve_rate, pass_rate_72b_tir.
 _HINTS: dict[Role, tuple[str, ...]] = {
-    "rate": ("passrate", "solverate", "successrate", "passpercent", "solvepercent"),
+    "rate": ("passrate", "solverate", "successrate", "passpercent", "passpct", "solvepercent", "solvepct"),
     "reward": ("reward",),
 }
 _MEANS = ("rate", "mean", "avg", "average", "percent", "@")
@@ -94,7 +95,12 @@ def plain_name(name: str) -> str:
     ('passrate', 'passrate', 'pass@1')
     """
     last = name.rpartition(".")[2] or name
-    return re.sub(r"[^\w@]|_", "", last.lower()).removesuffix("pct").removesuffix("percent")
+    return re.sub(r"[^\w@]|_", "", last.lower())
+
+
+def _unitless(plain: str) -> str:
+    """Without a word that says percent, where more of the name is left."""
+    return re.sub(r"(?<=.)(pct|percent|percentage)$", "", plain)
 
 
 def is_percent(name: str) -> bool:
@@ -102,9 +108,7 @@ def is_percent(name: str) -> bool:
     return re.search(r"%|percent|(^|[^a-z])pct", name.lower()) is not None
 
 
-def find(
-    path: Path, names: Sequence[str], given: Mapping[Role, str | None], first: Callable[[str], Sequence[object]]
-) -> Columns:
+def find(path: Path, names: Sequence[str], given: Mapping[Role, str | None], first: First) -> Columns:
     """The columns by the names given, else by their usual names, else a pass rate by what it looks like: 3/8.
 
     Args:
@@ -116,16 +120,16 @@ def find(
     Raises:
         TraceError: none is found, or several that could be meant.
     """
-    prompt = _given(path, names, given, "prompt") or _known(names, "prompt")
+    prompt = _given(path, names, given, "prompt", first) or _known(names, "prompt")
     if prompt is None:
         raise _none(path, names, "prompt")
     rest = [name for name in names if name != prompt]
     kind: Literal["rate", "success", "reward"] = "rate"
-    value = _given(path, names, given, "rate")
+    value = _given(path, names, given, "rate", first)
     if value is not None:
         kind = "reward" if _is_reward(value, names) else "rate"
     elif given.get("success") is not None:
-        value, kind = _given(path, names, given, "success"), "success"
+        value, kind = _given(path, names, given, "success", first), "success"
     else:
         value = _known(rest, "rate") or _hinted(path, rest, "rate")
     if value is None:
@@ -143,13 +147,13 @@ def find(
         prompt=prompt,
         value=value,
         kind=kind,
-        count=_given(path, names, given, "count") or _known(others, "count"),
+        count=_given(path, names, given, "count", first) or _known(others, "count"),
         failure=_known(others, "failure") if kind == "success" else None,
-        round=_given(path, names, given, "round") or _known(others, "round"),
+        round=_given(path, names, given, "round", first) or _known(others, "round"),
     )
 
 
-def _fraction(path: Path, names: Sequence[str], first: Callable[[str], Sequence[object]]) -> str | None:
+def _fraction(path: Path, names: Sequence[str], first: First) -> str | None:
     """The one column of fractions such as 3/8."""
     found = [name for name in names if are_fractions(first(name))]
     if len(found) > 1:
@@ -171,22 +175,23 @@ def _only_reward(names: Sequence[str]) -> str | None:
     return left[0] if len(left) == 1 and len(names) - len(left) >= len(_TRL) else None
 
 
-def _given(path: Path, names: Sequence[str], given: Mapping[Role, str | None], role: Role) -> str | None:
+def _given(path: Path, names: Sequence[str], given: Mapping[Role, str | None], role: Role, first: First) -> str | None:
     name = given.get(role)
     if name is None or name in names:
         return name
     alike = [own for own in names if own.lower().strip() == name.lower().strip()]
     if alike:
         return alike[0]
-    if any(name.startswith(f"{own}.") for own in names):  # inside of a column of JSON text
-        return name
+    for own in names:
+        if name.startswith(f"{own}.") and any(str(value).lstrip().startswith("{") for value in first(own)):
+            return name  # inside of a column of JSON text
     raise TraceError(f"{path} has no column {name!r}, but {_listed(names)}; name the one that holds it")
 
 
 def _known(names: Sequence[str], role: Role) -> str | None:
     """The column with the most usual name; nested ones only where no other has one."""
     for depth in range(4):
-        plain = {plain_name(name): name for name in reversed(names) if name.count(".") == depth}
+        plain = {_unitless(plain_name(name)): name for name in reversed(names) if name.count(".") == depth}
         for synonym in SYNONYMS[role]:
             found = plain.get(plain_name(synonym))
             if found is not None:

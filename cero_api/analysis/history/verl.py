@@ -30,11 +30,13 @@ def from_verl(files: list[Path], source: Path, rule: SuccessRule, progress: Prog
         for line, record in _records(file, notes):
             try:
                 step, text, score = int(record.get("step", number)), record["input"], float(record["score"])
-            except (KeyError, TypeError, ValueError) as error:
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise TraceError(
                     f"{file}, line {line}: no {error if isinstance(error, KeyError) else 'number for score or step'}; "
                     "verl dumps input, output, score and step for every rollout"
                 ) from None
+            if not 0 <= step < 2**31:
+                raise TraceError(f"{file}, line {line}: step {step} is none; number steps from 0")
             if not np.isfinite(score):
                 raise TraceError(f"{file}, line {line}: score {score}; remove rollouts without a score")
             key = content_key(str(text), json.dumps(record.get("gts")))
