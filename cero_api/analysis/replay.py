@@ -15,7 +15,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.analysis.contest import ContestReport, Progress, Turn, contest, epochs, equal_configs, even_totals
+from cero_api.analysis.contest import (
+    ContestReport,
+    Progress,
+    Turn,
+    contest,
+    epochs,
+    equal_terms,
+    even_totals,
+    suffices,
+)
 from cero_api.analysis.history import SuccessHistory
 from cero_api.errors import ConfigurationError
 
@@ -58,8 +67,9 @@ def replay(
         scope: None is `recorded` where rounds were recorded, else `batch`.
         rounds: K; None is what was recorded, or one epoch per visit. `recorded` plays the first K.
         budget: rollouts in all; None is what was recorded, or `rounds * batch_size * group_size`.
-        group_size: rollouts of a prompt where all get the same; None is the recorded mean, or 8.
-        cap: rollouts of a prompt in a round; None is twice the group size.
+        group_size: rollouts of a prompt where all get the same; None is the recorded mean, or 8, or the cap if it is
+            smaller.
+        cap: rollouts of a prompt in a round; None is twice the group size, or what the largest round takes.
         batch_size: prompts of a batch; None is the recorded mean, or 64.
         smooth: visits to either side whose rollouts are pooled into a visit's rate.
         settings: fields of an allocator's configuration by its name, which overrule the common ones.
@@ -67,7 +77,7 @@ def replay(
 
     Raises:
         ConfigurationError: an unknown allocator, or sizes that do not fit each other.
-        BudgetError: a round that an allocator cannot deal.
+        CeroError: what every allocator refuses, or one that `settings` are for; others are left out with a note.
 
     Returns:
         The report.
@@ -78,20 +88,27 @@ def replay(
     {'uniform': 512.0, 'cero': 512.0}
     """
     arena = RecordedArena(
-        history, scope=scope, rounds=rounds, budget=budget, group_size=group_size, batch_size=batch_size, smooth=smooth
+        history,
+        scope=scope,
+        rounds=rounds,
+        budget=budget,
+        group_size=group_size,
+        batch_size=batch_size,
+        smooth=smooth,
+        cap=cap,
     )
-    cap = 2 * arena.group_size if cap is None else cap
-    configs = equal_configs(
+    cap = max(2 * arena.group_size, arena.largest_mean_count) if cap is None else cap
+    terms = equal_terms(
         arena,
         allocators,
         group_size=arena.group_size,
-        cap=max(cap, arena.largest_mean_count),
+        cap=cap,
         floor=arena.smallest_mean_count,
         capacity=arena.largest_total,
         whole_pool=arena.scope == "pool",
         settings=settings,
     )
-    results = contest(arena, allocators, configs, seeds=seeds, progress=progress)
+    results, adapted = contest(arena, terms, seeds=seeds, progress=progress)
     return ContestReport(
         kind="replay",
         settings={
@@ -106,7 +123,7 @@ def replay(
         },
         seeds=tuple(seeds),
         results=results,
-        notes=(*NOTES, *arena.notes, *history.notes),
+        notes=(*adapted, *NOTES, *arena.notes, *history.notes),
     )
 
 
@@ -123,6 +140,7 @@ class RecordedArena:
         group_size: int | None,
         batch_size: int | None,
         smooth: int,
+        cap: int | None = None,
     ) -> None:
         if smooth < 0:
             raise ConfigurationError(f"smooth={smooth} must be a number of visits, 0 or more")
@@ -144,12 +162,14 @@ class RecordedArena:
         if group_size is None:
             mean = int(history.rollouts.sum()) / history.visits if history.rollouts.size else 8
             group_size = max(round(mean), 2)
+            group_size = group_size if cap is None else min(group_size, cap)
         self.group_size = group_size
         if batch_size is None:
             batch_size = round(float(offers.mean())) if history.rounds else 64
         self._batch = max(min(batch_size, self.num_prompts), 1)
         self._set_rounds(rounds)
         self._set_totals(budget, offers[: self.rounds])
+        self._check_cap(cap)
         self.notes = self._notes()
 
     @property
@@ -164,8 +184,10 @@ class RecordedArena:
 
     @property
     def largest_mean_count(self) -> int:
-        """Rollouts per candidate of the round that has most of them, rounded up."""
-        return 0 if self.scope == "pool" else int((-(-self._totals // self._offers)).max())
+        """Rollouts per candidate of the round that has most of them, over the pool of a mean one, rounded up."""
+        if self.scope == "pool":
+            return -(-self.budget // (self.rounds * self.num_prompts))
+        return int((-(-self._totals // self._offers)).max())
 
     @property
     def smallest_mean_count(self) -> int | None:
@@ -224,8 +246,8 @@ class RecordedArena:
 
     def _set_totals(self, budget: int | None, offers: IntArray) -> None:
         recorded = self._history.rollouts[: self.rounds]
-        if budget is not None and budget < 1:
-            raise ConfigurationError(f"budget={budget} must be at least 1")
+        if budget is not None and not (recorded.size and budget >= recorded.sum()):
+            suffices(budget, self.rounds)
         if self.scope == "recorded":
             if self.num_prompts < self._history.num_prompts:
                 edges = self._history.candidate_offsets
@@ -247,6 +269,20 @@ class RecordedArena:
         self._totals = even_totals(budget, self.rounds)
         self._offers = np.full(self.rounds, self._batch, dtype=np.int64)
 
+    def _check_cap(self, cap: int | None) -> None:
+        """Refuse a cap that some round, or a group, does not fit."""
+        if cap is None:
+            return
+        if cap < self.group_size:
+            raise ConfigurationError(
+                f"cap={cap} is less than a group of {self.group_size}; raise the cap or lower group_size"
+            )
+        if cap < self.largest_mean_count:
+            raise ConfigurationError(
+                f"cap={cap} is less than the {self.largest_mean_count} rollouts a prompt that a round takes of "
+                f"budget={self.budget}; raise the cap, or lower the budget"
+            )
+
     def _notes(self) -> tuple[str, ...]:
         history, notes = self._history, []
         counts = history.visit_count
@@ -256,7 +292,7 @@ class RecordedArena:
                 f"A recorded rate comes from {mean:.1f} rollouts per visit on average: a 0 or a 1 may be chance, and "
                 "small differences between prompts are."
             )
-        elif self.scope != "recorded":
+        elif self.scope != "recorded" and not (counts > 1).any():
             notes.append("The record holds rates without rollout counts; they are taken as exact.")
         if history.rollouts.size and self.scope == "recorded":
             mixed = (history.visit_successes > 0) & (history.visit_successes < counts)

@@ -14,7 +14,16 @@ from typing import Any, Literal
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.analysis.contest import ContestReport, Progress, Turn, contest, epochs, equal_configs, even_totals
+from cero_api.analysis.contest import (
+    ContestReport,
+    Progress,
+    Turn,
+    contest,
+    epochs,
+    equal_terms,
+    even_totals,
+    suffices,
+)
 from cero_api.errors import ConfigurationError
 from cero_api.mathematics.oracle import optimal_exposure
 from cero_api.mathematics.utility import saturation_rate, utility
@@ -76,6 +85,8 @@ def simulate(
     True
     """
     cap = 2 * group_size if cap is None else cap
+    if budget is not None:
+        suffices(budget, rounds)
     arena = SyntheticArena(
         num_prompts=num_prompts,
         rounds=rounds,
@@ -88,7 +99,12 @@ def simulate(
         drift_spread=drift_spread,
     )
     totals = even_totals(arena.budget, rounds)
-    configs = equal_configs(
+    mean = -(-int(totals.max()) // arena.batch_size) if arena.batch_size else 0
+    if cap < max(group_size, mean):
+        raise ConfigurationError(
+            f"cap={cap} is less than a group of {max(group_size, mean)}; raise the cap or lower group_size"
+        )
+    terms = equal_terms(
         arena,
         allocators,
         group_size=group_size,
@@ -98,7 +114,7 @@ def simulate(
         whole_pool=not arena.batch_size,
         settings=settings,
     )
-    results = contest(arena, allocators, configs, seeds=seeds, progress=progress)
+    results, adapted = contest(arena, terms, seeds=seeds, progress=progress)
     return ContestReport(
         kind="simulation",
         settings={
@@ -114,7 +130,7 @@ def simulate(
         },
         seeds=tuple(seeds),
         results=results,
-        notes=NOTES,
+        notes=(*adapted, *NOTES),
     )
 
 

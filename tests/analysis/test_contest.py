@@ -1,10 +1,16 @@
 """Intervals against scipy, loaders' epochs, and totals."""
 
+from typing import Any, get_args
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from cero_api.analysis.contest import ContestReport, Estimate, Result, epochs, even_totals, t95
+from cero_api import BudgetError, ConfigurationError, available_allocators, make_allocator
+from cero_api.analysis.contest import ContestReport, Estimate, Result, epochs, even_totals, suffices, t95
+from cero_api.analysis.history import SuccessHistory
+from cero_api.analysis.replay import Scope, replay
+from cero_api.analysis.simulate import simulate
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 5, 30, 31, 40, 100, 1000])
@@ -43,3 +49,107 @@ def test_totals_sum_to_the_budget() -> None:
     totals = even_totals(1001, 7)
     assert totals.sum() == 1001
     assert np.ptp(totals) <= 1
+
+
+def recorded(group: int, rounds: int = 8, batch: int = 6) -> SuccessHistory:
+    """A run of so many rollouts a prompt."""
+    from cero_api.analysis.history.builder import Builder
+
+    rng, builder = np.random.default_rng(group), Builder()
+    for k in range(rounds):
+        rows = rng.permutation(20)[:batch]
+        builder.add([k] * batch, rows, [group] * batch, rng.binomial(group, rows / 20))
+    return SuccessHistory(**builder.fields([f"q{i}" for i in range(20)], source="here"))
+
+
+@pytest.fixture
+def largest(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """The largest count that each allocator deals."""
+    counts: dict[str, int] = {}
+
+    def watched(name: str, **config: Any) -> Any:
+        allocator = make_allocator(name, **config)
+        deal = allocator.allocate
+
+        def allocate(rows: Any = None, total: Any = None) -> Any:
+            allocation = deal(rows, total)
+            counts[name] = max(counts.get(name, 0), int(allocation.counts.max(initial=0)))
+            return allocation
+
+        monkeypatch.setattr(allocator, "allocate", allocate)
+        return allocator
+
+    monkeypatch.setattr("cero_api.analysis.contest.run.make_allocator", watched)
+    return counts
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 8])
+@pytest.mark.parametrize("scope", ["recorded", "batch", "pool"])
+def test_a_replay_of_groups_of_any_size_keeps_its_cap_and_says_who_does_not_fit(
+    group: int, scope: Any, largest: dict[str, int]
+) -> None:
+    report = replay(recorded(group), available_allocators(), seeds=[0], scope=scope)
+    played = {result.allocator for result in report.results}
+    for name in set(available_allocators()) - played:
+        assert any(note.startswith(f"{name} is left out, since it cannot deal these rounds: ") for note in report.notes)
+    assert played >= set(available_allocators()) - ({"vip"} if group == 1 else set())
+    assert max(largest.values()) <= report.settings["cap"]
+    small = report.settings["group_size"] == 2 and (scope != "recorded" or group == 2)
+    assert ("vip takes part with estimator='rloo'" in report.notes[0]) == (small and "vip" in played)
+
+
+@pytest.mark.parametrize("group", [1, 2, 3, 8])
+@pytest.mark.parametrize("scope", ["batch", "pool"])
+def test_a_simulation_of_groups_of_any_size_too(group: int, scope: Any, largest: dict[str, int]) -> None:
+    report = simulate(available_allocators(), num_prompts=60, rounds=100, seeds=[0], scope=scope, group_size=group)
+    assert len(report.results) >= len(available_allocators()) - (group < 3)
+    assert max(largest.values()) <= report.settings["cap"]
+
+
+@pytest.mark.parametrize("cap", [2, 3, 7, 8, 9, 16])
+@pytest.mark.parametrize("budget", [None, 96, 200])
+@pytest.mark.parametrize("scope", ["recorded", "batch", "pool"])
+def test_a_cap_that_is_asked_for_is_kept_or_refused(
+    cap: int, budget: int | None, scope: Any, largest: dict[str, int]
+) -> None:
+    """Eight rounds of six candidates and, unless the budget is smaller, eight rollouts each."""
+    mean = -(-(budget or 8 * 48) // (8 * 20 if scope == "pool" else 48))
+
+    def play() -> ContestReport:
+        return replay(recorded(8), available_allocators(), seeds=[0], scope=scope, budget=budget, cap=cap)
+
+    if cap < mean:
+        with pytest.raises(ConfigurationError, match=rf"cap={cap} is less than the {mean} rollouts a prompt"):
+            play()
+        return
+    report = play()
+    assert report.settings["cap"] == cap
+    assert report.settings["group_size"] == min(8, cap)
+    assert max(largest.values()) <= cap
+
+
+def test_a_cap_below_a_group_that_is_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="cap=2 is less than a group of 8; raise the cap"):
+        replay(recorded(8), ["uniform"], cap=2, group_size=8, scope="pool")
+    with pytest.raises(ConfigurationError, match="cap=2 is less than a group of 8; raise the cap"):
+        simulate(["uniform"], cap=2)
+
+
+def test_a_refusal_is_raised_where_it_is_the_callers_to_hear() -> None:
+    floor = {"min_rollouts_per_prompt": 8}
+    with pytest.raises(BudgetError, match="knapsack: "):  # whom the caller configured
+        replay(recorded(8), ["uniform", "knapsack"], seeds=[0], budget=96, settings={"knapsack": floor})
+    with pytest.raises(ConfigurationError, match="vip: "):  # nobody is left
+        replay(recorded(1), ["vip"], seeds=[0])
+    report = replay(recorded(1), ["vip", "uniform"], seeds=[0])
+    assert report.baseline == "uniform"
+
+
+@pytest.mark.parametrize("rounds", [1, 8])
+def test_a_budget_without_a_group_a_round_is_refused_as_a_budget(rounds: int) -> None:
+    suffices(2 * rounds, rounds)
+    for scope in get_args(Scope):
+        with pytest.raises(ConfigurationError, match=f"budget=1 is less than {2 * rounds} rollouts, one group of two"):
+            replay(recorded(8), ["uniform"], budget=1, rounds=rounds, scope=scope)
+    with pytest.raises(ConfigurationError, match="budget=1 is less than"):
+        simulate(["uniform"], budget=1, rounds=rounds)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.errors import ConfigurationError
 
 
 class Turn(NamedTuple):
@@ -57,6 +58,23 @@ def even_totals(budget: int, rounds: int) -> IntArray:
     """
     edges = np.arange(rounds + 1, dtype=np.int64) * budget // rounds
     return np.diff(edges)
+
+
+def suffices(budget: int, rounds: int) -> None:
+    """Refuse a budget that buys no group with contrast.
+
+    Args:
+        budget: rollouts in all.
+        rounds: that they are to last for.
+
+    Raises:
+        ConfigurationError: it is less than two rollouts a round.
+    """
+    if budget < 2 * rounds:
+        raise ConfigurationError(
+            f"budget={budget} is less than {2 * rounds} rollouts, one group of two for each of {rounds} rounds; raise "
+            "the budget or lower the rounds"
+        )
 
 
 def epochs(num_prompts: int, batch: int, rounds: int, seed: int) -> Iterator[IntArray]:

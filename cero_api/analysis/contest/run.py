@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cero_api.allocators import config_type, make_allocator
+from cero_api.allocators import make_allocator
 from cero_api.analysis.contest.arena import Arena
 from cero_api.analysis.contest.estimate import Estimate
 from cero_api.analysis.contest.results import METRICS, Result
+from cero_api.analysis.contest.terms import Terms
 from cero_api.errors import CeroError, ConfigurationError
 from cero_api.protocol import RolloutOutcomes
 
@@ -20,19 +21,16 @@ Progress = Callable[[str, int, float], None]
 
 
 def contest(
-    arena: Arena,
-    allocators: Sequence[str],
-    configs: Mapping[str, Mapping[str, Any]],
-    *,
-    seeds: Sequence[int],
-    progress: Progress | None = None,
-) -> tuple[Result, ...]:
+    arena: Arena, terms: Terms, *, seeds: Sequence[int], progress: Progress | None = None
+) -> tuple[tuple[Result, ...], tuple[str, ...]]:
     """Let each allocator deal every round of the arena, with rewards drawn from its rates.
+
+    One that cannot deal these rounds is left out, and a note says why; unless the caller configured it, or nobody is
+    left.
 
     Args:
         arena: prompts, rates and rounds.
-        allocators: registered names.
-        configs: fields of each one's configuration, the seed apart.
+        terms: the allocators and their configurations.
         seeds: of the draws and of the allocators.
         progress: called with the allocator, the seed and the share of its rounds that is done.
 
@@ -40,25 +38,31 @@ def contest(
         CeroError: a configuration or a round that does not work; it names the allocator.
 
     Returns:
-        One result per allocator.
+        One result per allocator, and notes on those that had to be adapted or left out.
     """
     if not seeds:
         raise ConfigurationError("no seeds; give at least one")
-    results = []
-    for name in allocators:
-        config = dict(configs[name])
-        runs = []
-        for seed in seeds:
-            try:
-                runs.append(_run(arena, name, config, seed, progress))
-            except CeroError as error:
-                raise type(error)(f"{name}: {error}") from error
+    results: list[Result] = []
+    notes = list(terms.notes)
+    first: CeroError | None = None
+    for name, config in terms.configs.items():
+        try:
+            runs = [_run(arena, name, config, seed, progress) for seed in seeds]
+        except CeroError as error:
+            named = type(error)(f"{name}: {error}")
+            if name in terms.configured:
+                raise named from error
+            first = first or named
+            notes.append(f"{name} is left out, since it cannot deal these rounds: {error}")
+            continue
         metrics = {metric: Estimate.of([run[metric] for run in runs]) for metric in METRICS if metric in runs[0]}
         results.append(Result(name, config, metrics))
-    return tuple(results)
+    if first is not None and not results:
+        raise first
+    return tuple(results), tuple(notes)
 
 
-def _run(arena: Arena, name: str, config: dict[str, Any], seed: int, progress: Progress | None) -> dict[str, float]:
+def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress: Progress | None) -> dict[str, float]:
     allocator = make_allocator(name, **config, seed=seed)
     rng = np.random.default_rng((seed, 1))  # a stream of its own: the arena and the ties use the seed too
     rollouts = groups = effective = dealt = 0
@@ -98,56 +102,3 @@ def _run(arena: Arena, name: str, config: dict[str, Any], seed: int, progress: P
         "allocator_ms": 1e3 * seconds / max(arena.rounds, 1),
         **arena.extra(exposure, seed),
     }
-
-
-def equal_configs(
-    arena: Arena,
-    allocators: Sequence[str],
-    *,
-    group_size: int,
-    cap: int,
-    floor: int | None = None,
-    capacity: int | None = None,
-    whole_pool: bool = False,
-    settings: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Configurations under which allocators can be compared: one budget, one cap, one group size.
-
-    An allocator gets those of the fields that its configuration has, whoever wrote it. Over the whole pool one that
-    knows a cap and no group size, like CERO, is capped at one group, as in the paper.
-
-    Args:
-        arena: whose prompts, rounds and budget they get.
-        allocators: registered names.
-        group_size: rollouts of a prompt where all get the same.
-        cap: rollouts of a prompt in a round.
-        floor: the largest feasible floor; a method with a higher one by default gets 0 or this.
-        capacity: rollouts that a round may take; None is each method's own.
-        whole_pool: the rounds offer the whole pool.
-        settings: fields by allocator, which overrule all of this.
-
-    Raises:
-        ConfigurationError: an allocator that does not exist, or settings for one that does not take part.
-    """
-    settings = settings or {}
-    strangers = set(settings) - set(allocators)
-    if strangers:
-        raise ConfigurationError(f"settings for {', '.join(sorted(strangers))}, which does not take part; add it")
-    configs = {}
-    for name in allocators:
-        fields = config_type(name).model_fields
-        config: dict[str, Any] = {"num_prompts": arena.num_prompts, "rounds": arena.rounds, "budget": arena.budget}
-        if "rollouts_per_prompt" in fields:
-            config["rollouts_per_prompt"] = group_size
-        if "max_rollouts_per_prompt" in fields:
-            config["max_rollouts_per_prompt"] = (
-                group_size if whole_pool and "rollouts_per_prompt" not in fields else max(cap, group_size)
-            )
-        if "min_rollouts_per_prompt" in fields and floor is not None:
-            own = fields["min_rollouts_per_prompt"].default
-            if (2 if own is None else own) > floor:
-                config["min_rollouts_per_prompt"] = floor if floor >= 2 else 0
-        if "capacity" in fields and capacity is not None:
-            config["capacity"] = capacity
-        configs[name] = config | dict(settings.get(name, {}))
-    return configs
