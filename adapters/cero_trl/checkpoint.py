@@ -31,6 +31,7 @@ class Progress(BaseModel):
         micro_batches_per_round: `steps_per_generation * num_iterations`.
         world_size: number of ranks.
         pool: fingerprint of the train dataset, whose row numbers the allocator's state speaks of.
+        length: of the training, as the allocator was configured for it; what it has by now may be longer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class Progress(BaseModel):
     micro_batches_per_round: int
     world_size: int
     pool: str
+    length: dict[str, Any] = {}
 
     @property
     def in_mid_round(self) -> bool:

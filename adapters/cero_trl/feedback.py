@@ -28,7 +28,11 @@ class RoundRecord:
 
 
 def judged_rewards(
-    rewards_per_func: torch.Tensor, weights: torch.Tensor, names: list[str], success_reward: str | None
+    rewards_per_func: torch.Tensor,
+    weights: torch.Tensor,
+    names: list[str],
+    success_reward: str | None,
+    dtypes: list[torch.dtype],
 ) -> torch.Tensor:
     """The reward that tells success from failure, `[N]`: one named function's, else TRL's weighted sum.
 
@@ -37,13 +41,17 @@ def judged_rewards(
         weights: float32 `[F]`.
         names: of the reward functions, `[F]`.
         success_reward: one of the names, or None.
+        dtypes: in which each function gave its rewards, `[F]`.
 
     Returns:
-        of the same type and without a gradient; NaN for a rollout that no function scored, or not the named one.
+        without a gradient; NaN for a rollout that no function scored, or not the named one. In the type of the one
+        function that judges, whose rounding belongs to its rewards: 0.9 is 0.8984 in bfloat16, and reaches 0.9.
     """
     rewards = rewards_per_func.detach()
-    if success_reward is not None:
-        return rewards[:, names.index(success_reward)].cpu()
+    alone = 0 if len(names) == 1 and weights[0] == 1 else None
+    judge = alone if success_reward is None else names.index(success_reward)
+    if judge is not None:
+        return rewards[:, judge].cpu().to(dtypes[judge])
     total = (rewards * weights.to(rewards.device, rewards.dtype)).nansum(dim=1)
     total[rewards.isnan().all(dim=1)] = torch.nan
     return total.cpu()

@@ -106,6 +106,18 @@ def lasting(saved: RolloutAllocator, config: AllocatorConfig, rounds: int, rollo
     return saved if config == saved.config else continued(saved, config)
 
 
+def length_of(config: AllocatorConfig) -> dict[str, Any]:
+    """What a configuration says of the length of the training, as JSON values."""
+    return config.model_dump(mode="json", include=set(config.replanned))
+
+
+def of_the_length_of(other: AllocatorConfig, config: AllocatorConfig) -> AllocatorConfig:
+    """A configuration, but for the length of the training, which is another's of the same type."""
+    if type(other) is not type(config):
+        return config
+    return config.model_copy(update={name: getattr(other, name) for name in config.replanned})
+
+
 def begun(allocator: RolloutAllocator, rounds: int, rollouts: int) -> RolloutAllocator:
     """A new allocator for what is left of a training that began without it.
 

@@ -28,17 +28,21 @@ class Forgiving:
 
     Attributes:
         failed: rollouts that a function failed to score so far, on this process.
+        dtypes: of the tensors that each function returned last; float32, TRL's, where it returns numbers.
     """
 
     def __init__(self) -> None:
         self.failed = 0
+        self.dtypes: list[torch.dtype] = []
         self._warned = False
 
     def wrap(self, function: Any) -> Any:
         """The function with this habit; a reward model as it is, for it takes no rollouts one by one."""
+        place = len(self.dtypes)
+        self.dtypes.append(torch.float32)
         if isinstance(function, torch.nn.Module):
             return function
-        habit = _Habit(function, self)
+        habit = _Habit(function, self, place)
         asynchronous = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
         async def later(**arguments: Any) -> list[float | None]:
@@ -96,9 +100,10 @@ def rewards_in_use(trainer: Any) -> Iterator[list[torch.Tensor]]:
 class _Habit:
     """One function's."""
 
-    def __init__(self, function: Callable[..., Any], owner: Forgiving) -> None:
+    def __init__(self, function: Callable[..., Any], owner: Forgiving, place: int) -> None:
         self._function = function
         self._owner = owner
+        self._place = place
         self._name = getattr(function, "__name__", type(function).__name__)
         self._worked = False
 
@@ -120,9 +125,12 @@ class _Habit:
             "log_metric": lambda name, value: metrics.append((name, value)),
         }
         returned = self._function(**{**arguments, **{name: own[name] for name in own if name in arguments}})
-        rewards = [_number(reward) for reward in (await returned if inspect.isawaitable(returned) else returned)]
+        returned = list(await returned if inspect.isawaitable(returned) else returned)
+        rewards = [_number(reward) for reward in returned]
         if len(rewards) != size:
             raise ValueError(f"it returned {len(rewards)} rewards for {size} completions; return one for each")
+        given = next((reward.dtype for reward in returned if isinstance(reward, torch.Tensor)), torch.float32)
+        self._owner.dtypes[self._place] = given if given.is_floating_point else torch.float32
         for column, values in extra.items():
             arguments["log_extra"](column, values)
         for name, value in metrics:

@@ -28,7 +28,7 @@ from cero_trl.config import CeroTRLConfig, Scope, rounds_between, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
-from cero_trl.planning import begun, fitting_allocator, lasting, warn_of_idleness
+from cero_trl.planning import begun, fitting_allocator, lasting, length_of, of_the_length_of, warn_of_idleness
 from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
 from cero_trl.rows import DatasetRow, Named, numbers_of
@@ -107,6 +107,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule)
         warn_of_idleness(self.allocator, settings, self.schedule, stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)
+        self._length = length_of(self.allocator.config)
         self._fresh_start = fresh_start
         self._step = self._rollouts_so_far = 0
         if isinstance(options.resume_from_checkpoint, str):
@@ -259,7 +260,11 @@ class CeroGRPOTrainer(GRPOTrainer):
         """Tell the allocator, the log and the listener what the round earned."""
         rows = allocation.prompt_ids_per_rollout
         judged = judged_rewards(
-            rewards_per_func, self.reward_weights, self.reward_func_names, self.cero_config.success_reward
+            rewards_per_func,
+            self.reward_weights,
+            self.reward_func_names,
+            self.cero_config.success_reward,
+            self._forgiving.dtypes,
         )
         shares = self._judge.shares(judged, Named(self._pool, rows))
         rewards = judged.double().numpy()
@@ -346,9 +351,11 @@ class CeroGRPOTrainer(GRPOTrainer):
     def _resumed(self, folder: Path, args: GRPOConfig) -> tuple[RolloutAllocator, Progress | None]:
         """The allocator of a checkpoint, with what this training is still to generate; or a new one for the rest."""
         done, rollouts = steps_done(folder), self.schedule.rollouts
-        config = self.allocator.config
         try:
             saved, progress = load_state(folder, self._progress(args))
+            config = self.allocator.config
+            if progress.length == self._length:  # nobody asked for another
+                config = of_the_length_of(saved.config, config)
             rounds = rounds_between(args, self.schedule.num_prompts, done, progress.buffered)
             return lasting(saved, config, rounds, rollouts), progress
         except CheckpointError as error:
@@ -376,4 +383,5 @@ class CeroGRPOTrainer(GRPOTrainer):
             micro_batches_per_round=args.steps_per_generation * args.num_iterations,
             world_size=args.world_size,
             pool=self._fingerprint,
+            length=self._length,
         )
