@@ -84,6 +84,18 @@ def grouped_advantages(
     return torch.nan_to_num(advantages, nan=0.0), torch.isclose(std, torch.zeros_like(std))
 
 
+def changed_below(advantages: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether these are other advantages than TRL computes by itself, by more than rounding.
+
+    >>> ours = torch.tensor([0.5, -0.5])
+    >>> changed_below(ours + 1e-9, ours), changed_below(ours + 0.1, ours), changed_below(ours[:, None], ours)
+    (False, True, True)
+    """
+    return advantages.shape != expected.shape or not torch.allclose(
+        advantages.float(), expected.float(), rtol=1e-3, atol=1e-5
+    )
+
+
 def prompt_weights(sizes: torch.Tensor) -> torch.Tensor:
     """Factor `total / (prompts * n)` of every rollout, float32 `[N]`: each prompt then weighs the same.
 

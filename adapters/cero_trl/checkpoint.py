@@ -12,13 +12,14 @@ import torch
 from accelerate.utils import send_to_device
 from datasets import Dataset
 from pydantic import BaseModel, ConfigDict, ValidationError
+from transformers.trainer import TRAINER_STATE_NAME
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
-from cero_api.adapting import differences
 from cero_api.errors import CheckpointError
 
 ALLOCATOR_FILE = "cero_allocator.npz"
 PROGRESS_FILE = "cero_trl.json"
+LAYOUT = ("micro_batches_per_round", "world_size")
 
 
 class Progress(BaseModel):
@@ -30,6 +31,7 @@ class Progress(BaseModel):
         micro_batches_per_round: `steps_per_generation * num_iterations`.
         world_size: number of ranks.
         pool: fingerprint of the train dataset, whose row numbers the allocator's state speaks of.
+        length: of the training, as the allocator was configured for it; what it has by now may be longer.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,11 +41,17 @@ class Progress(BaseModel):
     micro_batches_per_round: int
     world_size: int
     pool: str
+    length: dict[str, Any] = {}
 
     @property
     def in_mid_round(self) -> bool:
         """Whether some of the last generation batch was still to be trained on."""
-        return self.step % self.micro_batches_per_round != 0
+        return self.buffered != 0
+
+    @property
+    def buffered(self) -> int:
+        """Micro-batches of the last generation batch that were still to be trained on."""
+        return -self.step % self.micro_batches_per_round
 
 
 def pool_fingerprint(dataset: Dataset, samples: int = 64) -> str:
@@ -72,25 +80,22 @@ def save_batch(folder: Path, rank: int, batch: list[dict[str, Any]]) -> None:
     torch.save(batch, folder / _batch_file(rank))
 
 
-def load_state(folder: Path, allocator: RolloutAllocator, expected: Progress) -> Progress:
-    """Restore the allocator in place; refuse whatever does not belong to this run.
+def load_state(folder: Path, expected: Progress) -> tuple[RolloutAllocator, Progress]:
+    """The allocator that a checkpoint holds, and how far its training was; refuse whatever is not of this dataset.
 
     Args:
         folder: the checkpoint.
-        allocator: of the same kind and configuration as the saved one.
         expected: what this run would save now; its pool and layout must fit.
 
-    Returns:
-        the saved progress.
-
     Raises:
-        CheckpointError: no state, an unreadable one, or one of another dataset, allocator or batch layout.
+        CheckpointError: no state, an unreadable one, or one of another dataset or batch layout.
     """
     missing = [name for name in (ALLOCATOR_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
     if missing:
         raise CheckpointError(
-            f"{folder} has no {' or '.join(missing)}: CeroGRPOTrainer did not write it, and to train on "
-            "would be to restart the allocator; to start anew from its weights, pass the folder as `model`"
+            f"{folder} has no {' or '.join(missing)}: CeroGRPOTrainer did not write it, and to train on would be to "
+            "restart the allocator; to begin a new allocator in the middle of that training, pass fresh_start=True, "
+            "or start anew from its weights and pass the folder as `model`"
         )
     try:
         progress = Progress.model_validate_json((folder / PROGRESS_FILE).read_text())
@@ -99,23 +104,28 @@ def load_state(folder: Path, allocator: RolloutAllocator, expected: Progress) ->
     if progress.pool != expected.pool:
         raise CheckpointError(
             f"{folder} was written with another train dataset, or the same in another order, and the "
-            "allocator knows prompts by their row; resume with the dataset of that run"
+            "allocator knows prompts by their row; resume with the dataset of that run, or pass fresh_start=True"
         )
-    layout = ("micro_batches_per_round", "world_size")
-    if progress.in_mid_round and any(getattr(progress, f) != getattr(expected, f) for f in layout):
-        was_and_is = (f"{f}={getattr(progress, f)} (now {getattr(expected, f)})" for f in layout)
+    differing = [name for name in LAYOUT if getattr(progress, name) != getattr(expected, name)]
+    if progress.in_mid_round and differing:
+        was_and_is = (f"{name}={getattr(progress, name)} (now {getattr(expected, name)})" for name in differing)
         raise CheckpointError(
             f"{folder} was written in the middle of a generation batch with {', '.join(was_and_is)}; resume "
             "with the same values, or from a checkpoint at the end of a generation batch"
         )
-    saved = load_allocator(folder / ALLOCATOR_FILE)
-    if type(saved) is not type(allocator) or saved.config != allocator.config:
-        raise CheckpointError(
-            f"{folder} holds an allocator with {differences(saved.config, allocator.config)}; resume with the settings "
-            "and the length of training of that run"
-        )
-    allocator.load_state_dict(saved.state_dict())
-    return progress
+    return load_allocator(folder / ALLOCATOR_FILE), progress
+
+
+def steps_done(folder: Path) -> int:
+    """Optimiser steps of the training that wrote a checkpoint.
+
+    Raises:
+        CheckpointError: the folder is no whole checkpoint.
+    """
+    path = folder / TRAINER_STATE_NAME
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {path.name}, which is written last; resume an earlier checkpoint")
+    return int(json.loads(path.read_text())["global_step"])
 
 
 def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, Any]]:

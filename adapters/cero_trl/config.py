@@ -35,6 +35,11 @@ class CeroTRLConfig(SuccessRule):
     success_reward: str | None = None
     prompt_weight: PromptWeight = "rollout"
 
+    @property
+    def chooses(self) -> bool:
+        """Whether the allocator picks the prompts, and the loader is but a clock."""
+        return self.scope != "batch"
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -49,6 +54,11 @@ class Schedule:
     def budget(self) -> int:
         """Rollouts that uniform TRL spends on the whole training."""
         return self.rounds * self.rollouts
+
+    @property
+    def prompts(self) -> int:
+        """Prompts that TRL's loader draws for a round."""
+        return self.rollouts // self.group_size
 
     def shape(self, scope: Scope) -> RoundShape:
         """From which an allocator's own settings follow."""
@@ -66,11 +76,31 @@ def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:
     >>> schedule_of(args, num_prompts=6)
     Schedule(rounds=10, rollouts=8, group_size=4, num_prompts=6)
     """
-    rollouts, group_size = int(args.generation_batch_size), int(args.num_generations)
+    rounds = rounds_between(args, num_prompts)
+    return Schedule(rounds, int(args.generation_batch_size), int(args.num_generations), num_prompts)
+
+
+def rounds_between(args: GRPOConfig, num_prompts: int, steps_done: int = 0, buffered: int = 0) -> int:
+    """Rounds that TRL generates from some step to the end of the training.
+
+    Args:
+        args: TRL's.
+        num_prompts: rows of the train dataset.
+        steps_done: optimiser steps so far.
+        buffered: micro-batches that are generated already.
+
+    >>> args = GRPOConfig("out", bf16=False, per_device_train_batch_size=8, num_generations=4, max_steps=10)
+    >>> rounds_between(args, num_prompts=6, steps_done=7)
+    3
+    """
     per_round = args.num_iterations * args.steps_per_generation
-    batches_per_epoch = num_prompts // (rollouts // group_size) * per_round
+    batches_per_epoch = num_prompts // (int(args.generation_batch_size) // int(args.num_generations)) * per_round
     steps_per_epoch = max(math.ceil(batches_per_epoch / args.gradient_accumulation_steps), 1)
+
+    def batches(steps: int) -> int:
+        epochs, rest = divmod(steps, steps_per_epoch)
+        return epochs * batches_per_epoch + rest * args.gradient_accumulation_steps
+
     steps = args.max_steps if args.max_steps > 0 else math.ceil(args.num_train_epochs * steps_per_epoch)
-    epochs, steps = divmod(steps, steps_per_epoch)
-    batches = epochs * batches_per_epoch + steps * args.gradient_accumulation_steps
-    return Schedule(math.ceil(batches / per_round), rollouts, group_size, num_prompts)
+    left = batches(steps) - batches(steps_done) - buffered
+    return max(math.ceil(left / per_round), 0)

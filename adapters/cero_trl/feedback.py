@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from cero_api import Allocation, RolloutAllocator, RolloutOutcomes
 from cero_api.adapting import run_identity
 from cero_api.trace import TraceWriter
-from cero_trl.config import CeroTRLConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,52 +28,52 @@ class RoundRecord:
 
 
 def judged_rewards(
-    rewards_per_func: torch.Tensor, weights: torch.Tensor, names: list[str], success_reward: str | None
-) -> NDArray[np.float64]:
+    rewards_per_func: torch.Tensor,
+    weights: torch.Tensor,
+    names: list[str],
+    success_reward: str | None,
+    dtypes: list[torch.dtype],
+) -> torch.Tensor:
     """The reward that tells success from failure, `[N]`: one named function's, else TRL's weighted sum.
 
     Args:
-        rewards_per_func: float32 `[N, F]`, NaN where a function did not apply.
+        rewards_per_func: `[N, F]`, NaN where a function did not apply.
         weights: float32 `[F]`.
         names: of the reward functions, `[F]`.
         success_reward: one of the names, or None.
+        dtypes: in which each function gave its rewards, `[F]`.
 
     Returns:
-        NaN for a rollout that no function scored, or not the named one.
+        without a gradient; NaN for a rollout that no function scored, or not the named one. In the type of the one
+        function that judges, whose rounding belongs to its rewards: 0.9 is 0.8984 in bfloat16, and reaches 0.9.
     """
-    if success_reward is None:
-        total = (rewards_per_func * weights.to(rewards_per_func.device)).nansum(dim=1)
-        total[rewards_per_func.isnan().all(dim=1)] = torch.nan
-    else:
-        total = rewards_per_func[:, names.index(success_reward)]
-    judged: NDArray[np.float64] = total.double().cpu().numpy()
-    return judged
+    rewards = rewards_per_func.detach()
+    alone = 0 if len(names) == 1 and weights[0] == 1 else None
+    judge = alone if success_reward is None else names.index(success_reward)
+    if judge is not None:
+        return rewards[:, judge].cpu().to(dtypes[judge])
+    total = (rewards * weights.to(rewards.device, rewards.dtype)).nansum(dim=1)
+    total[rewards.isnan().all(dim=1)] = torch.nan
+    return total.cpu()
 
 
-def outcomes_of(allocation: Allocation, judged: NDArray[np.float64], config: CeroTRLConfig) -> RolloutOutcomes | None:
+def outcomes_of(allocation: Allocation, shares: NDArray[np.float64]) -> RolloutOutcomes | None:
     """Successes and failures of a round; rollouts without a reward are left out, None if all are.
 
     Args:
         allocation: the round as dealt.
-        judged: float `[N]`, aligned with `allocation.prompt_ids_per_rollout`.
-        config: how a reward becomes a success.
+        shares: float64 `[N]`, success of each rollout, aligned with `allocation.prompt_ids_per_rollout`.
 
     >>> allocation = Allocation(0, np.array([8, 5]), np.array([2, 2]))
-    >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]), CeroTRLConfig())
+    >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]))
     >>> outcomes.prompt_ids, outcomes.successes, outcomes.failures
     (array([5, 8]), array([1., 1.]), array([0., 1.]))
     """
-    scored = ~np.isnan(judged)
+    scored = ~np.isnan(shares)
     if not scored.any():
         return None
-    rows, judged = allocation.prompt_ids_per_rollout[scored], judged[scored]
-    return RolloutOutcomes.from_rewards(
-        rows,
-        judged,
-        round=allocation.round,
-        success_threshold=config.success_threshold,
-        reward_range=config.reward_range,
-    )
+    rows = allocation.prompt_ids_per_rollout[scored]
+    return RolloutOutcomes.from_rewards(rows, shares[scored], round=allocation.round, reward_range=(0.0, 1.0))
 
 
 def record_of(

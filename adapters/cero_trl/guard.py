@@ -15,8 +15,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "prompt_ids",
         "images",
         "multimodal_fields",
-        "num_generations",
-        "has_tool_images",
+        "num_generations?",
+        "has_tool_images?",
     ),
     f"{_TRAINER}._get_dataloader": (
         "self",
@@ -29,10 +29,18 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     ),
     f"{_TRAINER}._get_output_dir": ("self", "trial"),
     f"{_TRAINER}._get_train_sampler": ("self", "dataset"),
-    f"{_TRAINER}._load_optimizer_and_scheduler": ("self", "checkpoint"),
     f"{_TRAINER}._prepare_inputs": ("self", "generation_batch"),
     f"{_TRAINER}._remove_unused_columns": ("self", "dataset", "description"),
     f"{_TRAINER}._save_checkpoint": ("self", "model", "trial"),
+}
+# What decides there when a generation batch is due; the adapter deals by the same condition.
+WORDS = {
+    f"{_TRAINER}._prepare_inputs": (
+        "_step",
+        "steps_per_generation",
+        "_buffered_inputs",
+        "_generate_and_score_completions",
+    )
 }
 # Every private attribute of a trainer that the adapter reads or writes.
 ATTRIBUTES = ("_buffered_inputs", "_logs", "_metrics", "_step")
@@ -44,7 +52,7 @@ def check_trl() -> None:
     Raises:
         MissingDependencyError: TRL is missing, or a private method is gone or takes other arguments.
     """
-    check_upstream("cero_trl", "trl", functions=FUNCTIONS)
+    check_upstream("cero_trl", "trl", functions=FUNCTIONS, words=WORDS)
 
 
 def check_trainer(trainer: object) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
 from cero_api.errors import ConfigurationError
+from cero_trl.config import CeroTRLConfig
 
 
-def refuse_arguments(arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments for `GRPOTrainer` before it is made.
+def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig) -> None:
+    """Refuse arguments for `GRPOTrainer` before it is made, and before it loads a model.
 
     Args:
         arguments: by name.
+        settings: of the adapter.
 
     Raises:
         ConfigurationError: they do not fit; the message says what to change.
@@ -32,24 +36,55 @@ def refuse_arguments(arguments: Mapping[str, Any]) -> None:
             "a rollout_func may count on runs of num_generations equal prompts, and dealt groups differ in "
             "size; let TRL generate, or use an environment_factory"
         )
-
-
-def refuse_options(trainer: GRPOTrainer, success_reward: str | None) -> None:
-    """Refuse options that are known once TRL has read its arguments.
-
-    Args:
-        trainer: as TRL has made it.
-        success_reward: name of the reward function that judges success, or None.
-
-    Raises:
-        ConfigurationError: they do not fit; the message says what to change.
-    """
-    if trainer.use_vllm and trainer.vllm_mode == "server" and "seed" in (trainer.args.generation_kwargs or {}):
+    functions = arguments.get("reward_funcs") or []
+    _refuse_unjudged(functions if isinstance(functions, list) else [functions], settings)
+    args = arguments.get("args")
+    if args is None:
+        return
+    if args.auto_find_batch_size:
+        raise ConfigurationError(
+            "auto_find_batch_size changes the rollouts of a round in the middle of a training, and the budget is "
+            "planned for the rounds that were configured; set per_device_train_batch_size to what fits"
+        )
+    if args.use_vllm and args.vllm_mode == "server" and "seed" in (args.generation_kwargs or {}):
         raise ConfigurationError(
             "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
             "would make all rollouts of a prompt equal; leave the seed out"
         )
-    if success_reward is not None and trainer.reward_func_names.count(success_reward) != 1:
+
+
+def arguments_for_trl(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """`GRPOTrainer`'s arguments by name, without those that a class before it takes for itself."""
+    signature = inspect.signature(GRPOTrainer)
+    known = {name: value for name, value in kwargs.items() if name in signature.parameters}
+    return signature.bind_partial(*args, **known).arguments
+
+
+def refuse_success_reward(names: Sequence[str], settings: CeroTRLConfig) -> None:
+    """Refuse a judge that is none of the reward functions.
+
+    Args:
+        names: TRL's, of the reward functions.
+        settings: of the adapter.
+
+    Raises:
+        ConfigurationError: it is not there, or more than one has that name.
+    """
+    judge = settings.success_reward
+    if judge is not None and list(names).count(judge) != 1:
+        raise ConfigurationError(f"success_reward={judge!r} must be one of the reward functions {list(names)}")
+
+
+def _refuse_unjudged(functions: Sequence[Any], settings: CeroTRLConfig) -> None:
+    """Refuse what cannot tell a success from a failure, as far as functions have names before TRL gives them one."""
+    names = [getattr(function, "__name__", None) for function in functions]
+    models = [isinstance(function, str | torch.nn.Module) for function in functions]
+    if all(names):
+        refuse_success_reward([str(name) for name in names], settings)
+    judged_by_function = settings.success_reward is not None and settings.success_reward in names
+    ruled = settings.success_threshold is not None or settings.reward_range is not None
+    if any(models) and not judged_by_function and not ruled:
         raise ConfigurationError(
-            f"success_reward={success_reward!r} must be one of the reward functions {trainer.reward_func_names}"
+            "a reward model's scores have no scale of their own, so none may ever reach the default success_threshold "
+            "of 1.0; give success_threshold=…, reward_range=(lowest, highest), or success_reward=… if a function judges"
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,21 +14,29 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from numpy.typing import NDArray
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOTrainer
+from numpy.typing import ArrayLike, NDArray
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
+from trl import GRPOConfig, GRPOTrainer
 
-from cero_api import Allocation, RolloutAllocator, make_allocator
-from cero_api.adapting import allocator_fields, round_numbers
+from cero_api import Allocation, RolloutAllocator
+from cero_api.adapting import Judge, RewardWatch, name_of, round_numbers, start_line
 from cero_api.advantages import PromptWeight
-from cero_api.errors import CeroError, ConfigurationError
-from cero_trl.advantages import grouped_advantages, prompt_weights
-from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state
-from cero_trl.config import CeroTRLConfig, Schedule, Scope, schedule_of
+from cero_api.errors import CeroError, CheckpointError, ConfigurationError, PromptError
+from cero_trl.advantages import changed_below, grouped_advantages, prompt_weights
+from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
+from cero_trl.config import CeroTRLConfig, Scope, rounds_between, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
-from cero_trl.refusals import refuse_arguments, refuse_options
+from cero_trl.planning import begun, fitting_allocator, lasting, length_of, of_the_length_of, warn_of_idleness
+from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
+from cero_trl.rewards import Forgiving, rewards_in_use
+from cero_trl.rows import DatasetRow, Named, numbers_of
+
+logger = logging.getLogger(__name__)
+
+# Before TRL 1.7 the number is an attribute of the trainer alone.
+_TAKES_A_COUNT = "num_generations" in inspect.signature(GRPOTrainer._generate_single_turn).parameters
 
 T = TypeVar("T")
 
@@ -52,6 +62,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         on_round: called on the main process after every round with its `RoundRecord`.
         trace: file to which every round is appended, for `cero replay` and `cero report`; compressed if it ends in
             `.gz`. A resumed training goes on with it as if it had never stopped.
+        fresh_start: whether a checkpoint whose allocator is missing, or of another dataset or configuration, is resumed
+            with a new allocator for the steps that are left; without it such a checkpoint is refused.
         **kwargs: as for `GRPOTrainer`.
 
     Attributes:
@@ -77,70 +89,111 @@ class CeroGRPOTrainer(GRPOTrainer):
         prompt_weight: PromptWeight = "rollout",
         on_round: Callable[[RoundRecord], None] | None = None,
         trace: str | os.PathLike[str] | None = None,
+        fresh_start: bool = False,
         **kwargs: Any,
     ) -> None:
         check_trl()
-        self.cero_config = CeroTRLConfig(
+        self.cero_config = settings = CeroTRLConfig(
             scope=scope,
             success_threshold=success_threshold,
             reward_range=reward_range,
             success_reward=success_reward,
             prompt_weight=prompt_weight,
         )
-        refuse_arguments(inspect.signature(GRPOTrainer).bind_partial(*args, **kwargs).arguments)
+        given = arguments_for_trl(args, kwargs)
+        refuse_arguments(given, settings)
+        dataset, options = given["train_dataset"], given.get("args") or GRPOConfig("out")
+        self.schedule = schedule_of(options, len(dataset))
+        self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule)
+        warn_of_idleness(self.allocator, settings, self.schedule, stacklevel=2)
+        self._fingerprint = pool_fingerprint(dataset)
+        self._length = length_of(self.allocator.config)
+        self._fresh_start = fresh_start
+        self._step = self._rollouts_so_far = 0
+        if isinstance(options.resume_from_checkpoint, str):
+            self._resumed(Path(options.resume_from_checkpoint), options)
+        self._trace = None
+        if trace is not None and options.process_index == 0:
+            self._trace = trace_of(trace, self.allocator, self._fingerprint, options.seed)
 
         super().__init__(*args, **kwargs)
 
         check_trainer(self)
-        self.schedule = schedule_of(self.args, len(self.train_dataset))
-        self.allocator = _fitting_allocator(allocator, allocator_config, scope, self.schedule)
-        refuse_options(self, success_reward)
+        refuse_success_reward(self.reward_func_names, settings)
         self._on_round = on_round
-        self._rollouts_so_far = 0
+        self._judge = Judge(settings)
+        self._watch = RewardWatch(settings)
+        self._forgiving = Forgiving()
+        self.reward_funcs = [self._forgiving.wrap(function) for function in self.reward_funcs]
         self._allocator_seconds = 0.0
-        # The round in generation, and its rewards on all ranks; None outside training's generation.
-        self._allocation: Allocation | None = None
-        self._gathered_rewards: torch.Tensor | None = None
+        self._allocation: Allocation | None = None  # dealt, and not yet generated
+        self._dealt = False  # whether such rows are being generated from
         # As TRL's loader would hand rows out: without the columns that remove_unused_columns drops.
         self._pool = self._remove_unused_columns(self.train_dataset, description="training")
-        self._fingerprint = pool_fingerprint(self.train_dataset)
-        self._trace = None
-        if trace is not None and self.is_world_process_zero():
-            self._trace = trace_of(trace, self.allocator, self._fingerprint, self.args.seed)
 
     # Counts into generation
 
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        # The training loader hands out row numbers: a prompt's identity through shuffling, epochs, restarts.
-        # The rows themselves are read when dealt: once per rollout, where TRL's loader reads a row for each of
-        # its uses, steps_per_generation * num_iterations times as often.
+        # The training loader hands out row numbers, which cost nothing to send; rows are read when they are dealt.
         if kwargs.get("is_training"):
             dataset = range(len(dataset))
         return super()._get_dataloader(dataset, *args, **kwargs)
 
+    def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
+        """The next micro-batches, as rows of the train dataset; none if the training had ended before it began."""
+        if self.state.global_step >= self.state.max_steps:  # resumed at its end, where transformers would train on
+            self.control.should_training_stop = True
+            return [], None
+        batches, items = super().get_batch_samples(*args, **kwargs)
+        return [[DatasetRow(self._pool, number) for number in batch] for batch in batches], items
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        # Dealt before anybody's _generate_and_score_completions, so that an override sees the rows that are generated
+        # from, in the order of what is made of them.
+        per_round = self.args.steps_per_generation * self.num_iterations
+        due = self._step % per_round == 0 or self._buffered_inputs is None
+        if self.model.training and due:
+            generation_batch = self._deal(generation_batch)
+        return super()._prepare_inputs(generation_batch)
+
     def _generate_and_score_completions(self, inputs: list[Any]) -> dict[str, Any]:
-        output: dict[str, Any]
-        if not self.model.training:
-            output = super()._generate_and_score_completions(inputs)
+        if self.model.training and self._allocation is None and numbers_of(inputs) is not None:
+            inputs = self._deal(inputs)  # a subclass prepares inputs in its own way
+        allocation, self._allocation = self._allocation, None
+        if not self.model.training or allocation is None:
+            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
             return output
-        self._allocator_seconds = 0.0
-        self._allocation = allocation = self._allocate(inputs)
+        share = allocation.total // self.accelerator.num_processes
+        if len(inputs) != share:
+            raise ConfigurationError(
+                f"{len(inputs)} rows were handed on where {share} were dealt to this process; an override of "
+                "_generate_and_score_completions may change rows, and must keep their number and order"
+            )
+        self._dealt = True
         try:
-            output = super()._generate_and_score_completions(self._rows_of_this_rank(allocation))
-            rewards_per_func = self._gathered_rewards
+            with rewards_in_use(self) as used:
+                output = super()._generate_and_score_completions(inputs)
         finally:
-            self._allocation = self._gathered_rewards = None
-        assert rewards_per_func is not None  # _calculate_rewards was called, or super() raised
+            self._dealt = False
+        (rewards_per_func,) = used
         self._replace_advantages(output, allocation, rewards_per_func)
         self._learn(allocation, rewards_per_func)
         return output
 
-    def _allocate(self, inputs: list[int]) -> Allocation:
+    def _deal(self, batch: list[Any]) -> list[dict[str, Any]]:
+        """This rank's rows of the next round."""
+        self._allocator_seconds = 0.0
         total = self.schedule.rollouts
-        if self.cero_config.scope == "pool":
+        if self.cero_config.chooses:
             allocation = self._timed(self.allocator.allocate, total=total)
         else:
-            rows = candidates(gather_object(inputs), self.num_generations)
+            numbers = numbers_of(batch)
+            if numbers is None:
+                raise PromptError(
+                    "a subclass handed on rows of its own, and the allocator knows a prompt by its row in the train "
+                    "dataset; change rows in _generate_and_score_completions, which gets those that are dealt"
+                )
+            rows = candidates(gather_object(numbers), self.num_generations)
             allocation = self._timed(self.allocator.allocate, rows, total=total)
         check_filled(allocation, total, self.schedule.num_prompts)
         if self.accelerator.num_processes > 1:
@@ -152,61 +205,73 @@ class CeroGRPOTrainer(GRPOTrainer):
                     f"round {allocation.round}: the ranks' allocators disagree; give every rank an equal "
                     "one, with the same configuration and seed, that draws on no global random state"
                 )
-        return allocation
+        self._allocation = allocation
+        share = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
+        return [self._pool[row] for row in share]  # one by one, so that no two rollouts share an object
 
-    def _rows_of_this_rank(self, allocation: Allocation) -> list[dict[str, Any]]:
-        rows = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
-        return [self._pool[row] for row in rows]  # one by one, so that no two rollouts share an object
-
-    def _generate_single_turn(
-        self,
-        prompt_ids: Any,
-        images: Any,
-        multimodal_fields: Any,
-        num_generations: int,
-        has_tool_images: bool = False,
-    ) -> Any:
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         # With a vLLM server TRL samples num_generations completions of every num_generations-th prompt. Dealt
         # rows are one rollout each.
-        if self._allocation is not None:
-            num_generations = 1
-        return super()._generate_single_turn(prompt_ids, images, multimodal_fields, num_generations, has_tool_images)
+        if not self._dealt:
+            return super()._generate_single_turn(*args, **kwargs)
+        if _TAKES_A_COUNT:
+            bound = inspect.signature(super()._generate_single_turn).bind(*args, **kwargs)
+            bound.arguments["num_generations"] = 1
+            return super()._generate_single_turn(*bound.args, **bound.kwargs)
+        count, self.num_generations = self.num_generations, 1
+        try:
+            return super()._generate_single_turn(*args, **kwargs)
+        finally:
+            self.num_generations = count
 
     # Rewards back
-
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        rewards_per_func = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
-        if self._allocation is not None:
-            self._gathered_rewards = rewards_per_func
-        return rewards_per_func
 
     def _replace_advantages(
         self, output: dict[str, Any], allocation: Allocation, rewards_per_func: torch.Tensor
     ) -> None:
         """Put the true groups' advantages wherever TRL put those of blocks of `num_generations`."""
-        sizes = torch.as_tensor(group_sizes(allocation), device=rewards_per_func.device)
-        advantages, is_std_zero = grouped_advantages(
-            rewards_per_func,
-            self.reward_weights,
-            sizes,
-            scale_rewards=self.scale_rewards,
-            aggregation=self.multi_objective_aggregation,
-        )
-        if self.cero_config.prompt_weight == "prompt":
-            advantages = advantages * prompt_weights(sizes)
         local = len(output["advantages"])
         start = self.accelerator.process_index * local
+        blocks = allocation.total // self.num_generations * [self.num_generations]
+        of_blocks, _ = self._advantages(rewards_per_func, blocks)
+        if changed_below(output["advantages"], of_blocks[start : start + local]):
+            raise ConfigurationError(
+                "a class below CeroGRPOTrainer changes advantages, which are those of TRL's groups there and must be "
+                "replaced; change them above it: class Yours(Theirs, CeroGRPOTrainer), or class Yours(CeroGRPOTrainer)"
+            )
+        advantages, is_std_zero = self._advantages(rewards_per_func, group_sizes(allocation))
+        if self.cero_config.prompt_weight == "prompt":
+            advantages = advantages * prompt_weights(torch.as_tensor(group_sizes(allocation), device=advantages.device))
         output["advantages"] = advantages[start : start + local]
         self._metrics["train"]["frac_reward_zero_std"][-1] = is_std_zero.float().mean().item()
         # A deque as long as one generation batch, so this drops what TRL has just logged.
         self._logs["advantages"].extend(advantages.tolist())
 
+    def _advantages(self, rewards_per_func: torch.Tensor, sizes: ArrayLike) -> tuple[torch.Tensor, torch.Tensor]:
+        return grouped_advantages(
+            rewards_per_func,
+            self.reward_weights,
+            torch.as_tensor(sizes, device=rewards_per_func.device),
+            scale_rewards=self.scale_rewards,
+            aggregation=self.multi_objective_aggregation,
+        )
+
     def _learn(self, allocation: Allocation, rewards_per_func: torch.Tensor) -> None:
         """Tell the allocator, the log and the listener what the round earned."""
+        rows = allocation.prompt_ids_per_rollout
         judged = judged_rewards(
-            rewards_per_func, self.reward_weights, self.reward_func_names, self.cero_config.success_reward
+            rewards_per_func,
+            self.reward_weights,
+            self.reward_func_names,
+            self.cero_config.success_reward,
+            self._forgiving.dtypes,
         )
-        outcomes = outcomes_of(allocation, judged, self.cero_config)
+        shares = self._judge.shares(judged, Named(self._pool, rows))
+        rewards = judged.double().numpy()
+        advice = self._watch.look(rows, rewards, shares)
+        if advice is not None and self.is_world_process_zero():
+            warnings.warn(advice, stacklevel=2)
+        outcomes = outcomes_of(allocation, shares)
         if outcomes is not None:
             self._timed(self.allocator.observe, outcomes)
         self._rollouts_so_far += allocation.total
@@ -216,7 +281,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             rollouts_so_far=self._rollouts_so_far,
             allocator_seconds=self._allocator_seconds,
         )
-        self._log_round(record, judged)
+        self._log_round(record, rewards)
         if self._trace is not None:
             self._trace(record)
         if self._on_round is not None and self.is_world_process_zero():
@@ -228,14 +293,16 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._allocator_seconds += time.perf_counter() - started
         return result
 
-    def _log_round(self, record: RoundRecord, judged: NDArray[np.float64]) -> None:
+    def _log_round(self, record: RoundRecord, rewards: NDArray[np.float64]) -> None:
         given = record.counts[record.counts > 0]
         starts = np.cumsum(given) - given
-        has_contrast = np.fmax.reduceat(judged, starts) > np.fmin.reduceat(judged, starts)
+        has_contrast = np.fmax.reduceat(rewards, starts) > np.fmin.reduceat(rewards, starts)
         contrast = np.zeros(record.counts.size, dtype=bool)
         contrast[record.counts > 0] = has_contrast
         metrics = {
             **round_numbers(record.counts, record.successes, record.failures, contrast),
+            **self._judge.numbers(),
+            "rewards_failed": self._forgiving.failed,
             "rollouts_so_far": record.rollouts_so_far,
             "allocator_seconds": record.allocator_seconds,
             **self.allocator.metrics(),
@@ -243,71 +310,78 @@ class CeroGRPOTrainer(GRPOTrainer):
         for name, value in metrics.items():
             self._metrics["train"][f"cero/{name}"].append(float(value))
 
-    # Checkpoints
+    # Beginnings, ends and checkpoints
+
+    def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `GRPOTrainer.train`; the allocator is resumed too, or goes on if this trainer has trained before."""
+        folder = get_last_checkpoint(self.args.output_dir) if resume_from_checkpoint is True else resume_from_checkpoint
+        # transformers resumes neither where TRL counts micro-batches from, nor the generation batch in training: TRL
+        # generates (and pays for) the same prompts again, and ends with one round more than planned.
+        self._step, self._buffered_inputs = 0, None
+        if folder:
+            self._resume(Path(folder))
+        else:
+            rounds, rollouts = self.schedule.rounds, self.schedule.rollouts
+            self.allocator = lasting(self.allocator, self.allocator.config, rounds, rollouts)
+        self.accelerator.print(
+            start_line(
+                name_of(self.allocator),
+                self.allocator,
+                scope=self.cero_config.scope,
+                mean=self.schedule.group_size,
+                rule=self.cero_config,
+            )
+        )
+        return super().train(resume_from_checkpoint, *args, **kwargs)
+
+    def _resume(self, folder: Path) -> None:
+        allocator, progress = self._resumed(folder, self.args)
+        if allocator.config == self.allocator.config:
+            self.allocator.load_state_dict(allocator.state_dict())
+        else:
+            self.allocator = allocator
+        if progress is None:
+            return
+        rank, device = self.accelerator.process_index, self.accelerator.device
+        if progress.in_mid_round:
+            self._step = progress.step
+            self._buffered_inputs = load_batch(folder, rank, device)
+        self._rollouts_so_far = progress.rollouts_so_far
+
+    def _resumed(self, folder: Path, args: GRPOConfig) -> tuple[RolloutAllocator, Progress | None]:
+        """The allocator of a checkpoint, with what this training is still to generate; or a new one for the rest."""
+        done, rollouts = steps_done(folder), self.schedule.rollouts
+        try:
+            saved, progress = load_state(folder, self._progress(args))
+            config = self.allocator.config
+            if progress.length == self._length:  # nobody asked for another
+                config = of_the_length_of(saved.config, config)
+            rounds = rounds_between(args, self.schedule.num_prompts, done, progress.buffered)
+            return lasting(saved, config, rounds, rollouts), progress
+        except CheckpointError as error:
+            if not self._fresh_start:
+                raise
+            logger.warning("a new allocator begins after step %d, for %s", done, error)
+        rounds = rounds_between(args, self.schedule.num_prompts, done)
+        return begun(self.allocator, rounds, rollouts), None
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Before TRL's own files, so that a push of the folder to the hub includes these.
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         folder = Path(os.path.join(self._get_output_dir(trial=trial), name))
-        progress = self._progress()
+        progress = self._progress(self.args)
         if self.args.should_save:
             save_state(folder, self.allocator, progress)
         if progress.in_mid_round and self._buffered_inputs is not None:
             save_batch(folder, self.accelerator.process_index, self._buffered_inputs)
         super()._save_checkpoint(model, trial)
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is None:
-            return
-        folder = Path(checkpoint)
-        progress = load_state(folder, self.allocator, self._progress())
-        # On resuming, TRL counts micro-batches from 0 and has lost the generation batch in training: it
-        # generates (and pays for) the same prompts again, and ends with one round more than planned.
-        self._step = progress.step
-        self._buffered_inputs = None
-        if progress.in_mid_round:
-            rank, device = self.accelerator.process_index, self.accelerator.device
-            self._buffered_inputs = load_batch(folder, rank, device)
-        self._rollouts_so_far = progress.rollouts_so_far
-
-    def _progress(self) -> Progress:
+    def _progress(self, args: GRPOConfig) -> Progress:
         return Progress(
             step=self._step,
             rollouts_so_far=self._rollouts_so_far,
-            micro_batches_per_round=self.args.steps_per_generation * self.num_iterations,
-            world_size=self.accelerator.num_processes,
+            micro_batches_per_round=args.steps_per_generation * args.num_iterations,
+            world_size=args.world_size,
             pool=self._fingerprint,
+            length=self._length,
         )
-
-
-def _fitting_allocator(
-    allocator: str | RolloutAllocator,
-    allocator_config: Mapping[str, Any] | None,
-    scope: Scope,
-    schedule: Schedule,
-) -> RolloutAllocator:
-    """The allocator, made if need be, and sure to last for the whole training."""
-    if schedule.rounds == 0:
-        raise ConfigurationError(
-            f"the train dataset has {schedule.num_prompts} rows and a generation batch takes "
-            f"{schedule.rollouts // schedule.group_size} prompts, so nothing would be trained; lower its size"
-        )
-    if isinstance(allocator, str):
-        fields = allocator_fields(allocator, schedule.shape(scope), allocator_config or {})
-        allocator = make_allocator(allocator, **fields)
-    elif allocator_config is not None:
-        raise ConfigurationError("allocator_config goes with an allocator's name; configure the allocator itself")
-    config = allocator.config
-    if config.num_prompts != schedule.num_prompts:
-        raise ConfigurationError(
-            f"the allocator knows {config.num_prompts} prompts, the train dataset has {schedule.num_prompts} "
-            f"rows; build it with num_prompts={schedule.num_prompts}"
-        )
-    if config.rounds < schedule.rounds or config.budget < schedule.budget:
-        raise ConfigurationError(
-            f"this training generates {schedule.rounds} rounds of {schedule.rollouts} rollouts; the "
-            f"allocator's rounds={config.rounds} and budget={config.budget} end earlier; give it at least "
-            f"rounds={schedule.rounds} and budget={schedule.budget}, or lower max_steps"
-        )
-    return allocator

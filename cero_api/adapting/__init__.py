@@ -2,10 +2,11 @@
 
 from cero_api.adapting.defaults import RoundShape, allocator_fields
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
-from cero_api.adapting.identity import run_identity
+from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
 from cero_api.adapting.rounds import round_numbers
+from cero_api.adapting.starting import Limits, informed, limits, start_line
 from cero_api.adapting.versions import TRAINERS, Supported
 from cero_api.adapting.watching import RewardWatch
 from cero_api.continuing import differences
@@ -13,6 +14,7 @@ from cero_api.continuing import differences
 __all__ = [
     "TRAINERS",
     "Judge",
+    "Limits",
     "RewardWatch",
     "RoundShape",
     "Supported",
@@ -21,8 +23,12 @@ __all__ = [
     "check_upstream",
     "differences",
     "idle_reasons",
+    "informed",
+    "limits",
+    "name_of",
     "plain",
     "round_numbers",
     "run_identity",
+    "start_line",
     "warn_if_idle",
 ]

@@ -9,6 +9,14 @@ from cero_api.errors import ConfigurationError
 from cero_api.protocol import RolloutAllocator
 
 
+def name_of(allocator: RolloutAllocator) -> str:
+    """The registered name of an allocator, or else the name of its class."""
+    try:
+        return allocator_name(allocator)
+    except ConfigurationError:
+        return type(allocator).__qualname__
+
+
 def run_identity(allocator: RolloutAllocator, **more: Any) -> dict[str, Any]:
     """Metadata for `TraceWriter`: the allocator, its settings but for the training's length, and what else is given.
 
@@ -22,9 +30,9 @@ def run_identity(allocator: RolloutAllocator, **more: Any) -> dict[str, Any]:
     >>> run_identity(make_allocator("uniform", num_prompts=4, rounds=2, budget=64), trainer="trl")
     {'trainer': 'trl', 'allocator': 'uniform', 'config': {'num_prompts': 4, 'prior': [1.0, 1.0], 'seed': 0, ...}}
     """
-    try:
-        name = allocator_name(allocator)
-    except ConfigurationError:
-        name = type(allocator).__qualname__  # one's own, not registered
     config = allocator.config
-    return {**more, "allocator": name, "config": config.model_dump(mode="json", exclude=set(config.replanned))}
+    return {
+        **more,
+        "allocator": name_of(allocator),
+        "config": config.model_dump(mode="json", exclude=set(config.replanned)),
+    }

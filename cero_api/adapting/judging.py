@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cero_api._types import FloatArray
+from cero_api.arrays import real_numbers
+from cero_api.errors import InvalidOutcomeError
 from cero_api.rewards import SuccessRule
 
 logger = logging.getLogger(__name__)
@@ -36,19 +40,23 @@ class Judge:
         self.missing = 0  # rollouts without a usable reward so far
         self.clipped = 0  # rewards outside of the range so far
 
-    def shares(self, rewards: Sequence[float] | FloatArray, prompts: Sequence[object] | None = None) -> FloatArray:
+    def shares(self, rewards: ArrayLike, prompts: Sequence[object] | None = None) -> FloatArray:
         """Success of each rollout, from 0 to 1; NaN for one without a reward.
 
         Args:
-            rewards: `[N]`, one per rollout, NaN where there was none.
+            rewards: `[N]`, one per rollout, NaN where there was none; a tensor of any type, with a gradient or without.
             prompts: `[N]`, whose rollout each is, for the log.
 
         Returns:
             float64 `[N]`.
         """
-        reward = np.array(rewards, dtype=np.float64)
+        try:
+            reward = real_numbers(rewards, "rewards")
+            share, outside = self.rule.judge(rewards)  # as they came: coarse floats have a wider tolerance
+        except InvalidOutcomeError:  # None and the like among them
+            reward = np.array([_number(value) for value in rewards], dtype=np.float64)  # type: ignore[union-attr]  # many
+            share, outside = self.rule.judge(reward)
         lost = ~np.isfinite(reward)
-        share, outside = self.rule.judge(reward)
         if outside.any() and not self.clipped:
             assert self.rule.reward_range is not None  # nothing is outside of a threshold
             first = int(np.flatnonzero(outside)[0])
@@ -71,6 +79,14 @@ class Judge:
     def numbers(self) -> dict[str, float]:
         """For the trainer's log: how many rewards could not be used as they were."""
         return {"rewards_missing": float(self.missing), "rewards_clipped": float(self.clipped)}
+
+
+def _number(value: object) -> float:
+    """A reward as a number; NaN for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]  # it says if it cannot
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def _of(prompts: Sequence[object] | None, index: int) -> str:

@@ -85,12 +85,6 @@ def test_a_checkpoint_of_another_allocator_is_refused(tmp_path: Path) -> None:
         trained(tmp_path / "b", {}, allocator="cero", resume=tmp_path / "a" / "checkpoint-3")
 
 
-def test_a_checkpoint_of_a_shorter_training_is_refused(tmp_path: Path) -> None:
-    trained(tmp_path / "a", {"save_steps": 3}, allocator="uniform")
-    with pytest.raises(CheckpointError, match="length of training"):
-        trained(tmp_path / "b", {"max_steps": 8}, allocator="uniform", resume=tmp_path / "a" / "checkpoint-3")
-
-
 def test_a_torn_checkpoint_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "a", HALVED, allocator="uniform")
     torn = tmp_path / "torn-3"

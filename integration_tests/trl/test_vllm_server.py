@@ -1,7 +1,6 @@
 """TRL's own vLLM client code, against a server that completes prompts in order: no group may get mixed up."""
 
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 from trl.generation.vllm_generation import VLLMGeneration
 
 from cero_api.errors import ConfigurationError
-from cero_trl.refusals import refuse_options
 from integration_tests.trl import tiny
 
 
@@ -65,8 +63,6 @@ def test_every_dealt_row_is_one_request_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_fixed_seed_is_refused(tmp_path: Path) -> None:
-    trainer = tiny.trainer(tmp_path, allocator="uniform")
-    trainer.use_vllm, trainer.vllm_mode = True, "server"
-    trainer.args = SimpleNamespace(generation_kwargs={"seed": 1})
+    options = {"use_vllm": True, "vllm_mode": "server", "generation_kwargs": {"seed": 1}}
     with pytest.raises(ConfigurationError, match="leave the seed out"):
-        refuse_options(trainer, None)
+        tiny.trainer(tmp_path, allocator="uniform", args=options)

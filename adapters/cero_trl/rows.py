@@ -1,0 +1,78 @@
+"""Rows of the train dataset by their number: a prompt's identity through shuffling, epochs, restarts and overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+class DatasetRow(Mapping[str, Any]):
+    """A row as TRL's loader would hand it out, which knows its number and is read when somebody looks into it.
+
+    The loader hands out every prompt `num_generations` times, for each of the micro-batches that are made of it; only
+    those that are dealt are generated from, and read.
+
+    Args:
+        pool: the train dataset, without the columns that TRL drops.
+        number: of the row.
+    """
+
+    __slots__ = ("_columns", "_pool", "number")
+
+    def __init__(self, pool: Any, number: int) -> None:
+        self._pool = pool
+        self.number = number
+        self._columns: dict[str, Any] | None = None
+
+    def copy(self) -> dict[str, Any]:
+        """A dict of its own."""
+        return dict(self._read())
+
+    def _read(self) -> dict[str, Any]:
+        if self._columns is None:
+            self._columns = self._pool[self.number]
+        return self._columns
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def __repr__(self) -> str:
+        return f"<row {self.number}: {self._read()!r}>"
+
+
+class Named(Sequence[str]):
+    """Prompts of a round's rollouts in words, for a warning; read where one is asked for.
+
+    Args:
+        pool: as above.
+        numbers: `[N]`, row of each rollout.
+    """
+
+    def __init__(self, pool: Any, numbers: Sequence[int]) -> None:
+        self._pool = pool
+        self._numbers = numbers
+
+    def __getitem__(self, index: Any) -> Any:
+        number = int(self._numbers[index])
+        return f"{number}, {self._pool[number].get('prompt', '')!r}"
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+
+def numbers_of(batch: Sequence[Any]) -> list[int] | None:
+    """Row numbers of a batch as the loader handed it out; None if a subclass put other rows into it.
+
+    >>> pool = [{"prompt": "a"}, {"prompt": "b"}]
+    >>> numbers_of([DatasetRow(pool, 1), DatasetRow(pool, 0)]), numbers_of([{"prompt": "a"}])
+    ([1, 0], None)
+    """
+    if not all(isinstance(row, DatasetRow) for row in batch):
+        return None
+    return [row.number for row in batch]

@@ -1,0 +1,78 @@
+"""What an allocator says of itself where a training starts: bounds, what it knows, and one line of both."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cero_api.config import AllocatorConfig
+from cero_api.protocol import RolloutAllocator
+from cero_api.rewards import SuccessRule
+
+
+class Limits(NamedTuple):
+    """Rollouts of one prompt in one round."""
+
+    floor: int  # least, for a prompt that a loader brings
+    cap: int  # most
+
+
+def limits(config: AllocatorConfig) -> Limits | None:
+    """Floor and cap of a method that has them; None for one that deals equal counts.
+
+    >>> from cero_api import CeroConfig, UniformConfig
+    >>> size = {"num_prompts": 8, "rounds": 4, "budget": 64}
+    >>> limits(CeroConfig(**size)), limits(UniformConfig(**size))
+    (Limits(floor=2, cap=8), None)
+    """
+    floor = getattr(config, "floor", getattr(config, "min_rollouts_per_prompt", None))
+    cap = getattr(config, "max_rollouts_per_prompt", None)
+    return None if floor is None or cap is None else Limits(int(floor), int(cap))
+
+
+def informed(allocator: RolloutAllocator) -> bool:
+    """Whether anything is known that tells one prompt from another.
+
+    >>> from cero_api import make_allocator
+    >>> informed(make_allocator("cero", num_prompts=8, rounds=4, budget=64))
+    False
+    """
+    return bool(np.ptp(allocator.success_rate()) > 0)
+
+
+def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int, rule: SuccessRule) -> str:
+    """What a training is about to do with its rollouts, in a line for its log.
+
+    Args:
+        name: of the method.
+        allocator: as it is before the next round.
+        scope: who may be chosen.
+        mean: rollouts per prompt, on average: the trainer's group size.
+        rule: how a reward becomes a success.
+
+    >>> from cero_api import make_allocator
+    >>> allocator = make_allocator("cero", num_prompts=8, rounds=4, budget=64)
+    >>> start_line("cero", allocator, scope="batch", mean=4, rule=SuccessRule())
+    'cero: scope batch, 4 rollouts a prompt on average, 2 to 8; a reward of 1 or more is a success; 64 of 64 rollouts
+    and 4 of 4 rounds to go, 8 prompts; nothing is known of a prompt before its first visit'
+    """
+    config, metrics, bounds = allocator.config, allocator.metrics(), limits(allocator.config)
+    counts = f"{mean} rollouts a prompt on average" + (f", {bounds.floor} to {bounds.cap}" if bounds else "")
+    left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
+    visited = int(np.count_nonzero(allocator.exposure()))
+    known = "nothing is known of a prompt before its first visit"
+    if informed(allocator):
+        known = f"success rates are told apart, {visited} prompts visited"
+    return (
+        f"{name}: scope {scope}, {counts}; {_success(rule)}; {left} of {config.budget} rollouts and {rounds} of "
+        f"{config.rounds} rounds to go, {config.num_prompts} prompts; {known}"
+    )
+
+
+def _success(rule: SuccessRule) -> str:
+    if rule.reward_range is not None:
+        low, high = rule.reward_range
+        return f"a reward is a success by its share of the way from {low:g} to {high:g}"
+    threshold = 1.0 if rule.success_threshold is None else rule.success_threshold
+    return f"a reward of {threshold:g} or more is a success"
