@@ -4,7 +4,8 @@ Drawing needs matplotlib (extra `plot`), which is imported when something is dra
 """
 
 from cero_api.analysis.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
-from cero_api.analysis.report.learning import draw_learning, learning_cells, write_learning_report
+from cero_api.analysis.report.learning import draw_learning, write_learning_report
+from cero_api.analysis.report.learning_table import learning_cells, learning_tables, learning_warnings, together_cells
 from cero_api.analysis.report.page import html_figure, html_page, write_report
 from cero_api.analysis.report.summary import BANDS, RunSummary
 
@@ -20,6 +21,9 @@ __all__ = [
     "html_figure",
     "html_page",
     "learning_cells",
+    "learning_tables",
+    "learning_warnings",
+    "together_cells",
     "write_learning_report",
     "write_report",
 ]
