@@ -45,10 +45,10 @@ def ratios(mine: Curves, base: Curves) -> tuple[float, float, int]:
 def test_the_ratio_is_of_rollouts_to_the_same_accuracy() -> None:
     slow = np.linspace(0, 0.4, 11)
     fast = np.minimum(2 * slow, 0.6)
-    assert ratios(fast, slow) == (pytest.approx(0.5), pytest.approx(0.5), 0)
+    assert ratios(fast, slow) == pytest.approx((0.5, 0.5, 0))
     assert ratios(slow, slow) == (1.0, 1.0, 0)
     # The other way round uniform is the fast one, and half of its rollouts suffice for what the slow one ends with.
-    assert ratios(slow, fast) == (pytest.approx(2.0), pytest.approx(2.0), 0)
+    assert ratios(slow, fast) == pytest.approx((2.0, 2.0, 0))
 
 
 def test_along_the_curve_is_a_mean_over_nine_accuracies() -> None:
@@ -66,8 +66,8 @@ def test_who_does_not_get_a_third_of_the_way_has_a_bound() -> None:
     flat, falling = np.full(91, 0.0), np.linspace(0, -0.5, 91)
     for curve in (flat, falling, base / 4):
         # Uniform is a third of the way after a third of its rollouts, the other not after all of them.
-        assert ratios(curve, base) == (pytest.approx(3.0), pytest.approx(3.0), 1)
-        assert ratios(base, curve) == (pytest.approx(1 / 3), pytest.approx(1 / 3), -1)
+        assert ratios(curve, base) == pytest.approx((3.0, 3.0, 1))
+        assert ratios(base, curve) == pytest.approx((1 / 3, 1 / 3, -1))
     assert np.isnan(ratios(falling, flat)[0])
 
 
@@ -116,15 +116,15 @@ def trainings(
     label: str, slope: float, seeds: int = 6, points: int = 21, last: int = 1280, start: str = "", tokens: float = 0.0
 ) -> list[TrainingRecord]:
     """Straight lines from 0.1, each seed a little higher than the one before, shared by all labels."""
-    rollouts = np.linspace(0, last, points).astype(int)
+    rollouts = np.linspace(0, last, points, dtype=np.int64)
     return [
         TrainingRecord(
             label=label,
             seed=seed,
             start=start,
-            rollouts=rollouts,
-            accuracy=0.1 + seed / 100 + slope * rollouts / 1280,
-            tokens=(rollouts * tokens).astype(int) if tokens else None,
+            rollouts=rollouts.tolist(),
+            accuracy=(0.1 + seed / 100 + slope * rollouts / 1280).tolist(),
+            tokens=(rollouts * tokens).astype(np.int64).tolist() if tokens else None,
             effective_group_rate=abs(slope),
             optimizer_steps=20,
             seconds=10.0,

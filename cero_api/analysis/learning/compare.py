@@ -12,7 +12,7 @@ import numpy as np
 from cero_api._types import FloatArray
 from cero_api.analysis.learning.collapse import collapsed
 from cero_api.analysis.learning.contrast import Contrast, Pairs, Runs, contrast
-from cero_api.analysis.learning.curves import area, common_grid, curves
+from cero_api.analysis.learning.curves import common_grid, curves
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.analysis.learning.spread import Interval, Spread
 from cero_api.errors import ConfigurationError
@@ -63,7 +63,8 @@ class TrainingResult:
 
     def numbers(self) -> dict[str, Any]:
         """For JSON, which knows no infinity: the end of an interval that has none is None."""
-        return finite(asdict(self))
+        numbers: dict[str, Any] = finite(asdict(self))
+        return numbers
 
 
 def finite(value: Any) -> Any:
@@ -121,7 +122,7 @@ def compare_trainings(
             rollouts=rollouts,
             start=float(heights[:, 0].mean()),
             final=_over_starts(common, heights[:, -1]),
-            area=_over_starts(common, np.array([area(curve) for curve in heights])),
+            area=_over_starts(common, (heights[:, :-1] + heights[:, 1:]).mean(1) / 2),
             against=against,
             collapsed=tuple(key for key in common if (label, key) in fallen),
             effective=_mean([record.effective_group_rate for record in own]),

@@ -107,19 +107,24 @@ class Measured(NamedTuple):
 
 def measure(pair: Curves) -> Measured:
     """What each pair of mean curves says, by name."""
-    values, bound = {}, {}
     found = log_ratios(pair.mine, pair.base, pair.even, pair.even)
-    values |= {"end": found.end, "along": found.along}
-    bound["rollouts"] = found.bound
-    values["less"] = pair.mine[:, -1] - pair.base[:, -1]
     heights = pair.mine - pair.base
-    values["area"] = (heights[:, :-1] + heights[:, 1:]).mean(1) / 2
+    values = {
+        "end": found.end,
+        "along": found.along,
+        "less": heights[:, -1],
+        "area": (heights[:, :-1] + heights[:, 1:]).mean(1) / 2,
+    }
+    bound = {"rollouts": found.bound}
     if pair.my_tokens is not None and pair.its_tokens is not None:
         tokens = log_ratios(pair.mine, pair.base, pair.my_tokens, pair.its_tokens)
-        values |= {"token end": tokens.end, "token along": tokens.along}
-        bound["tokens"] = tokens.bound
         equal = np.minimum(pair.my_tokens[:, -1:], pair.its_tokens[:, -1:])
-        values["less at tokens"] = _at(pair.mine, pair.my_tokens, equal) - _at(pair.base, pair.its_tokens, equal)
+        values |= {
+            "token end": tokens.end,
+            "token along": tokens.along,
+            "less at tokens": _at(pair.mine, pair.my_tokens, equal) - _at(pair.base, pair.its_tokens, equal),
+        }
+        bound["tokens"] = tokens.bound
     return Measured(values, bound, found.short)
 
 

@@ -20,11 +20,11 @@ LEARNING_NOTES = (
 # Columns that stand together on 80 columns of a terminal; the first is in all of them.
 LEARNING_TABLES = {
     "Rollouts to match": ("regimes", "trainings", "rollouts to match", "along the curve"),
-    "Tokens to match": ("tokens to match", "tokens, along"),
+    "Tokens": ("tokens to match", "tokens, along", "less, equal tokens"),
     "Share of what the oracle saves": ("of the oracle's", "of it, along"),
     "Share of the tokens that the oracle saves": ("of its tokens", "of them, along"),
-    "Accuracy": ("final accuracy", "less the baseline's", "at equal tokens", "area, less"),
-    "What went on": ("collapsed", "effective", "signal", "steps", "wall time", "in the allocator"),
+    "Accuracy": ("final accuracy", "less baseline's", "area, less", "collapsed"),
+    "What went on": ("effective", "signal", "steps", "wall time", "in the allocator"),
 }
 
 
@@ -81,8 +81,8 @@ def difference_cells(found: Contrast | None) -> dict[str, str]:
         found: against the baseline; None for the baseline itself.
     """
     return {
-        "less the baseline's": stated(found.less if found else None, "+"),
-        "at equal tokens": stated(found.less_at_equal_tokens if found else None, "+"),
+        "less baseline's": stated(found.less if found else None, "+"),
+        "less, equal tokens": stated(found.less_at_equal_tokens if found else None, "+"),
         "area, less": stated(found.area_less if found else None, "+"),
     }
 
