@@ -14,7 +14,7 @@ from cero_api.analysis.learning.collapse import collapsed
 from cero_api.analysis.learning.contrast import Contrast, Pairs, Runs, contrast
 from cero_api.analysis.learning.curves import common_grid, curves
 from cero_api.analysis.learning.record import TrainingRecord
-from cero_api.analysis.learning.spread import Interval, Spread
+from cero_api.analysis.learning.spread import Interval
 from cero_api.errors import ConfigurationError
 
 BASELINE, ORACLE = "uniform", "oracle"
@@ -147,7 +147,7 @@ def by_label(records: Iterable[TrainingRecord]) -> dict[str, dict[tuple[str, int
 
 
 def with_oracle(
-    runs: Mapping[str, Runs], label: str, baseline: str, oracle: Oracles, grid: FloatArray, regime: str = ""
+    runs: Mapping[str, Runs], label: str, baseline: str, oracle: Oracles, grid: FloatArray
 ) -> list[tuple[Pairs, Pairs]]:
     """A label and its oracle against the baseline, on the trainings that all three have; empty if there are none.
 
@@ -157,7 +157,6 @@ def with_oracle(
         baseline: with which.
         oracle: as `compare_trainings`.
         grid: of rollouts.
-        regime: its name.
     """
     name = oracle if isinstance(oracle, str) else oracle.get(label, "")
     if name == label or name not in runs:
@@ -166,7 +165,7 @@ def with_oracle(
     if not common:
         return []
     mine, whole, base = ({key: runs[of][key] for key in common} for of in (label, name, baseline))
-    return [(Pairs(mine, base, grid, regime), Pairs(whole, base, grid, regime))]
+    return [(Pairs(mine, base, grid), Pairs(whole, base, grid))]
 
 
 def _over_starts(keys: Sequence[tuple[str, int]], values: FloatArray) -> Interval:
@@ -174,9 +173,7 @@ def _over_starts(keys: Sequence[tuple[str, int]], values: FloatArray) -> Interva
     starts: dict[str, list[float]] = {}
     for (start, _), value in zip(keys, values.tolist(), strict=True):
         starts.setdefault(start, []).append(value)
-    if len(starts) > 1:
-        return Spread.of({start: float(np.mean(own)) for start, own in starts.items()}).interval()
-    return Spread.of(dict(enumerate(values.tolist()))).interval()
+    return Interval.of([float(np.mean(own)) for own in starts.values()] if len(starts) > 1 else values.tolist())
 
 
 def _pace(seconds: Iterable[tuple[float | None, float | None]]) -> float | None:

@@ -140,10 +140,9 @@ class Pairs:
         mine: of the one, by start and seed.
         base: of the other.
         grid: float64 `[points]`, rollouts.
-        regime: in which; seeds of two regimes are different draws.
     """
 
-    def __init__(self, mine: Runs, base: Runs, grid: FloatArray, regime: str = "") -> None:
+    def __init__(self, mine: Runs, base: Runs, grid: FloatArray) -> None:
         self.keys = sorted(mine.keys() & base.keys())
         own, others = [mine[key] for key in self.keys], [base[key] for key in self.keys]
         mine_tokens, base_tokens = token_curves(own, grid), token_curves(others, grid)
@@ -159,7 +158,7 @@ class Pairs:
         self._units: list[Hashable] = list(self.starts)
         if len(self.starts) == 1:
             n = len(self.keys)
-            self._units = [(regime, *key) for key in self.keys]
+            self._units = list(self.keys)
             if n > 1:
                 self._without = measure(pair.average((1 - np.eye(n)) / (n - 1)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from cero_api.analysis.learning.compare import (
     BASELINE,
@@ -20,6 +20,8 @@ from cero_api.analysis.learning.contrast import Contrast, Pairs, contrast
 from cero_api.analysis.learning.curves import common_grid
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.errors import ConfigurationError
+
+R = TypeVar("R", bound=TrainingRecord)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ def compare_over_regimes(
 ) -> Contrast | None:
     """One label against another as a mean over regimes, of ratios the geometric one.
 
-    A start that several regimes have moves all of them at once, and the interval knows it.
+    A start that several regimes have (or a seed, where they have one start) moves all of them at once, and the
+    interval knows it.
 
     Args:
         regimes: records of each; of other labels, too.
@@ -93,23 +96,23 @@ def compare_over_regimes(
         ConfigurationError: a regime whose records have no common rollouts.
     """
     every, oracles = [], []
-    for regime, records in regimes.items():
+    for records in regimes.values():
         mine = list(records)
         runs = by_label(mine)
         if runs.get(label, {}).keys() & runs.get(baseline, {}).keys():
             grid = common_grid(mine)
-            every.append(Pairs(runs[label], runs[baseline], grid, regime))
-            oracles += with_oracle(runs, label, baseline, oracle, grid, regime)
+            every.append(Pairs(runs[label], runs[baseline], grid))
+            oracles += with_oracle(runs, label, baseline, oracle, grid)
     return contrast(every, oracles if len(oracles) == len(every) else ()) if every else None
 
 
-def by_regime(records: Iterable[TrainingRecord]) -> dict[str, list[TrainingRecord]]:
+def by_regime(records: Iterable[R]) -> dict[str, list[R]]:
     """Records of each regime, in the order in which they come.
 
     Args:
         records: of all trainings.
     """
-    found: dict[str, list[TrainingRecord]] = {}
+    found: dict[str, list[R]] = {}
     for record in records:
         found.setdefault(record.regime, []).append(record)
     return found

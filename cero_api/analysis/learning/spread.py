@@ -23,6 +23,15 @@ class Interval:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Interval:
+        """The mean of independent values, by Student's t.
+
+        >>> Interval.of([1.0, 2.0, 3.0])
+        Interval(value=2.0, low=-0.484, high=4.484)
+        """
+        return Spread.of(dict(enumerate(values))).interval()
+
     @property
     def known(self) -> bool:
         """Whether the interval has an end on both sides."""
@@ -51,8 +60,8 @@ class Spread:
             values: by unit.
             value: the estimate; the mean of the values unless given.
 
-        >>> Spread.of({"a": 1.0, "b": 2.0, "c": 3.0}).interval()
-        Interval(value=2.0, low=-0.484, high=4.484)
+        >>> Spread.of({"a": 1.0, "b": 3.0}).moves
+        {'a': -0.707, 'b': 0.707}
         """
         mean, n = float(np.mean(list(values.values()))), len(values)
         root = math.sqrt(n * (n - 1)) or 1.0
@@ -93,7 +102,7 @@ def _exp(x: float) -> float:
 def together(spreads: Sequence[Spread]) -> Spread:
     r"""Mean of several estimates. What moves two of them, such as a start that both have, moves the mean by both.
 
-    Estimates that share units are one block, whose freedom is one less than its units; blocks are independent, and
+    Estimates that share units are one block, with the freedom of the one that has least; blocks are independent, and
     their freedoms are joined as Welch and Satterthwaite do, $\nu = (\sum v)^2 / \sum (v^2 / \nu_b)$.
 
     Args:
@@ -103,21 +112,21 @@ def together(spreads: Sequence[Spread]) -> Spread:
     >>> together([a, b]).interval()  # what one start gives here, it takes there
     Interval(value=1.0, low=1.0, high=1.0)
     """
-    blocks: list[dict[Hashable, float]] = []
-    alone = False  # one unit says nothing of its spread, nor does a mean with it
+    blocks: list[Spread] = []
     for spread in spreads:
-        alone |= spread.freedom < 1
-        block = {unit: move / len(spreads) for unit, move in spread.moves.items()}
-        for other in [other for other in blocks if other.keys() & block.keys()]:
+        moves = {unit: move / len(spreads) for unit, move in spread.moves.items()}
+        freedom = spread.freedom
+        for other in [other for other in blocks if other.moves.keys() & moves.keys()]:
             blocks.remove(other)
-            for unit, move in other.items():
-                block[unit] = block.get(unit, 0.0) + move
-        blocks.append(block)
-    parts = [(sum(move**2 for move in block.values()), len(block) - 1) for block in blocks]
-    total = sum(variance for variance, _ in parts)
+            freedom = min(freedom, other.freedom)
+            moves = {unit: moves.get(unit, 0.0) + other.moves.get(unit, 0.0) for unit in {**other.moves, **moves}}
+        blocks.append(Spread(0.0, moves, freedom))
+    parts = [(sum(move**2 for move in block.moves.values()), block.freedom) for block in blocks]
+    least = min(freedom for _, freedom in parts)
     below = sum(variance**2 / freedom for variance, freedom in parts if freedom)
-    freedom = 0.0 if alone else total**2 / below if below else float(sum(freedom for _, freedom in parts))
-    moves = {unit: move for block in blocks for unit, move in block.items()}
+    # One unit says nothing of its spread, nor does a mean with it.
+    freedom = sum(variance for variance, _ in parts) ** 2 / below if least and below else least
+    moves = {unit: move for block in blocks for unit, move in block.moves.items()}
     return Spread(float(np.mean([spread.value for spread in spreads])), moves, freedom)
 
 
