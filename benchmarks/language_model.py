@@ -23,9 +23,8 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig
 
-from cero_api.analysis.contest import Estimate
-from cero_api.analysis.learning import TrainingRecord
-from cero_api.analysis.report.learning import stated
+from cero_api.analysis.learning import Interval, TrainingRecord
+from cero_api.analysis.report.learning_table import stated
 from cero_lab.evidence.arithmetic import MAX_NEW_TOKENS, Sum, draw, solved
 from cero_lab.evidence.page import fill
 from cero_lab.settings import Count, Frozen, Positive
@@ -192,11 +191,11 @@ def table(results: list[Record]) -> str:
     uniform = {r.seed: r.accuracy[-1] for r in results if r.label == "uniform"}
     for name in dict.fromkeys(r.label for r in results):
         runs = [r for r in results if r.label == name]
-        finals = Estimate.of([r.accuracy[-1] for r in runs])
+        finals = Interval.of([r.accuracy[-1] for r in runs])
         less = [r.accuracy[-1] - uniform[r.seed] for r in runs if r.seed in uniform]
         lines.append(
             f"| {name} | {len(runs)} | {runs[0].accuracy[0]:.3f} | {stated(finals)} | "
-            f"{stated(Estimate.of(less), '+') if less and name != 'uniform' else ''} | "
+            f"{stated(Interval.of(less), '+') if less and name != 'uniform' else ''} | "
             f"{sum(r.effective_group_rate for r in runs) / len(runs):.1%} | {runs[0].optimizer_steps} | "
             f"{sum(r.seconds for r in runs) / len(runs):.0f} | {runs[0].device} |"
         )

@@ -3,7 +3,8 @@
     python benchmarks/sample_efficiency.py [--regimes hard,mixed] [--variants main] [--seeds 10] [--jobs 1] [--report]
 
 Needs the extra `demo`. It can be stopped at any time; a rerun makes what is missing. `--report` makes nothing, and
-prints the tables and draws the plots of what is there.
+prints the tables and draws the plots of what is there; of the published records, if nothing is, for which the extras
+`cli` and `plot` are enough.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from pathlib import Path
 from rich.console import Console
 
 from cero_lab.evidence.grid import Job, run_grid
+from cero_lab.evidence.published import Published, publish, read_published
 from cero_lab.evidence.regimes import REGIMES
 from cero_lab.evidence.report import report
+from cero_lab.evidence.runs import read_all
 from cero_lab.evidence.variants import MAIN, RIVALS, VARIANTS
 
 SETS = {"main": MAIN, "rivals": RIVALS, "all": tuple(VARIANTS)}
 RESULTS = Path(__file__).parent / "results"
+PUBLISHED = Path(__file__).parents[1] / "docs" / "evidence"
 
 
 def names(text: str, known: dict[str, object], sets: dict[str, tuple[str, ...]]) -> list[str]:
@@ -42,7 +46,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
     parser.add_argument("--report", action="store_true", help="make nothing, report everything that is there")
     parser.add_argument("--out", type=Path, default=RESULTS / "sample_efficiency")
-    parser.add_argument("--figures", type=Path, default=None, help="folder for the plots; default: the results'")
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        default=None,
+        help="folder for the plots, and with --page for the records; default: the results'",
+    )
     parser.add_argument("--page", type=Path, default=None, help="documentation to fill the tables into")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
@@ -53,7 +62,22 @@ def main() -> None:
         # Seed by seed: whatever is there when it stops is paired.
         jobs = [Job(r, v, s) for s in seeds for r in regimes for v in variants]
         run_grid(jobs, starting_models(regimes, options.out, console), options.out, options.jobs, console)
-    report(options.out, options.figures or options.out, console, options.page)
+    records = made(options.out)
+    if not records:
+        console.print(f"Nothing in {options.out}; what follows is of the published records in {PUBLISHED}.")
+    elif options.page is not None:
+        publish(records, options.figures or options.out)
+    report(records or read_published(PUBLISHED), options.figures or options.out, console, options.page)
+
+
+def made(folder: Path) -> list[Published]:
+    """What has been trained here."""
+    return [
+        Published.of(regime, record)
+        for regime, variants in read_all(folder).items()
+        for seeds in variants.values()
+        for record in seeds.values()
+    ]
 
 
 def starting_models(regimes: Iterable[str], folder: Path, console: Console) -> dict[str, Path]:

@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from cero_api.analysis.contest import Estimate
-from cero_api.analysis.learning import TrainingRecord, area, read_trainings
-from cero_api.analysis.report.learning import stated
+from cero_api.analysis.learning import Interval, TrainingRecord, area, read_trainings
+from cero_api.analysis.report.learning_table import stated
 from cero_lab import evidence
 from cero_lab.evaluate import expected
 from cero_lab.evidence.page import fill
@@ -149,11 +148,11 @@ def _lines(trainer: str, made: Mapping[tuple[str, int], TrainingRecord], seeds: 
         if name != "uniform":
             base = _numbers([made["uniform", seed] for seed in paired])
             pairs = zip((finals, areas), base, strict=True)
-            less = [stated(Estimate.of((own - uniform).tolist()), "+") for own, uniform in pairs]
+            less = [stated(Interval.of((own - uniform).tolist()), "+") for own, uniform in pairs]
         rollouts = "/".join(sorted({str(r.rollouts[-1]) for r in mine}))
         effective = float(np.mean([r.effective_group_rate for r in mine]))
-        cells = [trainer, name, str(len(paired)), rollouts, stated(Estimate.of(finals.tolist())), less[0]]
-        cells += [stated(Estimate.of(areas.tolist())), less[1], f"{effective:.1%}"]
+        cells = [trainer, name, str(len(paired)), rollouts, stated(Interval.of(finals.tolist())), less[0]]
+        cells += [stated(Interval.of(areas.tolist())), less[1], f"{effective:.1%}"]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
 

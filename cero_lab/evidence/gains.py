@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from cero_api._types import FloatArray
 from cero_api.analysis.learning import TrainingResult
-from cero_lab.evidence.record import Record
-from cero_lab.evidence.runs import Runs
+from cero_lab.evidence.published import Published
 from cero_lab.evidence.tables import lines
 from cero_lab.evidence.variants import VARIANTS
 
@@ -22,11 +22,11 @@ class Gain:
         regime: its name.
         variant: its name.
         pool: whether it picks the prompts; else it shares a batch out.
-        signal: variance of a rollout's group, over uniform's.
+        signal: variance of a rollout's group, over uniform's; NaN where the records do not say, as all below.
         early: the same in the first half of the training.
         effective: share of effective groups, over uniform's.
         unevenness: standard deviation of the prompts' rollouts over their mean.
-        ratio: rollouts to uniform's final accuracy over uniform's.
+        ratio: rollouts to match along the curve, over uniform's.
     """
 
     regime: str
@@ -39,32 +39,38 @@ class Gain:
     ratio: float
 
 
-def gains(runs: Runs, rows: dict[str, dict[str, TrainingResult]]) -> list[Gain]:
-    """What everything with eight seeds and more did with its rollouts, and what came of it, against uniform."""
+def gains(records: Mapping[str, Sequence[Published]], rows: Mapping[str, Mapping[str, TrainingResult]]) -> list[Gain]:
+    """What everything with eight pairs and more did with its rollouts, and what came of it, against uniform."""
     found = []
     for regime, results in rows.items():
-        for variant, mine in results.items():
-            if mine.ratio is None or mine.seeds < 8 or not np.isfinite(mine.ratio.value):
+        base = {record.pair: record for record in records[regime] if record.label == "uniform"}
+        for variant, result in results.items():
+            match = result.against.rollouts if result.against is not None else None
+            if match is None or result.trainings < 8 or variant not in VARIANTS:
                 continue
-            pairs = [(run, runs[regime]["uniform"].get(seed)) for seed, run in runs[regime][variant].items()]
-            own, base = zip(*((run, other) for run, other in pairs if other is not None), strict=True)
+            own = [record for record in records[regime] if record.label == variant and record.pair in base]
+            others = [base[record.pair] for record in own]
             found.append(
                 Gain(
                     regime,
                     variant,
                     pool=VARIANTS[variant].scope == "pool",
-                    signal=_over(own, base, lambda run: run.signal_per_rollout),
-                    early=_over(own, base, lambda run: run.early_signal),
-                    effective=_over(own, base, lambda run: run.effective_group_rate),
-                    unevenness=float(np.mean([run.unevenness for run in own])),
-                    ratio=mine.ratio.value,
+                    signal=_over(own, others, lambda run: run.signal_per_rollout),
+                    early=_over(own, others, lambda run: run.early_signal),
+                    effective=_over(own, others, lambda run: run.effective_group_rate),
+                    unevenness=_mean([run.unevenness for run in own]),
+                    ratio=match.along.value,
                 )
             )
     return found
 
 
-def _over(own: Sequence[Record], base: Sequence[Record], of: Callable[[Record], float]) -> float:
-    return float(np.mean([of(run) for run in own]) / np.mean([of(run) for run in base]))
+def _over(own: Sequence[Published], base: Sequence[Published], of: Callable[[Published], float | None]) -> float:
+    return _mean([of(run) for run in own]) / _mean([of(run) for run in base])
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    return float(np.mean([np.nan if value is None else value for value in values]))
 
 
 def signals(found: list[Gain]) -> str:
@@ -86,5 +92,11 @@ def signals(found: list[Gain]) -> str:
             ratio = np.log([gain.ratio for gain in chosen])
             against = np.log([[gain.signal, gain.early, gain.effective] for gain in chosen]).T
             measures = [*against, np.array([gain.unevenness for gain in chosen])]
-            table.append((title, str(len(chosen)), *(f"{np.corrcoef(x, ratio)[0, 1]:+.2f}" for x in measures)))
+            table.append((title, str(len(chosen)), *(_correlation(x, ratio) for x in measures)))
     return lines(table)
+
+
+def _correlation(x: FloatArray, ratio: FloatArray) -> str:
+    """Over what is known of both; nothing if that is little."""
+    known = ~np.isnan(x)
+    return f"{np.corrcoef(x[known], ratio[known])[0, 1]:+.2f}" if known.sum() > 2 else ""

@@ -13,10 +13,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
-from cero_api.analysis.learning import Interval, TrainingResult
+from cero_api.analysis.learning import Interval, TrainingRecord, TrainingResult
 from cero_api.analysis.report import PLOT_STYLE, color_of, draw_learning
 from cero_lab.evidence.gains import Gain
-from cero_lab.evidence.record import Record
 from cero_lab.evidence.regimes import BASE, REGIMES, SMALL
 from cero_lab.evidence.variants import MAIN
 
@@ -26,24 +25,24 @@ Points = NDArray[np.float64]
 _STABLE = {"svg.hashsalt": "cero-api", "svg.fonttype": "path"}
 
 
-def draw_curves(regime: str, runs: Mapping[str, Mapping[int, Record]], folder: Path) -> Path:
-    """Held-out accuracy over rollouts: mean over seeds and its 95% interval.
+def draw_curves(regime: str, records: Sequence[TrainingRecord], folder: Path) -> Path:
+    """Held-out accuracy over rollouts: mean over starts or seeds and its 95% interval.
 
     Args:
         regime: its name.
-        runs: by variant and seed; those of the main table and the closest rival are drawn.
+        records: of all its trainings; those of the main table and the closest rival are drawn.
         folder: for the file.
     """
-    shown = [name for name in (*MAIN, "vip") if len(runs.get(name, ())) > 1]
+    shown = [record for name in (*MAIN, "vip") for record in records if record.label == name]
     with plt.rc_context(PLOT_STYLE | _STABLE):
         figure, axes = plt.subplots(figsize=(6.4, 3.8))
-        draw_learning(axes, [record for name in shown for record in runs[name].values()])
+        draw_learning(axes, shown)
         axes.set(title=regime)
         return _save(figure, folder / f"curves-{regime}.svg")
 
 
 def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -> Path:
-    """Rollouts to uniform's final accuracy over the share of effective groups under uniform.
+    """Rollouts to match along the curve, over the share of effective groups under uniform.
 
     Regimes that differ from one another by the pool alone are joined to a curve with intervals; the others are hollow.
 
@@ -69,7 +68,7 @@ def draw_ratio(rows: Mapping[str, Mapping[str, TrainingResult]], folder: Path) -
                     axes.annotate(regime, (share, ratio.value), xytext=(-5, 4), ha="right", textcoords="offset points",
                                   fontsize=8)  # fmt: skip
         axes.set(
-            xlabel="share of effective groups under uniform", ylabel="rollouts to uniform's accuracy",
+            xlabel="share of effective groups under uniform", ylabel="rollouts to match, along the curve",
             title="Where the method pays: below 1 it saves rollouts",
         )  # fmt: skip
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
@@ -85,14 +84,15 @@ def _points(
     found = []
     for regime, variants in rows.items():
         mine, base = variants.get(name), variants.get("uniform")
-        alone = REGIMES[regime].train == BASE and REGIMES[regime].model == SMALL
-        if mine and base and mine.ratio and base.effective is not None and alone == by_pool_alone:
-            found.append((regime, base.effective, mine.ratio))
+        alone = regime in REGIMES and REGIMES[regime].train == BASE and REGIMES[regime].model == SMALL
+        match = mine.against.rollouts if mine is not None and mine.against is not None else None
+        if match and base and base.effective is not None and alone == by_pool_alone:
+            found.append((regime, base.effective, match.along))
     return sorted(found, key=lambda point: point[1])
 
 
 def draw_signal(gains: Sequence[Gain], folder: Path) -> Path:
-    """Rollouts to uniform's final accuracy over the signal of a rollout, both against uniform's.
+    """Rollouts to match along the curve, over the signal of a rollout, both against uniform's.
 
     Args:
         gains: of all variants in all regimes.
@@ -109,7 +109,7 @@ def draw_signal(gains: Sequence[Gain], folder: Path) -> Path:
             axes.scatter(x, y, marker=marker, color=color, s=22, alpha=0.8, label=label)
         axes.set(
             xlabel="variance of a rollout's group, over uniform's",
-            ylabel="rollouts to uniform's accuracy",
+            ylabel="rollouts to match, along the curve",
             title="Signal and what comes of it: one point a variant and regime",
         )
         axes.legend(frameon=False, fontsize=8)

@@ -13,6 +13,9 @@ from cero_api.errors import TraceError
 from cero_lab.history import History, Round
 from cero_lab.settings import RunSettings
 
+# Success rates that had been seen of a prompt before a round: lower ends, and what they are called.
+SEEN = ((-1.0, "not seen"), (0.0, "never right"), (1e-9, "below ¼"), (0.25, "¼ to ¾"), (0.75, "¾ and more"))
+
 
 class Record(TrainingRecord):
     """A finished run; its accuracy is the mean over prompts of the probability of the right answer.
@@ -77,6 +80,16 @@ class Record(TrainingRecord):
         return np.concatenate(first), np.concatenate(second)
 
     @property
+    def served(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Rollouts and groups by what had been seen of their prompt, see `SEEN`."""
+        won, given = self.seen
+        counts = self.groups[0]
+        rate = np.where(given > 0, won / np.maximum(given, 1), -1.0)
+        which = np.searchsorted([low for low, _ in SEEN], rate, side="right") - 1
+        total, groups = np.bincount(which, counts, len(SEEN)), np.bincount(which, minlength=len(SEEN))
+        return tuple(total.astype(int).tolist()), tuple(groups.tolist())
+
+    @property
     def early_signal(self) -> float:
         """Signal per rollout in the first half of the training."""
         half = len(self.counts) // 2
@@ -119,14 +132,6 @@ def group_variance(n: NDArray[np.int64], won: NDArray[np.float64]) -> NDArray[np
 def path_of(folder: Path, regime: str, variant: str, seed: int) -> Path:
     """Where a run's numbers are."""
     return folder / regime / f"{variant}-seed{seed}.json"
-
-
-def publish(records: Sequence[TrainingRecord], path: Path) -> None:
-    """Write what a comparison needs of trainings, one line each."""
-    fields = set(TrainingRecord.model_fields)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [record.model_dump_json(include=fields) for record in records]
-    path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 def load(path: Path, settings: RunSettings | None = None) -> Record | None:

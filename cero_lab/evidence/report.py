@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from cero_api.analysis.learning import TrainingResult, compare_trainings
-from cero_api.analysis.report.learning import LEARNING_NOTES, bounded, stated
+from cero_api.analysis.learning import TrainingResult, by_regime, compare_over_regimes, compare_regimes
+from cero_api.analysis.report import LEARNING_NOTES
+from cero_api.analysis.report.learning_table import matched, stated
 from cero_lab.evidence.gains import gains, signals
-from cero_lab.evidence.measures import pooled
 from cero_lab.evidence.page import fill
 from cero_lab.evidence.plots import draw_curves, draw_ratio, draw_signal
-from cero_lab.evidence.record import Record, publish
+from cero_lab.evidence.published import Published
 from cero_lab.evidence.regimes import REGIMES
-from cero_lab.evidence.runs import Runs, read_all
 from cero_lab.evidence.served import served
 from cero_lab.evidence.tables import lines, markdown
 from cero_lab.evidence.variants import MAIN, RIVALS
 
 HOW = " ".join(LEARNING_NOTES)
+Records = Mapping[str, Sequence[Published]]  # by regime
 
 TOGETHER_HEADINGS = (
     "allocator",
-    "paired runs",
+    "pairs",
     "rollouts to match",
+    "along the curve",
     "final, less the other's",
     "area, less the other's",
 )
@@ -70,60 +71,66 @@ TOGETHER = ("hard", "mixed", "hard-few-visits")
 OVERVIEW = ("cero-batch", "cero", "knapsack", "vip", "random-matched")
 
 
-def rows_of(runs: dict[str, dict[int, Record]]) -> dict[str, TrainingResult]:
-    """The table of one regime."""
-    return compare_trainings(record for records in runs.values() for record in records.values())
-
-
-def report(folder: Path, figures: Path, console: Console, page: Path | None = None) -> None:
+def report(records: Iterable[Published], figures: Path, console: Console, page: Path | None = None) -> None:
     """Print the tables and draw the plots.
 
     Args:
-        folder: of the results.
-        figures: for the plots, and with a page for the records, one file a regime, which `cero report` reads.
+        records: of all trainings.
+        figures: folder for the plots.
         console: for the tables.
         page: documentation to fill the tables into.
     """
-    runs = read_all(folder)
-    rows = {regime: rows_of(variants) for regime, variants in runs.items()}
-    found = gains(runs, rows)
-    blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in runs}
-    blocks |= {"together": together(runs, TOGETHER), "everywhere": together(runs, tuple(runs)), "duels": duels(runs)}
+    regimes = by_regime(records)
+    if not regimes:
+        console.print("No trainings.")
+        return
+    rows = compare_regimes(record for mine in regimes.values() for record in mine).results
+    found = gains(regimes, rows)
+    blocks = {regime: f"{described(regime)}\n\n{markdown(rows[regime])}" for regime in regimes}
     blocks |= {
+        "together": together(regimes, TOGETHER),
+        "everywhere": together(regimes, tuple(regimes)),
+        "duels": duels(regimes),
         "signal": signals(found),
-        "quarters": quarters(runs),
+        "quarters": quarters(regimes),
         "overview": overview(rows),
         "how": HOW,
-        "cost": cost(runs),
+        "cost": cost(regimes),
+        "served": served(regimes.get(TOGETHER[0], ())),
     }
-    if TOGETHER[0] in runs:
-        blocks["served"] = served(runs[TOGETHER[0]])
+    # What older records do not say stands in no table, and what a page has of it stays.
+    blocks = {name: block for name, block in blocks.items() if block}
     for name, block in blocks.items():
         console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
-    drawn = [draw_curves(regime, variants, figures) for regime, variants in runs.items() if _paired(variants)]
+    drawn = [draw_curves(regime, mine, figures) for regime, mine in regimes.items() if _paired(rows[regime])]
     if drawn:
         drawn += [draw_ratio(rows, figures), draw_signal(found, figures)]
         console.print(f"\nPlots: {', '.join(str(path) for path in drawn)}", highlight=False, markup=False)
     if page is not None:
-        for regime, variants in runs.items():
-            publish([run for records in variants.values() for run in records.values()], figures / f"{regime}.json")
         console.print(f"\nFilled into {page}: {', '.join(fill(page, blocks))}", highlight=False, markup=False)
 
 
-def cost(runs: Runs) -> str:
+def cost(regimes: Records) -> str:
     """What all trainings took."""
-    everything = [run for variants in runs.values() for records in variants.values() for run in records.values()]
-    if not everything:
-        return "No trainings."
-    seconds, inside = np.median([(run.seconds, run.allocator_seconds) for run in everything], axis=0)
+    timed = [
+        (record.seconds, record.allocator_seconds)
+        for records in regimes.values()
+        for record in records
+        if record.seconds is not None and record.allocator_seconds is not None
+    ]
+    if not timed:
+        return ""
+    seconds, inside = np.median(timed, axis=0)
     return (
-        f"{len(everything):,} trainings; median {seconds:.1f} s on one core, evaluations not included, of which the "
+        f"{len(timed):,} trainings; median {seconds:.1f} s on one core, evaluations not included, of which the "
         f"allocator {inside:.2f} s."
     )
 
 
 def described(regime: str) -> str:
     """The regime in one line."""
+    if regime not in REGIMES:
+        return f"`{regime}`."
     place = REGIMES[regime]
     sizes = place.train
     return (
@@ -133,74 +140,89 @@ def described(regime: str) -> str:
     )
 
 
-def overview(rows: dict[str, dict[str, TrainingResult]]) -> str:
-    """Rollouts to match in every regime, ordered by the share of effective groups under uniform."""
-    table: list[Sequence[str]] = [("regime", "seeds", "uniform's accuracy", "effective, uniform", *OVERVIEW)]
+def overview(rows: Mapping[str, Mapping[str, TrainingResult]]) -> str:
+    """Rollouts to match along the curve in every regime, ordered by the share of effective groups under uniform."""
+    table: list[Sequence[str]] = [("regime", "pairs", "uniform's accuracy", "effective, uniform", *OVERVIEW)]
     known = [name for name in rows if "uniform" in rows[name]]
     for name in sorted(known, key=lambda name: rows[name]["uniform"].effective or 0.0):
         base = rows[name]["uniform"]
         shown = [rows[name].get(label) for label in OVERVIEW]
-        seeds = sorted({result.seeds for result in shown if result is not None})
+        pairs = sorted({result.trainings for result in shown if result is not None})
         table.append(
             (
                 name,
-                " to ".join(str(end) for end in dict.fromkeys((seeds[0], seeds[-1]))) if seeds else str(base.seeds),
-                f"{base.start:.3f} to {base.final.mean:.3f}",
-                f"{base.effective:.1%}",
-                *("" if result is None else bounded(result.ratio, result.seeds) for result in shown),
+                " to ".join(str(end) for end in dict.fromkeys((pairs[0], pairs[-1]))) if pairs else str(base.trainings),
+                f"{base.start:.3f} to {base.final.value:.3f}",
+                "" if base.effective is None else f"{base.effective:.1%}",
+                *(
+                    matched(result.against.rollouts, along=True) if result and result.against else ""
+                    for result in shown
+                ),
             )
         )
     return lines(table)
 
 
-def together(runs: Runs, among: tuple[str, ...]) -> str:
+def together(regimes: Records, among: tuple[str, ...]) -> str:
     """Several regimes together: what stands in all of them against uniform."""
-    regimes = [name for name in among if "uniform" in runs.get(name, {})]
+    chosen = {name: regimes[name] for name in among if name in regimes}
     table: list[Sequence[str]] = [TOGETHER_HEADINGS]
     for name in (*MAIN, *RIVALS):
-        if name != "uniform" and all(name in runs[regime] for regime in regimes):
-            table.append(_compared(runs, regimes, name, "uniform"))
+        numbers = _compared(chosen, name, "uniform")
+        if name != "uniform" and numbers and numbers[0] == str(len(chosen)):
+            table.append((name, *numbers[1:]))
     return lines(table)
 
 
-def duels(runs: Runs) -> str:
+def duels(regimes: Records) -> str:
     """Pairs of variants against each other, on all regimes that have both."""
-    headings = ("regimes", "allocator", "against", *TOGETHER_HEADINGS[1:])
-    table: list[Sequence[str]] = [headings]
+    table: list[Sequence[str]] = [("regimes", "allocator", "against", *TOGETHER_HEADINGS[1:])]
     for name, other, first in DUELS:
-        later = {
-            regime: {
-                v: {seed: run for seed, run in runs[regime].get(v, {}).items() if seed >= first} for v in (name, other)
-            }
-            for regime in runs
-        }
-        regimes = [regime for regime, pair in later.items() if len(set(pair[name]) & set(pair[other])) > 1]
-        if regimes:
-            _, *numbers = _compared(later, regimes, name, other)
-            table.append((str(len(regimes)), name + (f", seeds from {first}" if first else ""), other, *numbers))
+        later = {regime: [record for record in records if record.seed >= first] for regime, records in regimes.items()}
+        numbers = _compared(later, name, other)
+        if numbers:
+            table.append((numbers[0], name + (f", seeds from {first}" if first else ""), other, *numbers[1:]))
     return lines(table)
 
 
-def _compared(runs: Runs, regimes: list[str], name: str, base: str) -> tuple[str, ...]:
-    pairs = [(runs[regime][name], runs[regime][base]) for regime in regimes]
-    ratio, final, area = pooled(pairs)
-    count = sum(len(set(mine) & set(other)) for mine, other in pairs)
-    return name, str(count), bounded(ratio), stated(final, "+"), stated(area, "+")
+def _compared(regimes: Records, name: str, other: str) -> tuple[str, ...]:
+    """Regimes, pairs and numbers of two variants, where there is more than one pair of them; empty if nowhere."""
+    pairs = {
+        regime: len(_pairs(records, name) & _pairs(records, other)) > 1 and name != other
+        for regime, records in regimes.items()
+    }
+    both = {
+        regime: [record for record in records if record.label in (name, other)]
+        for regime, records in regimes.items()
+        if pairs[regime]
+    }
+    found = compare_over_regimes(both, name, other)
+    if found is None:
+        return ()
+    ratios = [matched(found.rollouts, along=along) for along in (False, True)]
+    return str(found.regimes), str(found.pairs), *ratios, stated(found.less, "+"), stated(found.area_less, "+")
 
 
-def quarters(runs: Runs) -> str:
-    """Share of effective groups in each quarter of the training, mean over seeds."""
-    heads = ("regime", "allocator", "seeds", "first quarter", "second", "third", "last")
-    table: list[Sequence[str]] = [heads]
+def _pairs(records: Iterable[Published], label: str) -> set[tuple[str, int]]:
+    return {record.pair for record in records if record.label == label}
+
+
+def quarters(regimes: Records) -> str:
+    """Share of effective groups in each quarter of the training, mean over trainings; empty if no record says."""
+    table: list[Sequence[str]] = [("regime", "allocator", "trainings", "first quarter", "second", "third", "last")]
     for regime in TOGETHER:
         for variant in QUARTERS:
-            records = runs.get(regime, {}).get(variant)
-            if not records:
-                continue
-            parts = np.mean([record.effective_by_part(4) for record in records.values()], axis=0)
-            table.append((regime, variant, str(len(records)), *(f"{part:.0%}" for part in parts)))
-    return lines(table)
+            parts = [
+                record.quarters
+                for record in regimes.get(regime, ())
+                if record.label == variant and record.quarters is not None
+            ]
+            if parts:
+                shares = (f"{part:.0%}" for part in np.mean(parts, axis=0))
+                table.append((regime, variant, str(len(parts)), *shares))
+    return lines(table) if len(table) > 1 else ""
 
 
-def _paired(variants: dict[str, dict[int, Record]]) -> bool:
-    return all(len(variants.get(name, ())) > 1 for name in ("uniform", "cero"))
+def _paired(results: Mapping[str, TrainingResult]) -> bool:
+    cero = results.get("cero")
+    return cero is not None and cero.against is not None and cero.trainings > 1

@@ -23,7 +23,5 @@ def read_all(folder: Path) -> Runs:
                     continue
                 if not same_training(found.settings, run_settings(regime, variant, seed, found.settings.start)):
                     continue
-                # To five digits, as published: whoever has the records gets the very tables.
-                rounded = found.model_copy(update={"accuracy": [round(share, 5) for share in found.accuracy]})
-                runs.setdefault(regime, {}).setdefault(variant, {})[seed] = rounded
+                runs.setdefault(regime, {}).setdefault(variant, {})[seed] = found
     return runs

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from cero_api.analysis.learning import TrainingResult
 from cero_api.analysis.report import learning_cells
+from cero_api.analysis.report.learning_table import filled
 
 
 def markdown(results: Mapping[str, TrainingResult]) -> str:
     """What every variant of a regime learned."""
-    rows = [learning_cells(label, result) for label, result in results.items()]
+    rows = filled([learning_cells(label, result) for label, result in results.items()])
     return lines([list(rows[0]), *(list(row.values()) for row in rows)])
 
 

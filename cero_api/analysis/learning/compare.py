@@ -1,4 +1,4 @@
-"""From trainings to numbers: rollouts to the baseline's accuracy, with an interval over paired seeds."""
+"""From trainings to numbers: every label of a regime against the baseline."""
 
 from __future__ import annotations
 
@@ -9,259 +9,176 @@ from typing import Any
 
 import numpy as np
 
-from cero_api._types import FloatArray, IntArray
-from cero_api.analysis.contest import Estimate
+from cero_api._types import FloatArray
+from cero_api.analysis.learning.collapse import collapsed
+from cero_api.analysis.learning.contrast import Contrast, Pairs, Runs, contrast
+from cero_api.analysis.learning.curves import common_grid, curves
 from cero_api.analysis.learning.record import TrainingRecord
+from cero_api.analysis.learning.spread import Interval
 from cero_api.errors import ConfigurationError
 
-WINDOW = 3  # evaluations that are averaged
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def around(cls, value: float, resampled: Sequence[float]) -> Interval:
-        """The percentile interval of a bootstrap; its ends are resampled values, since some may be infinite.
-
-        >>> Interval.around(2.0, [1.0, 2.0, float("inf")])
-        Interval(value=2.0, low=1.0, high=inf)
-        """
-        low = np.quantile(resampled, 0.025, method="lower")
-        return cls(value, float(low), float(np.quantile(resampled, 0.975, method="higher")))
+BASELINE, ORACLE = "uniform", "oracle"
+# Label of everybody's oracle, or of each label's own.
+Oracles = str | Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """One label's numbers, against the baseline on the same seeds.
+    """One label's numbers in one regime.
 
     Args:
-        seeds: trainings; where there is a baseline, those that it has the seeds of too.
+        trainings: that the numbers are of; where there is a baseline, those that it has the starts and seeds of too.
+        starts: that these have.
         rollouts: that were compared, of each training.
-        start: accuracy of the starting model.
+        start: accuracy of the starting models.
         final: accuracy at the end, the mean of the last three evaluations.
-        less: the same less the baseline's, seed by seed; None for the baseline, and without one.
         area: mean accuracy over the whole training.
-        area_less: the same less the baseline's, seed by seed.
-        ratio: rollouts to the baseline's final accuracy, over what the baseline took, see `rollout_ratio`.
+        against: the baseline; None for the baseline itself, and without one.
+        collapsed: start and seed of each training that ended below where it began, see `collapse.collapsed`.
         effective: share of groups with both a success and a failure, mean; None if not recorded, as all below.
         signal: variance of a rollout's group, mean over rollouts and trainings.
         steps: optimizer steps, mean.
-        pace: wall time of a training over the baseline's, median over seeds.
+        pace: wall time of a training over the baseline's, median over pairs.
         allocator_seconds: in the allocator, over the whole training, mean.
     """
 
-    seeds: int
+    trainings: int
+    starts: int
     rollouts: int
     start: float
-    final: Estimate
-    less: Estimate | None
-    area: Estimate
-    area_less: Estimate | None
-    ratio: Interval | None
+    final: Interval
+    area: Interval
+    against: Contrast | None
+    collapsed: tuple[tuple[str, int], ...]
     effective: float | None
     signal: float | None
     steps: float | None
     pace: float | None
     allocator_seconds: float | None
 
+    @property
+    def ratio(self) -> Interval | None:
+        """Rollouts to the baseline's final accuracy, over what the baseline takes; None without a baseline."""
+        return None if self.against is None or self.against.rollouts is None else self.against.rollouts.end
+
     def numbers(self) -> dict[str, Any]:
-        """For JSON, which knows no infinity: a ratio beyond all rollouts is None."""
-        fields = asdict(self)
-        if self.ratio is not None:
-            fields["ratio"] = {name: x if math.isfinite(x) else None for name, x in fields["ratio"].items()}
-        return fields
+        """For JSON, which knows no infinity: the end of an interval that has none is None."""
+        numbers: dict[str, Any] = finite(asdict(self))
+        return numbers
 
 
-def smoothed(values: Sequence[float]) -> FloatArray:
-    """Mean of each value and the two before it; the first two have fewer to average.
-
-    >>> smoothed([0.0, 3.0, 3.0, 6.0])
-    array([0. , 1.5, 2. , 4. ])
-    """
-    total = np.cumsum([0.0, *values])
-    end = np.arange(1, total.size)
-    begin = np.maximum(end - WINDOW, 0)
-    means: FloatArray = (total[end] - total[begin]) / (end - begin)
-    return means
+def finite(value: Any) -> Any:
+    """The same with None in place of what JSON cannot say."""
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def curves(records: Sequence[TrainingRecord], grid: FloatArray | None = None) -> FloatArray:
-    """Smoothed accuracy on one grid of rollouts, linear in between: float64 `[trainings, points]`.
+def compare_trainings(
+    records: Iterable[TrainingRecord], baseline: str = BASELINE, oracle: Oracles = ORACLE
+) -> dict[str, TrainingResult]:
+    """Every label against the baseline, on the starts and seeds that both have.
 
     Args:
-        records: of trainings, in order.
-        grid: float64 `[points]`, rollouts; None is `common_grid(records)`.
-    """
-    points = common_grid(records) if grid is None else grid
-    return np.array([np.interp(points, record.rollouts, smoothed(record.accuracy)) for record in records])
-
-
-def common_grid(records: Iterable[TrainingRecord]) -> FloatArray:
-    """Equal steps over the rollouts that every training has been evaluated at: float64 `[points]`.
-
-    What one has spent beyond another is left out, so that only equal rollouts are compared.
-
-    Raises:
-        ConfigurationError: no training, or two that have no rollouts in common.
-    """
-    ends = [(record.rollouts[0], record.rollouts[-1], len(record.rollouts)) for record in records]
-    if not ends:
-        raise ConfigurationError("no trainings to compare; give at least one")
-    first, last = max(end[0] for end in ends), min(end[1] for end in ends)
-    if last <= first:
-        raise ConfigurationError(f"one training ends at {last} rollouts, another begins at {first}; compare equal ones")
-    return np.linspace(first, last, max(end[2] for end in ends))
-
-
-def area(curve: FloatArray) -> float:
-    """Mean height of a curve on an even grid, by the trapezoidal rule.
-
-    >>> area(np.array([0.0, 0.5, 1.0]))
-    0.5
-    """
-    return float((curve[:-1] + curve[1:]).mean() / 2)
-
-
-def reaches(curve: FloatArray, target: float) -> float | None:
-    """Where a curve on an even grid over [0, 1] first reaches a target, linear in between; None if it does not.
-
-    >>> reaches(np.array([0.0, 0.2, 0.4]), 0.3)
-    0.75
-    """
-    above = np.flatnonzero(curve >= target)
-    if not above.size:
-        return None
-    i = int(above[0])
-    if i == 0:
-        return 0.0
-    part = (target - curve[i - 1]) / (curve[i] - curve[i - 1])
-    return float((i - 1 + part) / (curve.size - 1))
-
-
-def rollout_ratio(mine: FloatArray, base: FloatArray) -> float:
-    """Rollouts that one takes to the baseline's final accuracy, over what the baseline takes: below 1 is better.
-
-    The baseline's final accuracy is the target if `mine` reaches it; else the roles are exchanged, and the ratio is one
-    over what the baseline takes to the final accuracy of `mine`. Either way it is continuous at 1.
-
-    Args:
-        mine: float64 `[points]`, accuracy on an even grid of rollouts.
-        base: of the baseline, on the same grid.
-
-    >>> fast, slow = np.array([0.0, 0.4, 0.5]), np.array([0.0, 0.2, 0.4])
-    >>> rollout_ratio(fast, slow), rollout_ratio(slow, fast)
-    (0.5, 2.0)
-    """
-    reached = reaches(mine, base[-1])
-    if reached is not None:
-        own = reaches(base, base[-1])
-        return reached / own if own else 1.0
-    back = reaches(base, mine[-1])
-    own = reaches(mine, mine[-1])
-    return own / back if back and own else float("inf")
-
-
-def ratio_interval(mine: FloatArray, base: FloatArray, seed: int = 0) -> Interval:
-    """The ratio of the mean curves, and its percentile bootstrap over paired seeds.
-
-    Args:
-        mine: float64 `[seeds, points]`.
-        base: the baseline's, of the same seeds in the same order.
-        seed: of the resampling.
-    """
-    return pooled_ratio([(mine, base)], seed)
-
-
-def pooled_ratio(pairs: Sequence[tuple[FloatArray, FloatArray]], seed: int = 0) -> Interval:
-    """The geometric mean of several comparisons' ratios, and its percentile bootstrap over the paired seeds of each.
-
-    Args:
-        pairs: of each comparison one's curves and the baseline's, float64 `[seeds, points]`, of the same seeds in the
-            same order.
-        seed: of the resampling.
-
-    >>> fast, slow = np.array([[0.0, 0.4, 0.5]]), np.array([[0.0, 0.2, 0.4]])
-    >>> pooled_ratio([(fast, slow), (slow, fast)])
-    Interval(value=1.0, low=1.0, high=1.0)
-    """
-    rng = np.random.default_rng(seed)
-
-    def mean(chosen: Iterable[IntArray]) -> float:
-        means = [(mine[rows].mean(0), base[rows].mean(0)) for (mine, base), rows in zip(pairs, chosen, strict=True)]
-        with np.errstate(divide="ignore"):  # a target that was met at the start has ratio 0
-            return float(np.exp(np.mean(np.log([rollout_ratio(mine, base) for mine, base in means]))))
-
-    sizes = [len(mine) for mine, _ in pairs]
-    resampled = [mean([rng.integers(size, size=size) for size in sizes]) for _ in range(RESAMPLES)]
-    return Interval.around(mean([np.arange(size) for size in sizes]), resampled)
-
-
-def compare_trainings(records: Iterable[TrainingRecord], baseline: str = "uniform") -> dict[str, TrainingResult]:
-    """Every label against the baseline, on the seeds that both have.
-
-    Args:
-        records: of all trainings, in any order.
+        records: of all trainings of one regime, in any order.
         baseline: label that the others are compared with; if no record has it, nothing is compared.
+        oracle: label that is given true success rates, and says how much there is to save; or, by label, the one that
+            has the same choice of prompts. If no record has it, no shares are stated.
 
     Returns:
         By label, in the order of the records.
 
     Raises:
-        ConfigurationError: no records, or records without common rollouts.
+        ConfigurationError: no records, records of several regimes, or records without common rollouts.
 
-    >>> runs = [TrainingRecord(label=a, seed=s, rollouts=[0, 64, 128], accuracy=[0.0, x, 0.3])
-    ...         for a, x in (("uniform", 0.1), ("cero", 0.2)) for s in (0, 1)]
+    >>> runs = [TrainingRecord(label=a, start=s, rollouts=[0, 64, 128, 192], accuracy=[0.0, x, 2 * x, 3 * x])
+    ...         for a, x in (("uniform", 0.1), ("cero", 0.2)) for s in ("a", "b")]
     >>> result = compare_trainings(runs)["cero"]
-    >>> result.seeds, round(result.area_less.mean, 3)
-    (2, 0.033)
+    >>> result.starts, round(result.against.rollouts.end.value, 3), round(result.against.less.value, 3)
+    (2, 0.5, 0.2)
     """
     everything = list(records)
+    regimes = sorted({record.regime for record in everything})
+    if len(regimes) > 1:
+        raise ConfigurationError(
+            f"trainings of {len(regimes)} regimes, {', '.join(regimes[:3])} among them; compare_regimes compares each"
+        )
     grid = common_grid(everything)
-    by_label: dict[str, dict[int, TrainingRecord]] = {}
-    for record in everything:
-        by_label.setdefault(record.label, {})[record.seed] = record
-    base = by_label.get(baseline, {})
-    return {label: _result(own, {} if own is base else base, grid) for label, own in by_label.items()}
+    runs = by_label(everything)
+    fallen = {(record.label, record.pair) for record in collapsed(everything)}
+    rollouts = min(record.rollouts[-1] for record in everything)
+    results = {}
+    for label, mine in runs.items():
+        base = {} if label == baseline else runs.get(baseline, {})
+        common = sorted(mine.keys() & base.keys()) or sorted(mine)
+        against = None
+        if mine.keys() & base.keys():
+            against = contrast([Pairs(mine, base, grid)], with_oracle(runs, label, baseline, oracle, grid))
+        own = [mine[key] for key in common]
+        heights = curves(own, grid)
+        results[label] = TrainingResult(
+            trainings=len(own),
+            starts=len({start for start, _ in common}),
+            rollouts=rollouts,
+            start=float(heights[:, 0].mean()),
+            final=_over_starts(common, heights[:, -1]),
+            area=_over_starts(common, (heights[:, :-1] + heights[:, 1:]).mean(1) / 2),
+            against=against,
+            collapsed=tuple(key for key in common if (label, key) in fallen),
+            effective=_mean([record.effective_group_rate for record in own]),
+            signal=_mean([record.signal_per_rollout for record in own]),
+            steps=_mean([record.optimizer_steps for record in own]),
+            pace=_pace([(mine[key].seconds, base[key].seconds) for key in common if key in base]),
+            allocator_seconds=_mean([record.allocator_seconds for record in own]),
+        )
+    return results
 
 
-def _result(
-    records: Mapping[int, TrainingRecord], baseline: Mapping[int, TrainingRecord], grid: FloatArray
-) -> TrainingResult:
-    paired = sorted(set(records) & set(baseline))
-    own = [records[seed] for seed in paired or sorted(records)]
-    mine = curves(own, grid)
-    finals, areas = mine[:, -1], np.array([area(curve) for curve in mine])
-    less = area_less = ratio = pace = None
-    if paired:
-        others = [baseline[seed] for seed in paired]
-        base = curves(others, grid)
-        less = Estimate.of((finals - base[:, -1]).tolist())
-        area_less = Estimate.of((areas - [area(curve) for curve in base]).tolist())
-        ratio = ratio_interval(mine, base)
-        paces = [a.seconds / b.seconds for a, b in zip(own, others, strict=True) if a.seconds and b.seconds]
-        pace = float(np.median(paces)) if paces else None
-    return TrainingResult(
-        seeds=len(own),
-        rollouts=int(grid[-1]),
-        start=float(mine[:, 0].mean()),
-        final=Estimate.of(finals.tolist()),
-        less=less,
-        area=Estimate.of(areas.tolist()),
-        area_less=area_less,
-        ratio=ratio,
-        effective=_mean([record.effective_group_rate for record in own]),
-        signal=_mean([record.signal_per_rollout for record in own]),
-        steps=_mean([record.optimizer_steps for record in own]),
-        pace=pace,
-        allocator_seconds=_mean([record.allocator_seconds for record in own]),
-    )
+def by_label(records: Iterable[TrainingRecord]) -> dict[str, dict[tuple[str, int], TrainingRecord]]:
+    """Records of each label by start and seed, in the order in which labels come.
+
+    Args:
+        records: of one regime.
+    """
+    found: dict[str, dict[tuple[str, int], TrainingRecord]] = {}
+    for record in records:
+        found.setdefault(record.label, {})[record.pair] = record
+    return found
+
+
+def with_oracle(
+    runs: Mapping[str, Runs], label: str, baseline: str, oracle: Oracles, grid: FloatArray
+) -> list[tuple[Pairs, Pairs]]:
+    """A label and its oracle against the baseline, on the trainings that all three have; empty if there are none.
+
+    Args:
+        runs: by label, of one regime.
+        label: that is compared.
+        baseline: with which.
+        oracle: as `compare_trainings`.
+        grid: of rollouts.
+    """
+    name = oracle if isinstance(oracle, str) else oracle.get(label, "")
+    if name == label or name not in runs:
+        return []
+    common = runs[label].keys() & runs[name].keys() & runs[baseline].keys()
+    if not common:
+        return []
+    mine, whole, base = ({key: runs[of][key] for key in common} for of in (label, name, baseline))
+    return [(Pairs(mine, base, grid), Pairs(whole, base, grid))]
+
+
+def _over_starts(keys: Sequence[tuple[str, int]], values: FloatArray) -> Interval:
+    """Mean over starts of the means over their seeds; over the seeds of the only start."""
+    starts: dict[str, list[float]] = {}
+    for (start, _), value in zip(keys, values.tolist(), strict=True):
+        starts.setdefault(start, []).append(value)
+    return Interval.of([float(np.mean(own)) for own in starts.values()] if len(starts) > 1 else values.tolist())
+
+
+def _pace(seconds: Iterable[tuple[float | None, float | None]]) -> float | None:
+    paces = [mine / other for mine, other in seconds if mine and other]
+    return float(np.median(paces)) if paces else None
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

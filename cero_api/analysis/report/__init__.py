@@ -4,12 +4,21 @@ Drawing needs matplotlib (extra `plot`), which is imported when something is dra
 """
 
 from cero_api.analysis.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
-from cero_api.analysis.report.learning import draw_learning, learning_cells, write_learning_report
+from cero_api.analysis.report.learning import draw_learning, write_learning_report
+from cero_api.analysis.report.learning_table import (
+    LEARNING_NOTES,
+    learning_cells,
+    learning_tables,
+    learning_warnings,
+    together_cells,
+    together_warnings,
+)
 from cero_api.analysis.report.page import html_figure, html_page, write_report
 from cero_api.analysis.report.summary import BANDS, RunSummary
 
 __all__ = [
     "BANDS",
+    "LEARNING_NOTES",
     "PLOT_STYLE",
     "RunSummary",
     "color_of",
@@ -20,6 +29,10 @@ __all__ = [
     "html_figure",
     "html_page",
     "learning_cells",
+    "learning_tables",
+    "learning_warnings",
+    "together_cells",
+    "together_warnings",
     "write_learning_report",
     "write_report",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,20 +75,60 @@ def write_page(
     Raises:
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
-    matplotlib, figure_type = load_extra("matplotlib", "plot"), load_extra("matplotlib.figure", "plot").Figure
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     parts = [html_table(rows)]
     for name, (caption, height, draw) in plots.items():
-        with matplotlib.rc_context(PLOT_STYLE):
-            figure = figure_type(figsize=(9.0, height), layout="constrained")
-            draw(figure, drawn)
-            figure.savefig(folder / f"{name}.png")
-        parts.append(html_figure(caption, folder / f"{name}.png"))
-    parts += [f'<p class="note">{escape(note)}</p>' for note in notes]
-    page = folder / "index.html"
+        parts.append(write_figure(Path(folder) / f"{name}.png", caption, height, partial(_drawn, draw, drawn)))
+    return write_parts(folder, title, [*parts, *html_notes(notes)])
+
+
+def write_parts(folder: str | os.PathLike[str], title: str, parts: Iterable[str]) -> Path:
+    """Write one page of what is given.
+
+    Args:
+        folder: made if need be.
+        title: of the page.
+        parts: HTML, in order.
+
+    Returns:
+        The page, `folder/index.html`.
+    """
+    page = Path(folder) / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(html_page(title, "\n".join(parts)), encoding="utf-8")
     return page
+
+
+def write_figure(file: Path, caption: str, height: float, draw: Callable[[Any], None]) -> str:
+    """Draw a figure as a PNG file.
+
+    Args:
+        file: of the picture; its folder is made if need be.
+        caption: under it.
+        height: in inches.
+        draw: called with matplotlib's figure.
+
+    Returns:
+        HTML that holds the picture.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed (extra `plot`).
+    """
+    matplotlib, figure_type = load_extra("matplotlib", "plot"), load_extra("matplotlib.figure", "plot").Figure
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with matplotlib.rc_context(PLOT_STYLE):
+        figure = figure_type(figsize=(9.0, height), layout="constrained")
+        draw(figure)
+        figure.savefig(file)
+    return html_figure(caption, file)
+
+
+def _drawn(draw: Callable[[Any, Drawn], None], drawn: Drawn, figure: Any) -> None:
+    draw(figure, drawn)
+
+
+def html_notes(notes: Iterable[str]) -> list[str]:
+    """A paragraph each."""
+    return [f'<p class="note">{escape(note)}</p>' for note in notes]
 
 
 def html_page(title: str, body: str) -> str:
