@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import time
@@ -11,12 +12,14 @@ from typing import Any
 
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
-from cero_api.errors import CheckpointError, MissingDependencyError
+from cero_api.errors import CheckpointError, ConfigurationError, MissingDependencyError
 from cero_api.rewards import SuccessRule
 from cero_ray.durable import DurableDesk, restored
 
 # Seconds that generation waits for an answer.
 PATIENCE = 60.0
+
+_ASKED_BY_THE_TRAINER = ("deal", "deal_pool", "metrics", "checkpoint")
 
 
 class AllocatorActor:
@@ -28,6 +31,7 @@ class AllocatorActor:
         rule: `SuccessRule` as plain values.
         trace: arguments of a `TraceWriter`, or None.
         modules: to import first, for allocators that register themselves.
+        option: see `Desk`.
     """
 
     def __init__(
@@ -37,20 +41,28 @@ class AllocatorActor:
         rule: dict[str, Any],
         trace: dict[str, Any] | None,
         modules: Sequence[str] = (),
+        option: str = "",
     ) -> None:
         for module in modules:
             importlib.import_module(module)
         self._seconds = 0.0
+        self._stopped: str | None = None
         allocator: RolloutAllocator
         tickets: dict[str, Any] | None = None
         if "files" in begin:
             allocator, tickets = restored(begin["files"])
         else:
             allocator = make_allocator(begin["name"], config_type(begin["name"])(**begin["config"]))
-        self._desk = DurableDesk(folder, allocator, SuccessRule(**rule), tickets, trace)
+        self._desk = DurableDesk(folder, allocator, SuccessRule(**rule), tickets, trace, option)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        """One request of `DurableDesk`, timed."""
+        """One request of `DurableDesk`, timed.
+
+        Raises:
+            ConfigurationError: the training was stopped, and this is its trainer asking.
+        """
+        if self._stopped is not None and name in _ASKED_BY_THE_TRAINER:
+            raise ConfigurationError(self._stopped)
         started = time.perf_counter()
         try:
             return getattr(self._desk, name)(*arguments)
@@ -62,6 +74,10 @@ class AllocatorActor:
         numbers: dict[str, float] = self.call("metrics")
         numbers["actor_seconds"], self._seconds = self._seconds, 0.0
         return numbers
+
+    def stop(self, reason: str) -> None:
+        """Answer the trainer's next request with this error: going on would be a training of something else."""
+        self._stopped = self._stopped or reason
 
     def forgo(self, tickets: Sequence[str]) -> None:
         """Close tickets whose deal came too late: it is refunded whole, and what they report is ignored."""
@@ -89,6 +105,9 @@ class AllocatorClient:
     right after it has dealt them, before their first reward can arrive (calls of one process are done in their order),
     so that whatever it dealt is refunded, and what they report is ignored. Asked again, they get the same count.
 
+    A report is waited for no longer, and not at all while an earlier one is unanswered; it stays on its way, and is
+    booked whenever the actor comes to it.
+
     Args:
         handle: of the actor.
         patience: seconds.
@@ -98,6 +117,7 @@ class AllocatorClient:
         self.handle = handle
         self.patience = patience
         self._forgone: dict[str, int] = {}  # ticket -> count
+        self._unanswered: Any = None  # the last report that was waited for in vain
         self._last: dict[str, float] = {}
 
     def deal(self, tickets: Sequence[str], rows: Sequence[int], *, mean: int, step: int, exact: bool) -> list[int]:
@@ -121,6 +141,41 @@ class AllocatorClient:
     def close(self, ticket: str) -> Any:
         """See `Desk.close`; an object reference, to await or not."""
         return self.handle.call.remote("close", ticket)
+
+    def stop(self, reason: str) -> Any:
+        """Let the trainer's next request fail with this `ConfigurationError`; an object reference."""
+        return self.handle.stop.remote(reason)
+
+    async def answered(self, report: Any) -> bool:
+        """Wait for the answer to a report, but not for an actor that gives none.
+
+        Args:
+            report: the object reference of `report`, `refund` or `close`.
+
+        Returns:
+            Whether it is there.
+
+        Raises:
+            Exception: what was raised over there.
+        """
+        if self._unanswered is not None:
+            if not _ray().wait([self._unanswered], timeout=0)[0]:
+                return False
+            self._unanswered = None
+        answer = asyncio.wrap_future(report.future())
+        # Not wait_for, which would cancel what may yet be answered.
+        await asyncio.wait([answer], timeout=self.patience)
+        if answer.done():
+            answer.result()
+            return True
+        answer.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it any more
+        self._unanswered = report
+        warnings.warn(
+            f"the allocator's actor did not take a reward within {self.patience:g} s; generation goes on without "
+            "waiting for it, and its evidence comes late; see to the actor's node",
+            stacklevel=2,
+        )
+        return False
 
     def checkpoint(self) -> dict[str, bytes]:
         """See `DurableDesk.checkpoint`; waits for the answer.
@@ -185,6 +240,7 @@ def start_allocator(
     trace: dict[str, Any] | None = None,
     modules: Sequence[str] = (),
     patience: float = PATIENCE,
+    option: str = "",
 ) -> AllocatorClient:
     """Start the actor on this machine and wait until it stands.
 
@@ -199,6 +255,7 @@ def start_allocator(
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
         modules: to import there first, for allocators that register themselves.
         patience: seconds that generation waits for an answer; see `AllocatorClient`.
+        option: see `Desk`.
 
     Raises:
         MissingDependencyError: Ray is not installed.
@@ -218,7 +275,7 @@ def start_allocator(
     }
     actor = ray.remote(AllocatorActor).options(**options)
     plain = (rule or SuccessRule()).model_dump(mode="json")
-    client = AllocatorClient(actor.remote(folder, begin, plain, trace, list(modules)), patience)
+    client = AllocatorClient(actor.remote(folder, begin, plain, trace, list(modules), option), patience)
     _unwrapped(client.handle.metrics.remote())  # it stands, however long that takes
     return client
 

@@ -38,6 +38,7 @@ class DurableDesk:
         rule: how a reward becomes a success.
         tickets: `Desk.state_dict` to begin from, with `allocator`.
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
+        option: see `Desk`.
 
     Raises:
         CheckpointError: the folder cannot be written, or what it holds is torn or foreign; also by every request that
@@ -51,9 +52,10 @@ class DurableDesk:
         rule: SuccessRule | None = None,
         tickets: dict[str, Any] | None = None,
         trace: dict[str, Any] | None = None,
+        option: str = "",
     ) -> None:
         self._folder = Path(folder)
-        self._rule = rule or SuccessRule()
+        self._rule, self._option = rule or SuccessRule(), option
         self._trace = trace
         self._journal: BinaryIO | None = None
         self._lines = 0
@@ -119,8 +121,7 @@ class DurableDesk:
         self._append(json.dumps([name, *arguments]).encode() + b"\n")
         answer = _do(self._desk, name, arguments)
         self._lines += 1
-        # A fault waits to be raised at the next deal, and taking a snapshot would raise it here.
-        if self._lines >= _SNAPSHOT_EVERY and self._desk.fault is None:
+        if self._lines >= _SNAPSHOT_EVERY:
             try:
                 self._snapshot()
             except CheckpointError as error:
@@ -202,7 +203,7 @@ class DurableDesk:
             ) from error
 
     def _new_desk(self, allocator: RolloutAllocator, tickets: dict[str, Any] | None) -> Desk:
-        desk = Desk(allocator, self._rule)
+        desk = Desk(allocator, self._rule, option=self._option)
         if tickets is not None:
             desk.load_state_dict(tickets)
         if self._trace is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Collection
 from typing import Any
 
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
@@ -19,12 +20,13 @@ _Worker: Any = AgentLoopWorkerTQ.__ray_metadata__.modified_class
 class ReportingAgentLoopWorker(_Worker):
     """Generates as verl does; tells the allocator of each reward, also of groups that a filter later drops.
 
-    A report is awaited, so that a prompt is not called finished before its rewards have arrived; nothing else waits
-    for it. A report that fails is logged and costs the evidence, never the rollout.
+    A report is awaited, so that a prompt is not called finished before its rewards have arrived, but never longer than
+    the allocator's patience; nothing else waits for it. A report that fails costs the evidence, never the rollout.
     """
 
     _allocator: AllocatorClient | None = None
     _success_key: str | None = None
+    _complained = False  # that reports fail; the first is as good as all of them
 
     async def set_allocator(self, allocator: AllocatorClient, success_key: str | None) -> None:
         """Begin to report; called once, before the first prompt."""
@@ -35,7 +37,7 @@ class ReportingAgentLoopWorker(_Worker):
         if validate or self._allocator is None:
             return
         outputs = output if isinstance(output, list) else [output]
-        reward = self._judged(outputs[-1]) if outputs else math.nan
+        reward = await self._judged(outputs[-1]) if outputs else math.nan
         await self._tell("report", kwargs["uid"], kwargs["session_id"], reward)
 
     async def _run_prompt(
@@ -49,23 +51,42 @@ class ReportingAgentLoopWorker(_Worker):
             if train and self._allocator is not None:
                 await self._tell("close", uid)
 
-    def _judged(self, output: Any) -> float:
+    async def _judged(self, output: Any) -> float:
         """The reward that tells success from failure, NaN if there is none."""
-        if self._success_key is None:
-            reward = output.reward_score
-        else:
+        reward = output.reward_score
+        if self._success_key is not None:
             info = output.extra_fields.get("reward_extra_info") or {}
             if self._success_key not in info:
-                raise KeyError(
-                    f"rollout_allocator.success_key={self._success_key} is not in the reward's extra info, which has "
-                    f"{sorted(info)}; return it from the reward function"
-                )
-            reward = info[self._success_key]
-        return math.nan if reward is None else float(reward)
+                # Every rollout would be refunded, and the training would end in peace, having allocated nothing.
+                await self._tell("stop", missing_key(self._success_key, info))
+            reward = info.get(self._success_key)
+        try:
+            return math.nan if reward is None else float(reward)
+        except (TypeError, ValueError):
+            self._complain(f"the reward {reward!r:.80} is no number, and its rollout is left out")
+            return math.nan
 
     async def _tell(self, what: str, *arguments: Any) -> None:
         assert self._allocator is not None
         try:
-            await getattr(self._allocator, what)(*arguments)
-        except Exception:
-            logger.exception("the allocator did not take %s%s; the rollout itself is unharmed", what, arguments)
+            await self._allocator.answered(getattr(self._allocator, what)(*arguments))
+        except Exception as error:  # an actor that is gone, or an allocator of somebody's own that raised anything
+            self._complain(f"the allocator did not take {what}{arguments}: {error!r}; the rollout itself is unharmed")
+
+    def _complain(self, what: str) -> None:
+        if not self._complained:
+            logger.warning("%s (said once per worker)", what)
+        self._complained = True
+
+
+def missing_key(key: str, info: Collection[str]) -> str:
+    """Why a training stops whose rewards have no such key.
+
+    >>> missing_key("acc", {"score": 1.0, "accuracy": 1.0})
+    'rollout_allocator.success_key=acc is not among what the reward function returns, which is accuracy, score; ...'
+    """
+    there = ", ".join(sorted(info)) or "the reward alone"
+    return (
+        f"rollout_allocator.success_key={key} is not among what the reward function returns, which is {there}; name "
+        "one of them, or return it for every prompt"
+    )

@@ -32,6 +32,11 @@ class RewardWatch:
         self._low, self._high = math.inf, -math.inf
         self._succeeded = self._failed = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it may still have something to say; if not, nobody need keep rewards for it."""
+        return self._wait > 0 and self._rule.reward_range is None
+
     def look(self, groups: IntArray, rewards: FloatArray, shares: FloatArray) -> str | None:
         """A sentence to warn with, once; None otherwise.
 
@@ -40,7 +45,7 @@ class RewardWatch:
             rewards: float64 `[N]`, as they came, NaN where there was none.
             shares: float64 `[N]`, the success of each.
         """
-        if self._wait <= 0 or self._rule.reward_range is not None:
+        if not self.waiting:
             return None
         there = np.isfinite(rewards)
         rewards, shares, groups = rewards[there], shares[there], groups[there]

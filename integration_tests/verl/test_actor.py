@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 import ray
 
 from cero_api import CeroAllocator, CeroConfig
-from cero_api.errors import CheckpointError, InvalidOutcomeError
+from cero_api.errors import CheckpointError, ConfigurationError, PromptError
 from cero_api.trace import TraceReader
 from cero_ray import AllocatorClient, Desk, start_allocator
 from integration_tests.verl.tiny import cluster
@@ -90,11 +91,23 @@ def test_several_processes_share_one_allocator(tmp_path: Path) -> None:
 
 def test_errors_come_back_as_themselves(tmp_path: Path) -> None:
     client = start("errors", tmp_path)
+    client.deal(["a"], [0], mean=4, step=0, exact=True)
+    with pytest.raises(PromptError, match="dealt for row 0, not 1"):
+        client.deal(["a"], [1], mean=4, step=0, exact=True)
     ray.get(client.report("nobody", 0, 1.0))
-    with pytest.raises(InvalidOutcomeError, match="never dealt"):
-        client.deal(["a"], [0], mean=4, step=0, exact=True)
+    assert client.metrics()["reports_unknown"] == 1
     with pytest.raises(CheckpointError, match="missing"):
         start_allocator("torn", str(tmp_path / "torn"), {"files": {}})
+
+
+def test_a_training_that_cannot_go_on_ends_with_the_reason(tmp_path: Path) -> None:
+    client = start("ended", tmp_path)
+    [count] = client.deal(["a"], [0], mean=4, step=0, exact=True)
+    ray.get(client.stop("there is no such reward; name another"))
+    ray.get([client.report("a", session, 1.0) for session in range(count)])  # whoever reports is not disturbed
+    for request in (client.metrics, client.checkpoint, lambda: client.deal(["b"], [1], mean=4, step=1, exact=True)):
+        with pytest.raises(ConfigurationError, match="no such reward"):
+            request()
 
 
 @contextlib.contextmanager
@@ -138,6 +151,27 @@ def test_an_actor_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None
     # The same tickets get the same again; new ones are dealt.
     assert client.deal(["d", "c", "f"], [3, 2, 5], mean=4, step=2, exact=True) == [4, 4, 4]
     assert client.metrics()["budget_spent"] == sum(counts) + 4
+
+
+def test_reports_to_an_actor_that_does_not_answer_are_not_waited_for(tmp_path: Path) -> None:
+    client = start("mute", tmp_path, patience=2.0)
+    counts = client.deal(["a", "b"], [0, 1], mean=4, step=0, exact=True)
+    assert asyncio.run(client.answered(client.report("a", 0, 1.0)))
+
+    async def report_all() -> list[bool]:
+        first = await client.answered(client.report("a", 1, 1.0))
+        return [first, *[await client.answered(client.report("b", session, 1.0)) for session in range(counts[1])]]
+
+    with stopped(client):
+        started = time.monotonic()
+        with pytest.warns(UserWarning, match="did not take a reward within 2 s") as said:
+            assert not any(asyncio.run(report_all()))
+        assert len(said) == 1
+        assert time.monotonic() - started < 2 * 2.0, "each was waited for"
+    assert client.metrics()["budget_spent"] == sum(counts)
+    state = ray.get(client.handle.state_dict.remote())
+    assert state["successes"].tolist()[:2] == [2, counts[1]], "evidence comes late, and is not lost"
+    assert asyncio.run(client.answered(client.close("a")))
 
 
 def test_generation_outlives_an_actor_that_is_gone_for_good(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
-from cero_api.errors import CheckpointError, InvalidOutcomeError, PromptError, TraceError
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, available_allocators, make_allocator
+from cero_api.adapting import RoundShape, allocator_fields
+from cero_api.errors import CheckpointError, PromptError, TraceError
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceReader, TraceRound
 from cero_ray import Desk, DurableDesk
@@ -105,19 +106,79 @@ def test_generation_goes_on_when_the_budget_is_spent() -> None:
     assert books(desk)["budget_spent"] == 16
 
 
-def test_rewards_that_cannot_be_booked_stop_the_next_deal_not_the_rollout() -> None:
+def test_no_report_ends_a_training(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(CeroAllocator(CONFIG), SuccessRule(reward_range=(0, 1)), option="trainer.")
+    desk.deal(["a"], [1], mean=4)
+    for session, reward in enumerate((1.5, -math.inf, 7.0)):
+        desk.report("a", session, reward)
+    desk.report("nobody", 0, 1.0)
+    desk.report("a", 99, 1.0)
+    desk.report("a", -1, 1.0)
+    assert desk.deal(["b"], [2], mean=4) == [4]
+    numbers = desk.metrics()
+    assert (numbers["rewards_clipped"], numbers["rewards_missing"], numbers["reports_unknown"]) == (2, 1, 3)
+    assert books(desk)["budget_refunded"] == 1
+    assert desk.allocator.state_dict()["successes"][1] == 2
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3, "each kind is said once"
+    assert "reward 1.5 of prompt 1 (row of the pool) is outside of trainer.reward_range=(0, 1)" in said[0]
+    assert "a rollout of prompt 1 (row of the pool) came back without a reward (-inf)" in said[1]
+    assert "a rollout of nobody, which was never dealt" in said[2]
+
+
+def test_what_was_counted_is_counted_on_after_a_restart() -> None:
     desk = Desk(CeroAllocator(CONFIG), SuccessRule(reward_range=(0, 1)))
     desk.deal(["a"], [1], mean=4)
-    desk.report("a", 0, 1.5)
-    with pytest.raises(InvalidOutcomeError, match=r"1.5 leave reward_range=\(0.0, 1.0\); widen"):
-        desk.deal(["b"], [2], mean=4)
-    desk.report("nobody", 0, 1.0)
-    with pytest.raises(InvalidOutcomeError, match="never dealt"):
-        desk.deal(["b"], [2], mean=4)
-    desk.report("a", 99, 1.0)
-    with pytest.raises(InvalidOutcomeError, match="session 99 of a"):
-        desk.deal(["b"], [2], mean=4)
-    assert desk.deal(["b"], [2], mean=4) == [4]
+    desk.report("a", 0, 9.0)
+    desk.report("a", 1, math.nan)
+    again = Desk(CeroAllocator(CONFIG), SuccessRule(reward_range=(0, 1)))
+    again.allocator.load_state_dict(desk.allocator.state_dict())
+    state = json.loads(json.dumps(desk.state_dict()))
+    again.load_state_dict(state)
+    assert again.metrics()["rewards_clipped"] == again.metrics()["rewards_missing"] == 1
+    del state["rewards"]  # as written before there were such counts
+    again.load_state_dict(state)
+
+
+def test_rewards_that_never_succeed_are_named_with_the_option(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(CeroAllocator(CONFIG), option="rollout_allocator.")
+    for step in range(5):
+        tickets = [f"{step}-{row}" for row in range(4)]
+        counts = desk.deal(tickets, list(range(4)), mean=4)
+        for ticket, count in zip(tickets, counts, strict=True):
+            for session in range(count):
+                desk.report(ticket, session, 0.1 * session - 0.2)
+    desk.metrics()
+    [said] = [record.getMessage() for record in caplog.records]
+    assert "no reward reached rollout_allocator.success_threshold=1" in said
+    assert "rewards go from -0.2 to" in said
+
+
+ALLOCATORS = available_allocators()
+
+
+@pytest.mark.parametrize("pool", [False, True])
+@pytest.mark.parametrize("name", ALLOCATORS)
+def test_a_dispatch_of_any_size_is_dealt(name: str, pool: bool) -> None:
+    """A refill can be all that is in flight: more than a batch, or than the pool, takes in one round."""
+    shape = RoundShape(8, rounds=60, budget=2400, group_size=4, largest=16, scope="pool" if pool else "batch")
+    desk = Desk(make_allocator(name, **allocator_fields(name, shape, {})))
+    tickets = 0
+    for size in (4, 5, 20, 1, 3, 40):
+        names = [str(tickets + i) for i in range(size)]
+        rows = [(tickets + i) % 8 for i in range(size)]
+        tickets += size
+        if pool:
+            counts = desk.deal_pool(names, rows, mean=4)[1]
+        else:
+            counts = desk.deal(names, rows, mean=4)
+            assert min(counts) >= 2
+        assert sum(counts) == 4 * size
+        for ticket, count in zip(names, counts, strict=True):
+            for session in range(count):
+                desk.report(ticket, session, float(session % 2))
+    assert desk.metrics()["unbudgeted"] == 0
+    assert desk.metrics()["budget_spent"] == 4 * tickets
 
 
 def test_a_lost_reward_is_refunded() -> None:

@@ -33,7 +33,8 @@ ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_OFFLINE": "1",
-    "PYTHONPATH": str(HERE.parents[1]),
+    # Ray's workers, too, run what stands here and not what is installed.
+    "PYTHONPATH": os.pathsep.join(str(path) for path in (HERE.parents[1], HERE.parents[1] / "adapters")),
 }
 
 
