@@ -17,7 +17,7 @@ from cero_api.adapting import Judge
 from cero_api.analysis.history import SuccessHistory, read_history
 from cero_api.mathematics.rounding import ROUNDING, as_stored, within
 from cero_api.rewards import SuccessRule
-from cero_openrlhf.feedback import success
+from cero_openrlhf.feedback import number
 from cero_ray import Desk
 
 thresholds = st.floats(1e-3, 1e6) | st.floats(-1e6, -1e-3) | st.sampled_from([0.9, 1.0, 0.0, 2.0, -1.0])
@@ -146,7 +146,7 @@ def by_judge(folder: Path) -> float:
 
 
 def by_openrlhf(folder: Path) -> float:
-    return sum(success(reward, SuccessRule()) for reward in JUST)
+    return float(Judge(SuccessRule()).shares([number(reward) for reward in JUST]).sum())
 
 
 DOORS = (by_from_rewards, by_desk, by_verl_dump, by_judge, by_openrlhf)

@@ -18,7 +18,6 @@ from cero_api.advantages import Estimator
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
-from cero_openrlhf.feedback import success
 from cero_openrlhf.tickets import Ticket
 
 # OpenRLHF's estimators with a group baseline; reinforce_baseline is whitened over the batch by OpenRLHF itself.
@@ -63,7 +62,7 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
         if scored_here and self._books is not None:
             for experience in experiences:
                 for ticket, reward in zip(_tickets(experience), experience.rewards.tolist(), strict=True):
-                    self._books.report(ticket.uid, success(reward, self._settings))
+                    self._books.reward(ticket.uid, reward, ticket)
         return experiences
 
     def compute_advantages_and_returns(self, experiences: list[Any]) -> list[Any]:

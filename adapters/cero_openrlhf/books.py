@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,12 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cero_api import RolloutAllocator, load_allocator, save_allocator
-from cero_api.adapting import differences
-from cero_api.errors import CheckpointError
+import numpy as np
+
+from cero_api import RolloutAllocator, continued, load_allocator, save_allocator
+from cero_api.adapting import Judge, RewardWatch
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
 from cero_ray.desk import Deal, Desk, expect_total, spread
+
+logger = logging.getLogger(__name__)
 
 
 class Books:
@@ -26,9 +30,19 @@ class Books:
     Args:
         allocator: whose decisions these are; the books own it from here on.
         on_round: called with every round once it is complete, in order.
+        rule: how a reward becomes a success.
     """
 
-    def __init__(self, allocator: RolloutAllocator, on_round: Callable[[TraceRound], None] | None = None) -> None:
+    def __init__(
+        self,
+        allocator: RolloutAllocator,
+        on_round: Callable[[TraceRound], None] | None = None,
+        rule: SuccessRule | None = None,
+    ) -> None:
+        rule = rule or SuccessRule()
+        self._judge = Judge(rule, "--cero.reward_range")
+        self._watch = RewardWatch(rule, "--cero.")
+        self._rewards: list[tuple[int, float, float]] = []  # uid, reward and success, since the watch last looked
         self.desk = Desk(allocator, SuccessRule(reward_range=(0.0, 1.0)), on_round)
         self.seconds = 0.0  # spent here since the last metrics
         self._next = 0
@@ -90,6 +104,12 @@ class Books:
         self._refills[uid] = Deal(None, row, count, 0)
         return uid
 
+    def reward(self, uid: int, reward: float, prompt: object = "") -> None:
+        """Take one rollout's reward, whatever it is; NaN is a rollout without one."""
+        share = float(self._judge.shares([reward], [prompt])[0])
+        self._rewards.append((uid, reward, share))
+        self.report(uid, share)
+
     def report(self, uid: int, share: float) -> None:
         """Take one rollout's success, from 0 to 1; NaN is a rollout without a reward."""
         deal = self._find(uid)
@@ -104,8 +124,19 @@ class Books:
         with self._timed():
             self._enter_refills()
             numbers = self.desk.metrics() | spread([self._find(uid) for uid in self._latest])
+            self._look()
         numbers["seconds"], self.seconds = self.seconds, 0.0
-        return numbers
+        return numbers | self._judge.numbers()
+
+    def _look(self) -> None:
+        """Say, once, that the success rule does not fit the rewards."""
+        if not self._rewards:
+            return
+        uids, rewards, shares = zip(*self._rewards, strict=True)
+        self._rewards = []
+        said = self._watch.look(np.array(uids), np.array(rewards), np.array(shares))
+        if said is not None:
+            logger.warning(said)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as bytes and numbers."""
@@ -115,7 +146,7 @@ class Books:
         return {"allocator": allocator, "unbudgeted": self.desk.unbudgeted, "next": self._next}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a `state_dict` of the same allocator and configuration.
+        """Continue from a `state_dict` of the same allocator and configuration, or of a training of another length.
 
         Raises:
             CheckpointError: it is of another allocator or configuration, or damaged.
@@ -124,13 +155,8 @@ class Books:
             path = Path(folder) / "allocator.npz"
             path.write_bytes(state["allocator"])
             saved = load_allocator(path)
-        mine = self.allocator
-        if type(saved) is not type(mine) or saved.config != mine.config:
-            raise CheckpointError(
-                f"the checkpoint holds an allocator with {differences(saved.config, mine.config)}; resume with the "
-                "arguments and the dataset of that run"
-            )
-        mine.load_state_dict(saved.state_dict())
+        # With another length the rest is planned anew; whatever else differs is refused.
+        self.allocator.load_state_dict(continued(saved, self.allocator.config).state_dict())
         # No ticket outlives a checkpoint: a resumed OpenRLHF draws anew what was in flight.
         self.desk.load_state_dict({"open": {}, "done": {}, "rounds": {}, "unbudgeted": state["unbudgeted"]})
         self._next, self._latest, self._refills = int(state["next"]), [], {}

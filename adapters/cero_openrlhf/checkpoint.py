@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,9 @@ import torch
 
 from cero_api.errors import CheckpointError
 from cero_openrlhf.books import Books
+from cero_openrlhf.early import keep_settings
+
+logger = logging.getLogger(__name__)
 
 KEY = "cero"
 
@@ -23,14 +27,18 @@ class LoaderWithBooks:
         loader: OpenRLHF's `StatefulDataLoader`.
         books: of the allocator.
         pool: fingerprint of the train dataset, whose rows the allocator's state speaks of.
-        fresh_start: whether a state without the allocator's is legal.
+        fresh_start: whether a new allocator goes on where the state has none, or another run's.
+        folder: of the checkpoints, beside which the allocator's settings are kept; None keeps none.
     """
 
-    def __init__(self, loader: Any, books: Books, pool: str, fresh_start: bool = False) -> None:
+    def __init__(
+        self, loader: Any, books: Books, pool: str, fresh_start: bool = False, folder: str | None = None
+    ) -> None:
         self._loader = loader
         self._books = books
         self._pool = pool
         self._fresh_start = fresh_start
+        self._folder = folder
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -43,6 +51,8 @@ class LoaderWithBooks:
 
     def state_dict(self) -> dict[str, Any]:
         """The loader's state, and the allocator's beside it."""
+        if self._folder is not None:
+            keep_settings(self._folder, self._books.allocator)
         books = self._books.state_dict()
         # As a tensor: OpenRLHF logs what it restores, and a tensor is printed in short.
         books["allocator"] = torch.frombuffer(bytearray(books["allocator"]), dtype=torch.uint8)
@@ -55,17 +65,24 @@ class LoaderWithBooks:
             CheckpointError: there is no allocator state, or it is of another dataset, allocator or configuration.
         """
         loader = {name: value for name, value in state.items() if name != KEY}
-        books = state.get(KEY)
-        if books is None and not self._fresh_start:
-            raise CheckpointError(
-                "the checkpoint has no allocator state: it was not written by cero_openrlhf, and to go on would be to "
-                "restart the allocator; pass --cero.fresh_start to do that"
-            )
-        if books is not None:
-            if books["pool"] != self._pool:
+        try:
+            self._restore(state.get(KEY))
+        except CheckpointError as error:
+            if not self._fresh_start:
                 raise CheckpointError(
-                    "the checkpoint was written with another train dataset, or the same in another order, and the "
-                    "allocator knows prompts by their row; resume with the dataset of that run"
-                )
-            self._books.load_state_dict({**books, "allocator": bytes(books["allocator"].numpy())})
+                    f"{error}; or pass --cero.fresh_start to go on with a new allocator, which forgets what was learned"
+                ) from error
+            logger.warning("a new allocator goes on with this checkpoint: %s", error)
         self._loader.load_state_dict(loader)
+
+    def _restore(self, books: Mapping[str, Any] | None) -> None:
+        if books is None:
+            raise CheckpointError(
+                "the checkpoint has no allocator state: it was not written by cero_openrlhf; resume one that was"
+            )
+        if books["pool"] != self._pool:
+            raise CheckpointError(
+                "the checkpoint was written with another train dataset, or the same in another order, and the "
+                "allocator knows prompts by their row; resume with the dataset of that run"
+            )
+        self._books.load_state_dict({**books, "allocator": bytes(books["allocator"].numpy())})

@@ -11,7 +11,7 @@ from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
-from cero_openrlhf.feedback import judged, success
+from cero_openrlhf.feedback import Verdicts
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.tickets import Batch, Ticket
 
@@ -44,6 +44,7 @@ class AllocatedSamplesGenerator(SamplesGenerator):
         self.books = books
         self._index = index
         self._settings = settings
+        self._verdicts = Verdicts(settings.success_key)
         self._mean = int(self.args.rollout.n_samples_per_prompt)
         self._scored_later = not self.args.reward.remote_url  # by a reward model
         self._training = False
@@ -103,8 +104,7 @@ class AllocatedSamplesGenerator(SamplesGenerator):
             )
         self._latest = ticket
         if not self._scored_later:
-            reward = judged(response, self._settings.success_key)
-            self.books.report(ticket.uid, success(reward, self._settings))
+            self.books.reward(ticket.uid, self._verdicts.of(response), ticket)
         return experience
 
     def _deals(self, prompts: list[str], labels: list[Any], images: list[Any]) -> list[tuple[Ticket, Any, Any]]:
@@ -190,6 +190,8 @@ def divisor(args: Any) -> int:
 
     A process with fewer micro-batches than another leaves a collective call that the other waits in for ever.
     """
+    if args.train.dynamic_batch_enable:
+        return 1  # then OpenRLHF makes as many micro-batches for each, of whatever size
     ranks = (
         args.actor.num_nodes * args.actor.num_gpus_per_node // args.ds.ring_attn_size // args.ds.tensor_parallel_size
     )

@@ -1,4 +1,4 @@
-"""Rewards back: from a response, or from a reward model's scores, to a success."""
+"""Rewards back: from a response, or from a reward model's scores, to what tells success from failure."""
 
 from __future__ import annotations
 
@@ -6,49 +6,60 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from cero_api.errors import ConfigurationError
-from cero_api.rewards import SuccessRule
+from cero_api.arrays import real_numbers
+from cero_api.errors import CeroError, ConfigurationError
 
 
-def judged(response: Mapping[str, Any], key: str) -> float:
-    """The reward that tells success from failure, NaN if the response has none (yet).
+class Verdicts:
+    """Reads the reward that judges success out of responses.
 
     Args:
-        response: of a rollout engine.
-        key: "reward", "score", or a key of its extra logs.
+        key: "reward", "score", or a key of a response's extra logs.
 
-    Raises:
-        ConfigurationError: the extra logs have no such key.
-
-    >>> judged({"reward": 0.5, "scores": 1.0, "extra_logs": {"format": 1.0}}, "score")
-    1.0
+    >>> verdicts = Verdicts("score")
+    >>> verdicts.of({"reward": 0.5, "scores": 1.0, "extra_logs": {"format": 1.0}}), verdicts.of({"reward": None})
+    (1.0, nan)
     """
-    if response.get("reward") is None:
-        return math.nan
-    if key == "reward":
-        value = response["reward"]
-    elif key == "score":
-        value = response.get("scores")
-    else:
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._seen = key in ("reward", "score")
+
+    def of(self, response: Mapping[str, Any]) -> float:
+        """The reward, NaN if the response has none (yet), or one that is no number.
+
+        Raises:
+            ConfigurationError: the extra logs have no such key, and never had.
+        """
+        if response.get("reward") is None:
+            return math.nan
+        if self._key in ("reward", "score"):
+            return number(response["reward"] if self._key == "reward" else response.get("scores"))
         logs = response.get("extra_logs") or {}
-        if key not in logs:
-            raise ConfigurationError(
-                f"--cero.success_key {key} is neither reward nor score nor in the reward's extra_logs, which has "
-                f"{sorted(logs)}; return it from the reward function"
-            )
-        value = logs[key]
-    return math.nan if value is None else float(np.asarray(value, dtype=np.float64).reshape(-1)[0])
+        if self._key in logs:
+            self._seen = True
+            return number(logs[self._key])
+        if self._seen:
+            return math.nan  # one response without it ends no training
+        raise ConfigurationError(
+            f"--cero.success_key {self._key} is neither reward nor score nor in the reward's extra_logs, which has "
+            f"{sorted(logs)}; return it from the reward function"
+        )
 
 
-def success(reward: float, rule: SuccessRule) -> float:
-    """Share of a success, from 0 to 1; NaN for a rollout without a reward.
+def number(value: Any) -> float:
+    """A reward as a float, from whatever holds one: a tensor in bfloat16 or with a gradient, an array, a number.
 
-    Raises:
-        InvalidOutcomeError: the reward is out of the rule's range.
+    NaN for what is none.
 
-    >>> success(0.899999976, SuccessRule(success_threshold=0.9)), success(0.5, SuccessRule(reward_range=(-1, 1)))
-    (1.0, 0.75)
+    >>> number([0.5]), number(None), number("high")
+    (0.5, nan, nan)
     """
-    return float(rule.successes([reward])[0]) if math.isfinite(reward) else math.nan
+    if value is None:
+        return math.nan
+    flat = value.reshape(-1) if hasattr(value, "reshape") else value if isinstance(value, list | tuple) else [value]
+    try:
+        numbers = real_numbers(flat, "the reward")
+    except CeroError:
+        return math.nan
+    return float(numbers[0]) if numbers.size else math.nan

@@ -10,7 +10,8 @@ from typing import Any
 
 from cero_api.errors import CeroError
 from cero_openrlhf.arguments import add_arguments, value
-from cero_openrlhf.config import PREFIX
+from cero_openrlhf.config import PREFIX, read_settings
+from cero_openrlhf.early import check_files
 from cero_openrlhf.guard import check_openrlhf
 from cero_openrlhf.refusals import refuse_unsupported
 
@@ -51,7 +52,8 @@ def prepare(parsed: argparse.Namespace) -> None:
         if name.startswith(f"{PREFIX}."):
             setattr(parsed, name, value(given))
     args = hierarchize(parsed)
-    refuse_unsupported(args)
+    settings = refuse_unsupported(args)
+    check_files(args, settings, read_settings(args)[1])
     if args.train.async_enable:
         from openrlhf.trainer import ppo_trainer_async
 

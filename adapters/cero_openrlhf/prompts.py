@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from cero_api import PromptIndex, content_key
+from cero_api.errors import PromptError
 
 
 class DatasetIndex:
@@ -50,4 +52,30 @@ class DatasetIndex:
 
 
 def _key(prompt: str, label: Any, image: Any) -> str:
-    return content_key(prompt, repr(label), repr(image))
+    return content_key(prompt, content(label), content(image))
+
+
+def content(value: Any) -> str:
+    """What a label or an image says, the same in every process: pictures and arrays by their bytes.
+
+    Raises:
+        PromptError: it is an object of which only the address is known.
+
+    >>> content(["a.png", None]), content({"index": 3})
+    ("['a.png', None]", "{'index': 3}")
+    """
+    if isinstance(value, list | tuple):
+        inside = ", ".join(map(content, value))
+        return f"[{inside}]" if isinstance(value, list) else f"({inside})"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name!r}: {content(part)}" for name, part in value.items()) + "}"
+    if hasattr(value, "tobytes"):  # a PIL picture, an array
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        shape = getattr(value, "size", None) if hasattr(value, "mode") else getattr(value, "shape", None)
+        return f"<{getattr(value, 'mode', None) or getattr(value, 'dtype', '')} {shape} {digest}>"
+    if type(value).__repr__ is object.__repr__:  # type: ignore[comparison-overlap]  # inherited, so it may well be
+        raise PromptError(
+            f"the dataset has a {type(value).__name__} beside its prompts, which differs in every process; give it as "
+            "text, a path, bytes or a picture"
+        )
+    return repr(value)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from cero_api.errors import ConfigurationError
-from cero_openrlhf.config import OpenRLHFAllocatorConfig, read_settings
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, read_settings
+
+# Fields that are judged when the number of prompts is known.
+_OF_THE_LENGTH = ("rounds", "budget", "capacity", "pacing")
 
 
 def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
@@ -17,7 +23,7 @@ def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
     Raises:
         ConfigurationError: they do not; the message says what to change.
     """
-    settings, _ = read_settings(args)
+    settings, fields = read_settings(args)
     scored_by_model = not (args.reward.remote_url or args.train.agent_func_path)
     if not args.vllm.num_engines:
         raise ConfigurationError("rollouts come from OpenRLHF's vLLM engines; set --vllm.num_engines to at least 1")
@@ -35,8 +41,42 @@ def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
         raise ConfigurationError(
             f"--cero.success_key {settings.success_key}: a reward model gives a reward and nothing else; drop it"
         )
+    if scored_by_model and settings.success_threshold is None and settings.reward_range is None:
+        raise ConfigurationError(
+            "a reward model's scores have a scale of their own, of which the allocator knows nothing; give "
+            "--cero.success_threshold (a score from which on a rollout is a success) or --cero.reward_range LOW HIGH"
+        )
     _refuse_uneven_shares(args)
+    _refuse_bounds(args, settings, fields)
+    _refuse_files(args, settings)
     return settings
+
+
+def _refuse_bounds(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[str, Any]) -> None:
+    """Refuse what the allocator cannot deal in a batch of any dataset."""
+    batch, mean = int(args.rollout.batch_size), int(args.rollout.n_samples_per_prompt)
+    floor, cap = fields.get("min_rollouts_per_prompt"), fields.get("max_rollouts_per_prompt")
+    if (floor is not None and int(floor) > mean) or (cap is not None and int(cap) < mean):
+        raise ConfigurationError(
+            f"groups of {floor or 0} to {cap or 'any number of'} rollouts cannot have a mean of "
+            f"--rollout.n_samples_per_prompt={mean}; change --{PREFIX}.min_rollouts_per_prompt, "
+            f"--{PREFIX}.max_rollouts_per_prompt or the mean"
+        )
+    # As if the batch were the dataset: what a real one changes is judged when it has been read.
+    one = Schedule(rounds=1, prompts=batch, batch=batch, group_size=mean, num_prompts=batch, refills=False)
+    allocator_config(settings, {name: given for name, given in fields.items() if name not in _OF_THE_LENGTH}, one)
+
+
+def _refuse_files(args: Any, settings: OpenRLHFAllocatorConfig) -> None:
+    """Refuse what the disk can tell: a trace that cannot be written."""
+    if settings.trace is not None:
+        folder = Path(settings.trace).absolute().parent
+        while not folder.exists():
+            folder = folder.parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK):
+            raise ConfigurationError(
+                f"--{PREFIX}.trace {settings.trace}: {folder} cannot be written to; choose another"
+            )
 
 
 def _refuse_uneven_shares(args: Any) -> None:
@@ -45,9 +85,12 @@ def _refuse_uneven_shares(args: Any) -> None:
         args.actor.num_nodes * args.actor.num_gpus_per_node // args.ds.ring_attn_size // args.ds.tensor_parallel_size
     )
     total = args.rollout.batch_size * args.rollout.n_samples_per_prompt
+    if args.train.dynamic_batch_enable:
+        return  # then OpenRLHF itself makes equal shares of any batch
     if ranks > 1 and total % (ranks * per_rank):
         raise ConfigurationError(
             f"a batch of {total} rollouts (--rollout.batch_size x --rollout.n_samples_per_prompt) cannot be shared "
             f"evenly by {ranks} training processes in micro-batches of {per_rank} (--rollout.micro_batch_size), and "
-            "uneven shares make OpenRLHF wait for ever; make it a multiple of their product"
+            "uneven shares make OpenRLHF wait for ever; make it a multiple of their product, or pass "
+            "--train.dynamic_batch_enable"
         )

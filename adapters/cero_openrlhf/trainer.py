@@ -7,9 +7,8 @@ from typing import Any
 from openrlhf.trainer import ppo_trainer
 from openrlhf.utils.logging_utils import init_logger
 
-from cero_api import make_allocator
-from cero_api.adapting import plain
-from cero_api.config import AllocatorConfig
+from cero_api import RolloutAllocator, make_allocator
+from cero_api.adapting import plain, run_identity, start_line
 from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
 from cero_openrlhf.books import Books
@@ -77,22 +76,23 @@ def generate_with_allocator(owner: Any) -> Books:
     index = DatasetIndex(dataset)
     schedule = schedule_of(stock.args, len(dataset), len(index))
     config = allocator_config(settings, fields, schedule)
-    books = Books(make_allocator(settings.allocator, config), _trace(settings, config))
-    loader = LoaderWithBooks(owner.prompts_dataloader, books, index.fingerprint, settings.fresh_start)
+    allocator = make_allocator(settings.allocator, config)
+    books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
+    loader = LoaderWithBooks(
+        owner.prompts_dataloader, books, index.fingerprint, settings.fresh_start, stock.args.ckpt.path
+    )
     owner.prompts_dataloader = loader
     owner.samples_generator = AllocatedSamplesGenerator(stock, loader, books, index, settings)
-    logger.info(
-        f"{settings.allocator} over {len(index)} prompts ({len(dataset)} rows), scope {settings.scope}: "
-        f"{config.budget} rollouts, {schedule.batch * schedule.group_size} in each of {schedule.rounds} batches"
-    )
+    said = start_line(settings.allocator, allocator, scope=settings.scope, mean=schedule.group_size, rule=settings)
+    logger.info(f"{said} ({len(dataset)} rows in {schedule.rounds} batches)")
     return books
 
 
-def _trace(settings: OpenRLHFAllocatorConfig, config: AllocatorConfig) -> TraceWriter | None:
+def _trace(settings: OpenRLHFAllocatorConfig, allocator: RolloutAllocator, pool: str) -> TraceWriter | None:
     if settings.trace is None:
         return None
-    metadata = {"framework": "openrlhf", "allocator": settings.allocator, "config": config.model_dump(mode="json")}
-    return TraceWriter(settings.trace, num_prompts=config.num_prompts, metadata=metadata)
+    metadata = run_identity(allocator, trainer="openrlhf", pool=pool)
+    return TraceWriter(settings.trace, num_prompts=allocator.config.num_prompts, metadata=metadata)
 
 
 def logged(numbers: dict[str, float]) -> dict[str, float]:

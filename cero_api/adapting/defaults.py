@@ -43,7 +43,7 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
 
     A method with a cap and no group size, like CERO, is capped at one group where it chooses prompts (as in the paper),
     and at two in a batch, where one would leave nothing to decide. A group that must fit the trainer's room is capped
-    by that.
+    by that. A budget of the user's own that uniform's rounds cannot spend is a plan of as many rounds as it takes.
 
     Args:
         name: of a registered allocator.
@@ -73,6 +73,9 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         elif "rollouts_per_prompt" not in known:
             values["max_rollouts_per_prompt"] = shape.group_size * (2 if shape.scope == "batch" else 1)
     values |= fields
+    if "budget" in fields and "rounds" not in fields:
+        # What is more than uniform's is for rounds beyond the planned ones: refills, retries, a longer training.
+        values["rounds"] = max(rounds, math.ceil(int(fields["budget"]) / shape.largest))
     if "capacity" in known and "capacity" not in fields:
         cap = int(values["max_rollouts_per_prompt"])
         values["capacity"] = min(shape.largest, shape.num_prompts * cap)

@@ -36,6 +36,7 @@ def args(**changes: Any) -> Any:
         "rollout.n_samples_per_prompt": 4,
         "train.agent_func_path": None,
         "train.async_enable": False,
+        "train.dynamic_batch_enable": False,
         "train.num_episodes": 1,
         "vllm.num_engines": 1,
     }

@@ -145,5 +145,5 @@ def test_state_continues_as_if_it_had_never_stopped() -> None:
 
 @pytest.mark.parametrize("fields", [{"saturation": 2.0}, {"num_prompts": 9}])
 def test_another_configuration_is_refused(fields: dict[str, object]) -> None:
-    with pytest.raises(CheckpointError, match="resume with the arguments and the dataset of that run"):
+    with pytest.raises(CheckpointError, match="resume with the settings of that training"):
         books(**fields).load_state_dict(books().state_dict())

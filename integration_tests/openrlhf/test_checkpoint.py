@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,19 @@ import torch
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from cero_api import make_allocator
-from cero_api.errors import CheckpointError
+from cero_api.errors import CheckpointError, ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import KEY, LoaderWithBooks
+from cero_openrlhf.config import read_settings
+from cero_openrlhf.early import check_files, keep_settings
+from integration_tests.openrlhf import made, tiny
 
 # torchdata 0.11 still calls what torch 2.13 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
 
 
-def loader(pool: str = "this", fresh_start: bool = False) -> tuple[LoaderWithBooks, Books]:
-    books = Books(make_allocator("cero", num_prompts=8, rounds=8, budget=128))
+def loader(pool: str = "this", fresh_start: bool = False, **changes: Any) -> tuple[LoaderWithBooks, Books]:
+    books = Books(make_allocator("cero", **({"num_prompts": 8, "rounds": 8, "budget": 128} | changes)))
     return LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, pool, fresh_start), books
 
 
@@ -71,13 +75,56 @@ def test_it_is_the_loader_in_every_other_way() -> None:
 
 def test_a_state_without_the_allocators_is_refused() -> None:
     state = StatefulDataLoader(range(8), batch_size=1).state_dict()
-    with pytest.raises(CheckpointError, match=r"pass --cero\.fresh_start to do that"):
+    with pytest.raises(CheckpointError, match=r"resume one that was; or pass --cero\.fresh_start"):
         loader()[0].load_state_dict(state)
     mine, books = loader(fresh_start=True)
     mine.load_state_dict(state)
     assert books.metrics()["budget_spent"] == 0
 
 
-def test_another_dataset_is_refused() -> None:
-    with pytest.raises(CheckpointError, match="resume with the dataset of that run"):
-        loader(pool="another")[0].load_state_dict(used()[0].state_dict())
+def test_another_dataset_is_refused_unless_a_fresh_start_is_asked_for() -> None:
+    state = used()[0].state_dict()
+    with pytest.raises(CheckpointError, match=r"resume with the dataset of that run; or pass --cero\.fresh_start"):
+        loader(pool="another")[0].load_state_dict(state)
+    mine, books = loader(pool="another", fresh_start=True)
+    mine.load_state_dict(state)
+    assert books.metrics()["budget_spent"] == 0
+    assert [int(row[0]) for row in mine] == [4, 5, 6, 7]
+
+
+def test_a_longer_training_goes_on_with_what_was_learned() -> None:
+    mine, books = used()
+    longer, others_books = loader(rounds=20, budget=320)
+    longer.load_state_dict(mine.state_dict())
+    mine_now, theirs_now = books.allocator, others_books.allocator
+    np.testing.assert_array_equal(mine_now.exposure(), theirs_now.exposure())
+    np.testing.assert_array_equal(mine_now.success_rate(), theirs_now.success_rate())
+    assert others_books.metrics()["budget_remaining"] == 320 - 16
+
+
+def test_other_settings_are_refused_by_their_difference() -> None:
+    with pytest.raises(CheckpointError, match=r"saturation=1\.0 \(now 2\.0\);") as refusal:
+        loader(saturation=2.0)[0].load_state_dict(used()[0].state_dict())
+    assert "num_prompts" not in str(refusal.value)
+
+
+def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads(tmp_path: Path) -> None:
+    prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", tiny.LABELS)
+    kept = make_allocator("cero", num_prompts=12, rounds=3, budget=48, max_rollouts_per_prompt=8, capacity=16)
+    keep_settings(tmp_path / "checkpoints", kept)
+
+    def check(**changes: Any) -> None:
+        data = {"data__prompt_dataset": str(prompts), "data__prompt_probs": None, "data__prompt_split": "train"}
+        more = {"data__max_samples": 100, "data__input_key": "input", "data__label_key": "label", "train__seed": 1}
+        files = {"ckpt__load_enable": True, "ckpt__path": str(tmp_path / "checkpoints")}
+        args = made.args(**data, **more, **files, **changes)
+        check_files(args, *read_settings(args))
+
+    with pytest.warns(UserWarning, match="every prompt is visited once"):
+        check()
+    check(train__num_episodes=2)
+    with pytest.raises(ConfigurationError, match=r"max_rollouts_per_prompt=8 \(now 6\).*or pass --cero\.fresh_start"):
+        check(train__num_episodes=2, cero__max_rollouts_per_prompt="6")
+    check(train__num_episodes=2, cero__max_rollouts_per_prompt="6", cero__fresh_start=True)
+    with pytest.raises(ConfigurationError, match="ends before the training, which generates 96"):
+        check(train__num_episodes=2, cero__budget="80")

@@ -114,7 +114,7 @@ class Setup:
         own = OpenRLHFAllocatorConfig(**(settings or {}))
         index = DatasetIndex(loader.dataset)
         schedule = schedule_of(args, len(labels), len(index))
-        self.books = Books(make_allocator(own.allocator, allocator_config(own, fields or {}, schedule)))
+        self.books = Books(make_allocator(own.allocator, allocator_config(own, fields or {}, schedule)), rule=own)
         self.numbers: dict[str, float] = {}  # after the latest batch
         self.generator = counts.AllocatedSamplesGenerator(stock, loader, self.books, index, own)
 

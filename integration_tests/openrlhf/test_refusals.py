@@ -32,6 +32,11 @@ def parsed(*words: str) -> Any:
         ({"rollout__n_samples_per_prompt": 1}, "set it to at least 2"),
         ({"reward__remote_url": None, "train__async_enable": True}, "or train synchronously"),
         ({"reward__remote_url": None, "cero__success_key": "score"}, "a reward model gives a reward and nothing else"),
+        ({"reward__remote_url": None}, "give --cero.success_threshold"),
+        ({"cero__max_rollouts_per_prompt": "3"}, "cannot have a mean of --rollout.n_samples_per_prompt=4"),
+        ({"cero__min_rollouts_per_prompt": "5"}, "cannot have a mean of --rollout.n_samples_per_prompt=4"),
+        ({"cero__allocator": "vip", "rollout__n_samples_per_prompt": 2}, "min_rollouts_per_prompt"),
+        ({"cero__trace": "/dev/null/trace.jsonl"}, "cannot be written to; choose another"),
         ({"actor__num_gpus_per_node": 3}, "make it a multiple of their product"),
         ({"cero__saturate": "2"}, "--cero.saturate is not a field of 'cero'"),
         ({"cero__allocator": "nobody"}, "no allocator is called 'nobody'"),
@@ -51,7 +56,8 @@ def test_refused(changes: dict[str, Any], advice: str) -> None:
     "changes",
     [
         {},
-        {"reward__remote_url": None},
+        {"reward__remote_url": None, "cero__success_threshold": "0.5"},
+        {"actor__num_gpus_per_node": 3, "train__dynamic_batch_enable": True},
         {"reward__remote_url": None, "train__agent_func_path": "agent.py", "train__async_enable": True},
         {"train__async_enable": True},
         {"actor__num_gpus_per_node": 2},
@@ -99,6 +105,14 @@ def test_a_budget_that_ends_early_is_refused() -> None:
     schedule = schedule_of(made.args(), rows=40, num_prompts=40)
     with pytest.raises(ConfigurationError, match=r"--cero\.budget=100 ends before the training, which generates 160"):
         allocator_config(OpenRLHFAllocatorConfig(), {"budget": "100"}, schedule)
+
+
+@pytest.mark.parametrize("budget", ["161", "200", "480", "100000"])
+def test_a_larger_budget_is_a_longer_plan(budget: str) -> None:
+    schedule = schedule_of(made.args(), rows=40, num_prompts=40)
+    config = allocator_config(OpenRLHFAllocatorConfig(), {"budget": budget}, schedule)
+    assert config.budget == int(budget)
+    assert config.rounds == max(10, -(-int(budget) // 16))
 
 
 def test_an_empty_training_is_refused() -> None:

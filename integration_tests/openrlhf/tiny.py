@@ -167,7 +167,7 @@ def train(
     scratch = tempfile.mkdtemp(prefix="cero-ray-")  # a short path: sockets are in it
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE / ENGINE), str(HERE / "cpu"), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join(map(str, [HERE / ENGINE, HERE / "cpu", ROOT, ROOT / "adapters"])),
         "VLLM_CPU_KVCACHE_SPACE": "1",
         "DS_ACCELERATOR": "cpu",
         "TORCHDYNAMO_DISABLE": "1",
