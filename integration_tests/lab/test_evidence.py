@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.proxy_quality import Groups, groups_of, quality
+from benchmarks.proxy_quality import Groups, groups_of, quality, read, write
 from cero_api.analysis.learning import by_regime, compare_trainings
 from cero_lab.evaluate import evaluate, expected
 from cero_lab.evidence import arithmetic
@@ -106,7 +106,7 @@ def test_a_torn_file_is_missing(tmp_path: Path) -> None:
 # Numbers
 
 
-def test_the_proxy_is_judged_by_what_was_observed_later() -> None:
+def test_the_proxy_is_judged_by_what_was_observed_later(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rate = rng.beta(0.5, 0.5, 5000)
     predicted = rate * (1 - rate)
@@ -118,6 +118,10 @@ def test_the_proxy_is_judged_by_what_was_observed_later() -> None:
     high = quality([Groups(np.arange(5000), predicted + 0.03, observed)], bins=10)
     assert high.early == pytest.approx(0.03, abs=0.005)
     assert high.late == pytest.approx(0.03, abs=0.005)
+    write({"hard, uniform": true}, tmp_path / "proxy" / "quality.json")
+    back = read(tmp_path / "proxy" / "quality.json")["hard, uniform"]
+    assert (back.by_bins, back.early) == (true.by_bins, true.early)
+    np.testing.assert_allclose(back.times, true.times, atol=1e-6)
 
 
 def test_a_page_is_filled_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:
