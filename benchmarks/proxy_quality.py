@@ -2,7 +2,8 @@ r"""How well CERO's proxy predicts: expected group variance before a round again
 
     python benchmarks/proxy_quality.py [--runs benchmarks/results/sample_efficiency] [--bins 20] [--seed 0]
 
-Reads the runs of `benchmarks/sample_efficiency.py` and replays their posteriors: for every group the prediction
+Reads the runs of `benchmarks/sample_efficiency.py`, or where there are none the means that were published of them, and
+replays their posteriors: for every group the prediction
 $\hat q = ab/((a+b)(a+b+1))$ by what the run had seen before, and the unbiased variance $\frac{S(n-S)}{n(n-1)}$ of the
 group's rewards, which $\hat q$ predicts for every size n (Prop. 1 of arXiv 2610.09679).
 """
@@ -10,8 +11,9 @@ group's rewards, which $\hat q$ predicts for every size n (Prop. 1 of arXiv 2610
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from cero_lab.evidence.record import Record, group_variance
 from cero_lab.evidence.regimes import REGIMES
 from cero_lab.evidence.runs import read_all
 
+PUBLISHED = Path(__file__).parents[1] / "docs" / "evidence" / "proxy" / "quality.json"
 PAPER = "| the paper (arXiv 2610.09679) | | 0.971 | 0.769 | 0.154 | 0.119 | +0.035 | |"
 
 
@@ -107,6 +110,24 @@ def _means(
     return np.array([[predicted[part].mean() for part in parts], [observed[part].mean() for part in parts]])
 
 
+def write(found: Mapping[str, Quality], path: Path) -> None:
+    """What the table and the plot need, as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = {
+        name: asdict(q) | {"bins": q.bins.round(6).tolist(), "times": q.times.round(6).tolist()}
+        for name, q in found.items()
+    }
+    path.write_text(json.dumps(told) + "\n")
+
+
+def read(path: Path) -> dict[str, Quality]:
+    """What `write` wrote."""
+    told = json.loads(path.read_text())
+    return {
+        name: Quality(**q | {"bins": np.array(q["bins"]), "times": np.array(q["times"])}) for name, q in told.items()
+    }
+
+
 def signed(value: float) -> str:
     """For the table; a half without second visits has nothing to state."""
     return "–" if np.isnan(value) else f"{value:+.3f}"
@@ -121,27 +142,34 @@ def main() -> None:
     parser.add_argument("--variants", default="uniform,cero")
     parser.add_argument("--drawn", default="hard,mixed", help="regimes to plot")
     parser.add_argument("--figures", type=Path, default=results)
+    parser.add_argument("--published", type=Path, default=PUBLISHED, help="means; written with --page")
     parser.add_argument("--page", type=Path, default=None, help="documentation to fill the table into")
     options = parser.parse_args()
     runs = read_all(options.runs)
+    found = {
+        f"{regime}, {variant}": quality(map(groups_of, records.values()), options.bins)
+        for regime in REGIMES
+        for variant in options.variants.split(",")
+        if (records := runs.get(regime, {}).get(variant, {}))
+    }
+    if found and options.page is not None:
+        write(found, options.published)
+    elif not found and options.published.exists():
+        found = read(options.published)
+    if not found:
+        raise SystemExit(f"no runs in {options.runs}, and no {options.published}; run benchmarks/sample_efficiency.py")
     lines = [
         "| regime, allocator | seeds | r by bins | r over time | predicted | observed | bias | first half, second |",
         f"|{' --- |' * 8}",
     ]
-    shown = {}
-    for regime in REGIMES:
-        for variant in options.variants.split(","):
-            records = runs.get(regime, {}).get(variant, {})
-            if not records:
-                continue
-            q = shown[f"{regime}, {variant}"] = quality(map(groups_of, records.values()), options.bins)
-            lines.append(
-                f"| {regime}, {variant} | {q.seeds} | {q.by_bins:.3f} | {q.over_time:.3f} | {q.predicted:.3f} | "
-                f"{q.observed:.3f} | {q.predicted - q.observed:+.3f} | {signed(q.early)}, {signed(q.late)} |"
-            )
+    lines += [
+        f"| {name} | {q.seeds} | {q.by_bins:.3f} | {q.over_time:.3f} | {q.predicted:.3f} | {q.observed:.3f} | "
+        f"{q.predicted - q.observed:+.3f} | {signed(q.early)}, {signed(q.late)} |"
+        for name, q in found.items()
+    ]
     table = "\n".join([*lines, PAPER])
     print(table)
-    drawn = {name: (q.bins, q.times) for name, q in shown.items() if name.partition(",")[0] in options.drawn.split(",")}
+    drawn = {name: (q.bins, q.times) for name, q in found.items() if name.partition(",")[0] in options.drawn.split(",")}
     if drawn:
         print(f"\nPlot: {draw_proxy(drawn, options.figures)}")
     if options.page is not None:

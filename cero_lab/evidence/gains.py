@@ -9,8 +9,9 @@ import numpy as np
 
 from cero_api._types import FloatArray
 from cero_api.analysis.learning import TrainingResult
+from cero_api.analysis.report.learning_table import filled
 from cero_lab.evidence.published import Published
-from cero_lab.evidence.tables import lines
+from cero_lab.evidence.tables import table
 from cero_lab.evidence.variants import VARIANTS
 
 
@@ -81,19 +82,20 @@ def signals(found: list[Gain]) -> str:
     Args:
         found: what is compared.
     """
-    heads = (
-        "who picks the prompts", "variants × regimes", "signal", "signal, first half", "effective groups",
-        "uneven exposure",
-    )  # fmt: skip
-    table: list[Sequence[str]] = [heads]
+    rows = []
     for title, pool in (("the loader; a batch is shared out", False), ("the allocator, from the pool", True)):
         chosen = [gain for gain in found if gain.pool == pool]
         if len(chosen) > 2:
             ratio = np.log([gain.ratio for gain in chosen])
-            against = np.log([[gain.signal, gain.early, gain.effective] for gain in chosen]).T
-            measures = [*against, np.array([gain.unevenness for gain in chosen])]
-            table.append((title, str(len(chosen)), *(_correlation(x, ratio) for x in measures)))
-    return lines(table)
+            measures = {
+                "signal": np.log([gain.signal for gain in chosen]),
+                "signal, first half": np.log([gain.early for gain in chosen]),
+                "effective groups": np.log([gain.effective for gain in chosen]),
+                "uneven exposure": np.array([gain.unevenness for gain in chosen]),
+            }
+            numbers = {name: _correlation(x, ratio) for name, x in measures.items()}
+            rows.append({"who picks the prompts": title, "variants × regimes": str(len(chosen)), **numbers})
+    return table(filled(rows)) if rows else ""
 
 
 def _correlation(x: FloatArray, ratio: FloatArray) -> str:

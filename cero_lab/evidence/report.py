@@ -9,8 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from cero_api.analysis.learning import TrainingResult, by_regime, compare_over_regimes, compare_regimes
-from cero_api.analysis.report import LEARNING_NOTES
-from cero_api.analysis.report.learning_table import matched, stated
+from cero_api.analysis.report.learning_table import LEARNING_NOTES, matched, stated
 from cero_lab.evidence.gains import gains, signals
 from cero_lab.evidence.page import fill
 from cero_lab.evidence.plots import draw_curves, draw_ratio, draw_signal

@@ -11,7 +11,11 @@ from cero_api.analysis.report.learning_table import filled
 
 def markdown(results: Mapping[str, TrainingResult]) -> str:
     """What every variant of a regime learned."""
-    rows = filled([learning_cells(label, result) for label, result in results.items()])
+    return table(filled([learning_cells(label, result) for label, result in results.items()]))
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Texts by heading as a table in Markdown."""
     return lines([list(rows[0]), *(list(row.values()) for row in rows)])
 
 

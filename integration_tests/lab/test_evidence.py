@@ -9,15 +9,15 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from benchmarks.proxy_quality import Groups, groups_of, quality
-from cero_api.analysis.learning import compare_trainings, read_trainings
+from benchmarks.proxy_quality import Groups, groups_of, quality, read, write
+from cero_api.analysis.learning import by_regime, compare_trainings
 from cero_lab.evaluate import evaluate, expected
 from cero_lab.evidence import arithmetic
 from cero_lab.evidence.grid import Job, make, missing
 from cero_lab.evidence.page import fill
+from cero_lab.evidence.published import Published, publish, read_published
 from cero_lab.evidence.record import load, path_of
 from cero_lab.evidence.regimes import REGIMES, Regime
-from cero_lab.evidence.report import rows_of
 from cero_lab.evidence.runs import read_all
 from cero_lab.evidence.served import served
 from cero_lab.evidence.tables import markdown
@@ -54,15 +54,23 @@ def test_a_grid_makes_what_is_missing_and_reports_it(
 
     runs = read_all(tmp_path)["tiny"]
     assert all(runs[job.variant][0].rollouts[-1] == TRAIN.budget for job in jobs)
-    rows = rows_of(runs)
-    assert rows["uniform"].less is None
+    told = [Published.of("tiny", record) for records in runs.values() for record in records.values()]
+    publish(told, tmp_path / "published")
+    assert read_published(tmp_path / "published") == told
+    rows = compare_trainings(told)
+    assert rows["uniform"].against is None
     assert rows["cero"].steps == TRAIN.rounds
+    assert {published.start for published in told} == {start.name}
     table = markdown(rows).splitlines()
     assert len(table) == 2 + len(jobs)
     assert len({line.count("|") for line in table}) == 1
-    assert {record.label for record in read_trainings([tmp_path / "tiny"])} == set(runs)  # `cero report` reads them
-    even = served(runs).splitlines()[2].split("|")[2:-1]
+    even = served(told).splitlines()[2].split("|")[2:-1]
     assert {cell.strip() for cell in even} <= {f"{TRAIN.group_size:.1f}", ""}
+    for published in told:
+        assert published.seen_groups is not None
+        assert sum(published.seen_groups) == sum(map(len, runs[published.label][0].counts))
+        assert published.seen_rollouts is not None
+        assert sum(published.seen_rollouts) == TRAIN.budget
     for record in (runs["uniform"][0], runs["cero"][0]):
         assert len(groups_of(record).round) < len(record.groups[0])  # first visits have nothing to predict from
 
@@ -72,12 +80,13 @@ def test_a_grid_makes_what_is_missing_and_reports_it(
     assert read_all(tmp_path) == {}
 
 
-@pytest.mark.parametrize("path", sorted(PUBLISHED.glob("*.json")), ids=lambda path: path.stem)
-def test_the_published_records_give_the_published_tables(path: Path) -> None:
+def test_the_published_records_give_the_published_tables() -> None:
     page = (PUBLISHED.parent / "evidence.md").read_text(encoding="utf-8")
-    results = compare_trainings(read_trainings([path]))
-    assert markdown(results) in page
-    assert set(results) <= set(VARIANTS)
+    regimes = by_regime(read_published(PUBLISHED))
+    assert regimes
+    for regime, records in regimes.items():
+        assert markdown(compare_trainings(records)) in page, regime
+        assert {record.label for record in records} <= set(VARIANTS)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -97,7 +106,7 @@ def test_a_torn_file_is_missing(tmp_path: Path) -> None:
 # Numbers
 
 
-def test_the_proxy_is_judged_by_what_was_observed_later() -> None:
+def test_the_proxy_is_judged_by_what_was_observed_later(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     rate = rng.beta(0.5, 0.5, 5000)
     predicted = rate * (1 - rate)
@@ -109,6 +118,10 @@ def test_the_proxy_is_judged_by_what_was_observed_later() -> None:
     high = quality([Groups(np.arange(5000), predicted + 0.03, observed)], bins=10)
     assert high.early == pytest.approx(0.03, abs=0.005)
     assert high.late == pytest.approx(0.03, abs=0.005)
+    write({"hard, uniform": true}, tmp_path / "proxy" / "quality.json")
+    back = read(tmp_path / "proxy" / "quality.json")["hard, uniform"]
+    assert (back.by_bins, back.early) == (true.by_bins, true.early)
+    np.testing.assert_allclose(back.times, true.times, atol=1e-6)
 
 
 def test_a_page_is_filled_between_its_marks_and_nowhere_else(tmp_path: Path) -> None:

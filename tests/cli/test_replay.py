@@ -1,6 +1,7 @@
 """`cero replay`, `cero simulate` and `cero report` as a user runs them: tables, JSON, exit codes, reasons."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,7 +161,7 @@ def test_report(cero: Cero, run_folder: Path) -> None:
 
 def test_report_on_trainings(cero: Cero, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")  # an extra of its own
-    for label, final in (("uniform", 0.2), ("cero", 0.4)):
+    for label, final in (("uniform", 0.2), ("cero", 0.4), ("best", 0.5)):
         for seed in range(2):
             run = TrainingRecord(label=label, seed=seed, rollouts=[0, 640, 1280], accuracy=[0.1, 0.1, final])
             run.save(tmp_path / f"{label}-seed{seed}.json")
@@ -172,8 +173,31 @@ def test_report_on_trainings(cero: Cero, tmp_path: Path) -> None:
     assert "Fewer than five seeds" in out
     assert page.is_file()
     code, out, _ = cero("report", *sorted(tmp_path.glob("cero-*.json")), "--json", "--out", tmp_path / "r")
-    trainings = json.loads(out)["trainings"]
-    assert (trainings["cero"]["seeds"], trainings["cero"]["ratio"]) == (2, None)
+    trainings = json.loads(out)["regimes"][""]
+    assert (trainings["cero"]["trainings"], trainings["cero"]["against"]) == (2, None)
+    for oracle in (("best",), ("cero=best",), ("cero=best", "best=cero")):
+        told = [word for name in oracle for word in ("--oracle", name)]
+        _, out, _ = cero("report", tmp_path, *told, "--json", "--out", tmp_path / "r")
+        share = json.loads(out)["regimes"][""]["cero"]["against"]["rollouts"]["along_of_oracle"]
+        assert share["low"] == pytest.approx(share["high"])
+    code, _, err = cero("report", tmp_path, "--oracle", "best", "--oracle", "cero=best")
+    assert code == 2
+    assert "give one label, or LABEL=ITS_ORACLE for each" in err
+    _, out, _ = cero("report", tmp_path, "--baseline", "cero", "--json", "--out", tmp_path / "r")
+    assert json.loads(out)["regimes"][""]["uniform"]["against"]["less"]["value"] < 0
+
+
+def test_the_published_records_are_read_as_they_are(cero: Cero, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")  # an extra of its own
+    published = sorted((Path(__file__).parents[2] / "docs" / "evidence").glob("*.json"))
+    code, out, _ = cero("report", *published, "--out", tmp_path)
+    assert code == 0
+    assert {path.stem for path in published} <= set(re.findall(r"^([\w-]+): [\d,]+ rollouts", out, re.MULTILINE))
+    assert "All regimes together" in out
+    lines = out.splitlines()[:-1]
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if re.search(r"\[[\d.]*,?\s*$", line)]  # no number is broken off
+    assert (tmp_path / "index.html").read_text().count("<h2>") == len(published) + 1
 
 
 def test_report_without_matplotlib_says_what_to_install(

@@ -6,7 +6,6 @@ Drawing needs matplotlib (extra `plot`), which is imported when something is dra
 from cero_api.analysis.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
 from cero_api.analysis.report.learning import draw_learning, write_learning_report
 from cero_api.analysis.report.learning_table import (
-    LEARNING_NOTES,
     learning_cells,
     learning_tables,
     learning_warnings,
@@ -18,7 +17,6 @@ from cero_api.analysis.report.summary import BANDS, RunSummary
 
 __all__ = [
     "BANDS",
-    "LEARNING_NOTES",
     "PLOT_STYLE",
     "RunSummary",
     "color_of",
