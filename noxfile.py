@@ -11,7 +11,7 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl", "verl", "openrlhf"]
+nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl", "trl_lowest", "verl", "openrlhf"]
 
 ROOT = pathlib.Path(__file__).parent
 
@@ -91,6 +91,17 @@ def trl(session: nox.Session) -> None:
     session.install("-e", ".[demo,test]", *TESTED)
     session.run(
         "pytest", "integration_tests/trl", "integration_tests/lab", "adapters/cero_trl", "cero_lab",
+        "--doctest-modules", *session.posargs,
+        env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def trl_lowest(session: nox.Session) -> None:
+    """The TRL adapter with the lowest versions of TRL and transformers that it supports."""
+    session.install("-e", ".[test,trl]", "-c", "constraints/trl_lowest.txt")
+    session.run(
+        "pytest", "integration_tests/trl", "--ignore=integration_tests/trl/test_killed.py", "adapters/cero_trl",
         "--doctest-modules", *session.posargs,
         env={"HF_HUB_OFFLINE": "1"},
     )  # fmt: skip

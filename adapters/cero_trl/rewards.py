@@ -80,7 +80,8 @@ def rewards_in_use(trainer: Any) -> Iterator[list[torch.Tensor]]:
     Args:
         trainer: a `GRPOTrainer`.
     """
-    calculate, own, used = trainer._calculate_rewards, vars(trainer).get("_calculate_rewards"), []
+    used: list[torch.Tensor] = []
+    calculate, own = trainer._calculate_rewards, vars(trainer).get("_calculate_rewards")
 
     def calculated(*args: Any, **kwargs: Any) -> torch.Tensor:
         rewards = calculate(*args, **kwargs)

@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -76,6 +76,11 @@ class CeroGRPOTrainer(GRPOTrainer):
         CheckpointError: on resuming from a checkpoint without, or with another run's, allocator state.
         TraceError: the file for the trace is another run's.
     """
+
+    if TYPE_CHECKING:  # TRL's own, which are set here too
+        num_generations: int
+        reward_funcs: list[Any]
+        _buffered_inputs: list[dict[str, Any]] | None
 
     def __init__(
         self,
@@ -266,7 +271,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             self.cero_config.success_reward,
             self._forgiving.dtypes,
         )
-        shares = self._judge.shares(judged, Named(self._pool, rows))
+        shares = self._judge.shares(judged, Named(self._pool, rows.tolist()))
         rewards = judged.double().numpy()
         advice = self._watch.look(rows, rewards, shares)
         if advice is not None and self.is_world_process_zero():

@@ -26,6 +26,11 @@ class Supported(NamedTuple):
             return f"{self.package}=={self.latest}"
         return f"{self.package}>={self.lowest},{self.below}"
 
+    @property
+    def span(self) -> str:
+        """As tables have it: "1.6.0 to 1.16.0"."""
+        return self.latest if self.lowest == self.latest else f"{self.lowest} to {self.latest}"
+
     def __contains__(self, version: object) -> bool:
         """Whether the adapter's suite vouches for this version."""
         given = _numbers(str(version))

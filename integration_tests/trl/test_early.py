@@ -12,7 +12,7 @@ from cero_api.errors import BudgetError, CeroError, CheckpointError, Configurati
 from cero_trl import CeroGRPOTrainer
 from integration_tests.trl import tiny
 
-ABSENT = {"model": "nobody/has-this-model"}  # TRL fails where it is asked to load it
+ABSENT: dict[str, Any] = {"model": "nobody/has-this-model"}  # TRL fails where it is asked to load it
 
 
 def cero(**changes: Any) -> CeroAllocator:
@@ -76,7 +76,7 @@ def test_a_checkpoint_is_judged_with_the_arguments(tmp_path: Path) -> None:
     """`resume_from_checkpoint` among TRL's arguments, from where TRL's own scripts hand it to `train`."""
     tiny.trainer(tmp_path, allocator="uniform", args={"save_strategy": "steps", "save_steps": 3}).train()
     folder = tmp_path / "checkpoint-3"
-    whole = {"args": {"resume_from_checkpoint": str(folder)}, "allocator": "uniform"}
+    whole: dict[str, Any] = {"args": {"resume_from_checkpoint": str(folder)}, "allocator": "uniform"}
     tiny.trainer(tmp_path, **whole)
     for options, message in (
         ({"train_dataset": tiny.dataset().select(range(11, -1, -1))}, "another train dataset"),

@@ -29,7 +29,8 @@ def test_a_function_that_raises_costs_the_rollouts_it_raises_on(
     calls: list[int] = []
     for bad in range(len(tiny.ALPHABET)):  # a character that some completions of a later round begin with
         trainer = tiny.trainer(tmp_path, at_bad_moments(calls, bad), args={"max_steps": 4})
-        calls.clear(), caplog.clear()
+        calls.clear()
+        caplog.clear()
         trainer.train()
         if trainer._forgiving.failed:
             break
@@ -113,7 +114,7 @@ def test_what_is_no_number_costs_its_rollout_alone() -> None:
     assert wrapped.__name__ == "sloppy"
 
 
-def returns(values: list[Any]) -> Any:
+def returns(values: Any) -> Any:
     def given(completions: list[str], **_: Any) -> Any:
         return values if isinstance(values, list) else values.clone()
 

@@ -99,7 +99,8 @@ def test_a_reward_model_needs_a_rule(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no scale of their own"):
         tiny.trainer(tmp_path, ["some/reward-model"], success_reward=None)
     # With a rule, or a function that judges, TRL goes on to load it.
-    for rule in ({"success_threshold": 0.0}, {"reward_range": (-5, 5)}, {"success_reward": "digits"}):
+    rules: list[dict[str, Any]] = [{"success_threshold": 0.0}, {"reward_range": (-5, 5)}, {"success_reward": "digits"}]
+    for rule in rules:
         with pytest.raises(OSError, match="offline mode"):
             tiny.trainer(tmp_path, [tiny.digits, "some/reward-model"], **rule)
 

@@ -136,7 +136,7 @@ class Watched(Watching, CeroGRPOTrainer):
 
 def trainer(
     folder: Path,
-    rewards: Callable[..., Any] | list[Callable[..., Any]] = digits,
+    rewards: Callable[..., Any] | list[Any] = digits,
     *,
     stock: bool = False,
     args: dict[str, Any] | None = None,

@@ -1,0 +1,54 @@
+"""Settings that nobody gave are uniform's, for every allocator, so that all methods spend the same."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cero_api import available_allocators, make_allocator
+from cero_api.adapting import RoundShape, allocator_fields, limits
+
+
+@pytest.mark.parametrize("scope", ["batch", "pool"])
+@pytest.mark.parametrize("name", available_allocators())
+@given(data=st.data())
+def test_every_allocator_fills_every_round_of_uniforms_budget(name: str, scope: str, data: st.DataObject) -> None:
+    group = data.draw(st.integers(3, 16))  # vip deals 3 at least
+    batch, rounds = data.draw(st.integers(2, 6)), data.draw(st.integers(1, 6))
+    pool = batch * data.draw(st.integers(1, 4))
+    shape = RoundShape(pool, rounds, rounds * batch * group, group, batch * group, scope)
+    allocator = make_allocator(name, **allocator_fields(name, shape, {}))
+    for k in range(rounds):
+        rows = None if scope == "pool" else [(k * batch + i) % pool for i in range(batch)]
+        assert allocator.allocate(rows, total=batch * group).total == batch * group
+    assert allocator.metrics()["budget_remaining"] == 0
+
+
+def shape(**changes: Any) -> RoundShape:
+    return RoundShape(**{"num_prompts": 64, "rounds": 10, "budget": 640, "group_size": 8, "largest": 64, **changes})
+
+
+def test_a_users_own_settings_win() -> None:
+    fields = allocator_fields("cero", shape(), {"max_rollouts_per_prompt": 24, "budget": 600, "capacity": 72})
+    assert (fields["max_rollouts_per_prompt"], fields["budget"], fields["capacity"]) == (24, 600, 72)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cap"),
+    [({}, 16), ({"scope": "pool"}, 8), ({"scope": "window"}, 8), ({"room": 12}, 12), ({"room": 8}, 16)],
+)
+def test_ceros_cap(changes: dict[str, Any], cap: int) -> None:
+    bounds = limits(make_allocator("cero", **allocator_fields("cero", shape(**changes), {})).config)
+    assert bounds is not None
+    assert bounds.cap == cap
+
+
+def test_a_reserve_for_groups_that_are_generated_anew() -> None:
+    fields = allocator_fields("uniform", shape(reserve=3.0), {})
+    assert (fields["rounds"], fields["budget"]) == (30, 1920)
+
+
+def test_the_capacity_is_a_round_or_all_that_the_pool_can_take() -> None:
+    assert allocator_fields("cero", shape(), {})["capacity"] == 64
+    assert allocator_fields("cero", shape(num_prompts=3), {"budget": 480})["capacity"] == 48

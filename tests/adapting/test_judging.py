@@ -1,0 +1,65 @@
+"""Whatever a reward function returns has a share of a success, or none; it never raises, and is counted."""
+
+import logging
+import math
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cero_api.adapting import Judge
+from cero_api.rewards import SuccessRule
+
+RANGE = SuccessRule(reward_range=(0, 1))
+anything = st.one_of(
+    st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text(max_size=2), st.decimals(-2, 2), st.just([])
+)
+
+
+@given(
+    rewards=st.lists(anything, max_size=8),
+    rule=st.sampled_from([RANGE, SuccessRule(), SuccessRule(success_threshold=0)]),
+)
+def test_it_never_raises_and_counts_what_it_could_not_use(rewards: list[Any], rule: SuccessRule) -> None:
+    judge = Judge(rule)
+    shares = judge.shares(rewards)
+    assert shares.shape == (len(rewards),)
+    assert np.isnan(shares).sum() == judge.missing
+    assert ((shares >= 0) & (shares <= 1) | np.isnan(shares)).all()
+    for reward, share in zip(rewards, shares, strict=True):
+        if isinstance(reward, float) and math.isfinite(reward) and rule is RANGE:
+            assert share == pytest.approx(min(max(reward, 0), 1), abs=2e-6)
+
+
+def test_rewards_of_several_kinds_side_by_side() -> None:
+    judge = Judge(RANGE)
+    mixed: list[Any] = [True, None, 0.5, Decimal("0.25"), "", np.float32(1)]
+    assert judge.shares(mixed).tolist()[2:4] == [0.5, 0.25]
+    assert judge.numbers() == {"rewards_missing": 2.0, "rewards_clipped": 0.0}
+
+
+def test_the_first_of_each_kind_is_named_and_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    judge = Judge(RANGE, "reward_range")
+    with caplog.at_level(logging.WARNING):
+        judge.shares([0.5, 7.0, -7.0], ["a", "b", "c"])
+        judge.shares([8.0, math.nan], ["d", "e" * 200])
+        judge.shares([math.inf, 9.0])
+    first, second = [record.getMessage() for record in caplog.records]
+    assert first.startswith("reward 7 of prompt b is outside of reward_range=(0, 1) and counts as its nearest end")
+    assert second.startswith(f"a rollout of prompt {'e' * 80} came back without a reward (nan)")
+    assert judge.numbers() == {"rewards_missing": 2.0, "rewards_clipped": 4.0}
+
+
+def test_coarse_rewards_reach_a_threshold_that_rounds_to_them() -> None:
+    class Coarse:
+        """As a tensor of bfloat16 looks: its 0.9 is 0.8984375."""
+
+        dtype = "torch.bfloat16"
+
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.array([0.8984375, 0.89])
+
+    assert Judge(SuccessRule(success_threshold=0.9)).shares([0.8984375]).tolist() == [0]
