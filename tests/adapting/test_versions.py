@@ -80,3 +80,9 @@ def test_the_suite_of_the_lowest_version_runs_with_it(name: str, file: str) -> N
 def test_the_suite_of_the_latest_version_runs_with_it(name: str, file: str) -> None:
     pins = (ROOT / "constraints" / f"{file}.txt").read_text(encoding="utf-8").splitlines()
     assert f"{TRAINERS[name].package}=={TRAINERS[name].latest}" in pins
+
+
+def test_openrlhf_runs_at_both_ends_in_one_session() -> None:
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    assert f'OPENRLHF_LOWEST = "{TRAINERS["openrlhf"].lowest}"' in noxfile
+    assert f'"openrlhf=={TRAINERS["openrlhf"].latest}"' in noxfile
