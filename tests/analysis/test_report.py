@@ -45,6 +45,18 @@ def test_a_summary_is_what_one_would_count(piece: int, tmp_path: Path, monkeypat
     assert same.exposure[[3, 5, 7, 9]].tolist() == [14, 11, 6, 4]
 
 
+def test_graded_rewards_count_by_their_spread(tmp_path: Path) -> None:
+    """Always 0.5, and 0.25 with 0.75: equal sums, and only the second has something to learn from."""
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path) as trace:
+        trace.write(0, [1, 2], [4, 4], [2.0, 2.0], squares=[1.0, 1.25])
+        trace.write(1, [1, 2], [1, 2], [0.5, 1.0], squares=[0.25, 1.0])
+    run = RunSummary.of_trace(path)
+    assert run.effective.tolist() == [1, 1]
+    np.testing.assert_allclose(run.signal, [4 * 0.25 / 3, 2 * 0.5])
+    assert run.groups.tolist() == [2, 2]
+
+
 def test_missing_rewards_and_unknown_pools(tmp_path: Path) -> None:
     with TraceWriter(tmp_path / "trace.jsonl") as trace:
         trace.write(0, [1, 2], [8, 4], [1, 0], [1, 0])
