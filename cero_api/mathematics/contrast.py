@@ -40,6 +40,13 @@ def squares_fit(successes: FloatArray, failures: FloatArray, squares: FloatArray
     return np.asarray((squares <= successes + slack) & (squares + slack >= successes * (successes / n)))
 
 
+def graded_fits(graded: FloatArray, successes: FloatArray, failures: FloatArray) -> bool:
+    r"""Whether $S - Q$ of every prompt fits, or is an empty column: no reward was graded yet."""
+    if not graded.size:
+        return True
+    return graded.shape == successes.shape and bool(squares_fit(successes, failures, successes - graded).all())
+
+
 def squared_deviations(successes: FloatArray, failures: FloatArray, squares: FloatArray) -> FloatArray:
     r"""Sum of squared deviations from the mean, $\sum (x - \bar x)^2 = \frac{SF}{n} - (S - Q)$.
 

@@ -25,7 +25,7 @@ def posterior_mean(a: ArrayLike, b: ArrayLike) -> FloatArray:
     return np.asarray(a / (a + b))
 
 
-def variance_proxy(a: ArrayLike, b: ArrayLike, graded: ArrayLike = 0.0) -> FloatArray:
+def variance_proxy(a: ArrayLike, b: ArrayLike, graded: ArrayLike | None = None) -> FloatArray:
     r"""Posterior expected variance of a prompt's rewards, $\hat q = \frac{ab}{(a+b)(a+b+1)} - \frac{G}{a+b+1}$.
 
     Without graded rewards it is the Bernoulli variance $E[P(1-P)] = m(1-m) - \mathrm{Var}(P)$ with $m = E[P]$, in
@@ -36,7 +36,7 @@ def variance_proxy(a: ArrayLike, b: ArrayLike, graded: ArrayLike = 0.0) -> Float
     Args:
         a: pseudo-successes, float, any shape, positive.
         b: pseudo-failures, the same shape, positive.
-        graded: $G$, what the successes exceed their sum of squares by; 0 for rewards 0 and 1.
+        graded: $G$, what the successes exceed their sum of squares by; None for rewards 0 and 1.
 
     Returns:
         float64, at least 0, the broadcast shape.
@@ -51,7 +51,9 @@ def variance_proxy(a: ArrayLike, b: ArrayLike, graded: ArrayLike = 0.0) -> Float
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     total = a + b
     # In this order it is the same to the last bit for (a, b) and (b, a), which are equally uncertain.
-    bernoulli = a * b / (total * (total + 1.0))
+    bernoulli = np.asarray(a * b / (total * (total + 1.0)))
+    if graded is None:
+        return bernoulli
     return np.asarray(np.maximum(bernoulli - np.asarray(graded, dtype=np.float64) / (total + 1.0), 0.0))
 
 
