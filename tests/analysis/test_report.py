@@ -57,6 +57,14 @@ def test_graded_rewards_count_by_their_spread(tmp_path: Path) -> None:
     assert run.groups.tolist() == [2, 2]
 
 
+def test_the_signal_of_pairs_is_up_to_a_half() -> None:
+    """It is an unbiased variance, n / (4 (n - 1)) at most: a quarter is the bound of its expectation only."""
+    pairs = RunSummary.of_rounds("pairs", [(0, [1, 2], [2, 2], [1, 1])], num_prompts=3)
+    assert pairs.numbers()["signal"] == "0.500"
+    large = RunSummary.of_rounds("large", [(0, [1], [1000], [500])], num_prompts=3)
+    assert large.numbers()["signal"] == "0.250"
+
+
 def test_missing_rewards_and_unknown_pools(tmp_path: Path) -> None:
     with TraceWriter(tmp_path / "trace.jsonl") as trace:
         trace.write(0, [1, 2], [8, 4], [1, 0], [1, 0])
