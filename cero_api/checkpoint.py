@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cero_api.allocators import BaseAllocator, allocator_name, allocator_type, config_type, make_allocator
+from cero_api.allocators.base import with_graded
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.protocol import RolloutAllocator
 
-_FORMAT, _VERSION = "cero-allocator", 2
+_FORMAT, _VERSION = "cero-allocator", 3
 _METADATA = "metadata.json"
 
 
@@ -29,9 +30,14 @@ def _to_2(metadata: dict[str, Any], state: dict[str, Any]) -> None:
         state |= {"plan.round": 0, "plan.spent": 0}
 
 
+def _to_3(metadata: dict[str, Any], state: dict[str, Any]) -> None:
+    """Graded rewards are known by their spread too."""
+    with_graded(state)
+
+
 # How the metadata and state of a file of version n become those of version n + 1, in place. A release that changes
 # the fields of a state raises the version, adds its step here and a sample of the old version to tests/data.
-_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {1: _to_2}
+_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {1: _to_2, 2: _to_3}
 
 
 def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:

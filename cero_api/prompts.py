@@ -71,13 +71,15 @@ class PromptIndex:
                 "build the index from the dataset that is trained on"
             ) from None
 
-    def keys(self, row_ids: Iterable[int]) -> list[Key]:
+    def keys(self, row_ids: Iterable[int] | NDArray[Any]) -> list[Key]:
         """Keys of these rows.
 
         Raises:
             PromptError: a row is out of range.
         """
-        given: Any = row_ids if hasattr(row_ids, "__array__") else list(row_ids)
+        given: Any = row_ids
+        if isinstance(given, Iterable) and not hasattr(given, "__array__"):
+            given = list(given)  # a generator or a set, which are no arrays
         rows = whole_numbers(given, "row_ids", PromptError)
         if rows.size and (rows.min() < 0 or rows.max() >= len(self)):
             raise PromptError(f"row ids must be in [0, {len(self)}), not {rows.min()} to {rows.max()}")

@@ -13,6 +13,7 @@ from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.config import AllocatorConfig
 from cero_api.errors import InvalidOutcomeError
+from cero_api.mathematics.contrast import has_contrast, squares_fit, whole_squares
 from cero_api.mathematics.rounding import ROUNDING
 from cero_api.rewards import SuccessRule
 
@@ -52,28 +53,39 @@ class Allocation:
 class RolloutOutcomes:
     r"""What the rollouts of some prompts earned: $S$ successes and $F$ failures each.
 
-    They may be a part of what was allocated, come late, and be fractional.
+    They may be a part of what was allocated, come late, and be fractional. How far graded rewards differ, their sums do
+    not say: give the sum of their squares too, or let `from_rewards` take all three.
 
     Args:
         prompt_ids: int64 `[P]`, no repeats.
         successes: float64 `[P]`, at least 0.
         failures: float64 `[P]`, at least 0; successes + failures is a whole number of rollouts.
         round: the allocation's; None is the latest one.
+        squares: float64 `[P]`, of each rollout's share of a success, summed; None is that of whole successes and
+            failures (or of a single rollout, whose share is known).
 
     Raises:
         InvalidOutcomeError: shapes differ, a prompt repeats, or a number is negative, NaN or infinite.
 
     >>> RolloutOutcomes([3, 5], [2, 0], [1, 4], round=0).rollouts
     array([3, 4])
+    >>> RolloutOutcomes([3, 5], [2, 2], [2, 2], squares=[2, 1]).mixed  # twice 1 and twice 0; four times 1/2
+    array([ True, False])
     """
 
     prompt_ids: IntArray
     successes: FloatArray
     failures: FloatArray
+    squares: FloatArray
     round: int | None = None
 
     def __init__(
-        self, prompt_ids: ArrayLike, successes: ArrayLike, failures: ArrayLike, round: int | None = None
+        self,
+        prompt_ids: ArrayLike,
+        successes: ArrayLike,
+        failures: ArrayLike,
+        round: int | None = None,
+        squares: ArrayLike | None = None,
     ) -> None:
         ids = whole_numbers(prompt_ids, "prompt_ids")
         won, lost = real_numbers(successes, "successes"), real_numbers(failures, "failures")
@@ -95,9 +107,17 @@ class RolloutOutcomes:
                 "successes + failures must be a whole number of rollouts; a rollout that is half a success is "
                 "also half a failure"
             )
+        whole = whole_squares(won, lost)
+        squared = whole if squares is None else real_numbers(squares, "squares")
+        if squared.shape != won.shape or not squares_fit(won, lost, squared).all():  # NaN fits nothing
+            raise InvalidOutcomeError(
+                "squares must have one number per prompt, from successes**2 / rollouts to successes: sum the squares "
+                "of each rollout's share of a success, or use RolloutOutcomes.from_rewards"
+            )
         object.__setattr__(self, "prompt_ids", ids)
         object.__setattr__(self, "successes", won)
         object.__setattr__(self, "failures", lost)
+        object.__setattr__(self, "squares", np.minimum(squared, whole))
         object.__setattr__(self, "round", round)
 
     @classmethod
@@ -144,7 +164,7 @@ class RolloutOutcomes:
         won = np.bincount(group, weights=success, minlength=prompts.size)
         # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
         lost = np.maximum(np.bincount(group, minlength=prompts.size) - won, 0.0)
-        return cls(prompts, won, lost, round)
+        return cls(prompts, won, lost, round, np.bincount(group, weights=success**2, minlength=prompts.size))
 
     @property
     def rollouts(self) -> IntArray:
@@ -153,8 +173,8 @@ class RolloutOutcomes:
 
     @property
     def mixed(self) -> BoolArray:
-        """Whether a group has both successes and failures, bool `[P]`: an effective group, if all is in."""
-        return (self.successes > 0) & (self.failures > 0)
+        """Whether rewards differ inside a group, bool `[P]`: an effective group, if all is in."""
+        return has_contrast(self.successes, self.failures, self.squares)
 
 
 @runtime_checkable

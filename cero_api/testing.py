@@ -66,15 +66,20 @@ def _requests() -> Iterator[dict[str, Any]]:
 
 
 def _outcomes(allocation: Allocation) -> RolloutOutcomes:
-    """Rewards that differ from prompt to prompt and from round to round."""
+    """Rewards that differ from prompt to prompt and from round to round; every fourth round's are graded."""
     rng = np.random.default_rng(allocation.round)
     won = rng.binomial(allocation.counts, np.linspace(0.0, 1.0, PROMPTS)[allocation.prompt_ids])
-    return RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won, round=allocation.round)
+    if allocation.round % 4 < 3:
+        return RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won, round=allocation.round)
+    half = won / 2  # successes are halves here
+    return RolloutOutcomes(
+        allocation.prompt_ids, half, allocation.counts - half, round=allocation.round, squares=half / 2
+    )
 
 
 def _part(outcomes: RolloutOutcomes, rows: slice) -> RolloutOutcomes:
     ids, won, lost = outcomes.prompt_ids[rows], outcomes.successes[rows], outcomes.failures[rows]
-    return RolloutOutcomes(ids, won, lost, round=outcomes.round)
+    return RolloutOutcomes(ids, won, lost, round=outcomes.round, squares=outcomes.squares[rows])
 
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -180,7 +185,7 @@ def _check_isolation(factory: AllocatorFactory) -> None:
     allocator, rows = _make(factory), np.array([3, 1, 2])
     allocation = allocator.allocate(rows)
     outcomes = _outcomes(allocation)
-    given = (rows, outcomes.prompt_ids, outcomes.successes, outcomes.failures)
+    given = (rows, outcomes.prompt_ids, outcomes.successes, outcomes.failures, outcomes.squares)
     kept = copy.deepcopy(given)
     allocator.observe(outcomes)
     unmutated = all(np.array_equal(now, before) for now, before in zip(given, kept, strict=True))

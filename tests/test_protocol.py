@@ -43,7 +43,8 @@ def test_the_threshold_is_inclusive_and_one_by_default() -> None:
 @given(st.lists(st.floats(-1, 3), min_size=1, max_size=64))
 def test_a_reward_range_gives_fractional_successes(rewards: list[float]) -> None:
     outcomes = RolloutOutcomes.from_rewards([9] * len(rewards), rewards, reward_range=(-1.0, 3.0))
-    assert outcomes.successes[0] == pytest.approx(sum((r + 1) / 4 for r in rewards), abs=1e-9)
+    assert outcomes.successes[0] == pytest.approx(sum((r + 1) / 4 for r in rewards), abs=1e-6 * len(rewards))
+    assert outcomes.squares[0] == pytest.approx(sum(((r + 1) / 4) ** 2 for r in rewards), abs=2e-6 * len(rewards))
     assert outcomes.rollouts[0] == len(rewards)
 
 
@@ -85,6 +86,26 @@ def test_bad_rewards_are_refused_with_a_remedy(
 def test_bad_outcomes_are_refused_with_a_remedy(ids: Any, won: Any, lost: Any, remedy: str) -> None:
     with pytest.raises(InvalidOutcomeError, match=remedy):
         RolloutOutcomes(ids, won, lost)
+
+
+@pytest.mark.parametrize("squares", [[0.9], [2.1], [np.nan], [-1.0], [1.0, 1.0], [[1.0]], ["1"]])
+def test_squares_that_no_rewards_have_are_refused(squares: Any) -> None:
+    """Two successes and two failures: from 1, of four halves, to 2, of whole ones."""
+    with pytest.raises(InvalidOutcomeError, match="squares"):
+        RolloutOutcomes([3], [2], [2], squares=squares)
+
+
+def test_squares_are_those_of_whole_successes_unless_given() -> None:
+    assert RolloutOutcomes([3, 5], [2, 0.5], [2, 0.5]).squares.tolist() == [2.0, 0.25]  # of one rollout they are known
+    outcomes = RolloutOutcomes([3, 5], [2, 2], [2, 2], squares=[1.0, 1.5])
+    assert outcomes.squares.tolist() == [1.0, 1.5]
+    assert outcomes.mixed.tolist() == [False, True]
+
+
+def test_an_always_half_right_group_is_not_mixed() -> None:
+    outcomes = RolloutOutcomes.from_rewards([0, 0, 1, 1, 2], [0.5, 0.5, 0.25, 0.75, 0.5], reward_range=(0, 1))
+    assert outcomes.successes.tolist() == [1.0, 1.0, 0.5]
+    assert outcomes.mixed.tolist() == [False, True, False]
 
 
 def test_no_outcomes_are_outcomes() -> None:

@@ -21,6 +21,7 @@ MODULES = (
     "cero_api.checkpoint",
     "cero_api.config",
     "cero_api.analysis.contest",
+    "cero_api.mathematics.contrast",
     "cero_api.mathematics.duals",
     "cero_api.errors",
     "cero_api.analysis.history",

@@ -10,7 +10,7 @@ import numpy as np
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.adapting import Judge, RewardWatch
 from cero_api.rewards import SuccessRule
-from cero_ray.tickets import Deal
+from cero_ray.tickets import Deal, sums
 
 logger = logging.getLogger(__name__)
 
@@ -67,9 +67,8 @@ class Evidence:
 def _book_round(allocator: RolloutAllocator, round: int, came: dict[int, list[tuple[int, float | None]]]) -> None:
     rows = np.array(sorted(came))
     shares = [[share for _, share in sorted(came[row]) if share is not None] for row in rows.tolist()]
-    given = np.array([len(part) for part in shares])
-    won = np.array([math.fsum(part) for part in shares])
-    lost = np.array([len(came[row]) for row in rows.tolist()]) - given
+    won, lost, squares = sums(shares)
+    refunded = np.array([len(came[row]) for row in rows.tolist()]) - [len(part) for part in shares]
     # Evidence first: a group that is partly refunded counts as a group by what did come in.
-    allocator.observe(RolloutOutcomes(rows, won, given - won, round=round))
-    allocator.refund(rows, lost, round=round)
+    allocator.observe(RolloutOutcomes(rows, won, lost, round, squares))
+    allocator.refund(rows, refunded, round=round)

@@ -72,11 +72,12 @@ class Rounds:
 
 
 def _record(round: int, deals: list[Deal]) -> TraceRound:
-    won, lost = totals(deals)
+    won, lost, squares = totals(deals)
     return TraceRound(
         round=round,
         prompt_ids=np.array([deal.row for deal in deals], dtype=np.int64),
         counts=np.array([deal.count for deal in deals], dtype=np.int64),
         successes=won,
         failures=lost,
+        squares=squares,
     )

@@ -156,15 +156,24 @@ class Tickets:
             )
 
 
-def totals(deals: Sequence[Deal]) -> tuple[FloatArray, FloatArray]:
-    """Successes and failures of each deal so far, float64 `[P]` both.
+def sums(shares: Sequence[Sequence[float]]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Successes, failures and squares of groups by the shares of a success of their rollouts, float64 `[P]` each.
+
+    >>> sums([[1.0, 0.25], []])
+    (array([1.25, 0.  ]), array([0.75, 0.  ]), array([1.0625, 0.    ]))
+    """
+    won = np.array([math.fsum(part) for part in shares])
+    squares = np.array([math.fsum(share * share for share in part) for part in shares])
+    return won, np.array([len(part) for part in shares]) - won, squares
+
+
+def totals(deals: Sequence[Deal]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Successes, failures and squares of each deal so far, float64 `[P]` each.
 
     >>> totals([Deal(0, 7, 3, 0, {0: 1.0, 1: 0.25, 2: None})])
-    (array([1.25]), array([0.75]))
+    (array([1.25]), array([0.75]), array([1.0625]))
     """
-    shares = [[share for share in deal.outcomes.values() if share is not None] for deal in deals]
-    won = np.array([math.fsum(part) for part in shares])
-    return won, np.array([len(part) for part in shares]) - won
+    return sums([[share for share in deal.outcomes.values() if share is not None] for deal in deals])
 
 
 def spread(deals: Sequence[Deal]) -> dict[str, float]:
@@ -177,8 +186,8 @@ def spread(deals: Sequence[Deal]) -> dict[str, float]:
     if not counts.size:
         return {}
     complete = np.array([deal.done for deal in deals])
-    won, lost = totals(deals)
-    return round_numbers(counts, np.where(complete, won, 0.0), np.where(complete, lost, 0.0))
+    won, lost, squares = np.where(complete, totals(deals), 0.0)
+    return round_numbers(counts, won, lost, squares=squares)
 
 
 def _completed(round: int | None, row: int, count: int, step: int) -> Deal:

@@ -23,6 +23,7 @@ class RoundRecord:
     counts: NDArray[np.int64]  # [P] rollouts given, 0 for a candidate that was passed over
     successes: NDArray[np.float64]  # [P] fractional with `reward_range`
     failures: NDArray[np.float64]  # [P] with the successes less than the counts where a reward was missing
+    squares: NDArray[np.float64]  # [P] of the rollouts' shares of a success; without `reward_range` the successes
     rollouts_so_far: int  # over the whole training, this round included
     allocator_seconds: float  # allocate and observe, on this rank
 
@@ -84,17 +85,18 @@ def record_of(
     allocator_seconds: float,
 ) -> RoundRecord:
     """Put a round's outcomes into the order of its allocation."""
-    successes, failures = np.zeros(len(allocation.counts)), np.zeros(len(allocation.counts))
+    successes, failures, squares = np.zeros((3, len(allocation.counts)))
     if outcomes is not None:
         order = np.argsort(allocation.prompt_ids)
         place = order[np.searchsorted(allocation.prompt_ids, outcomes.prompt_ids, sorter=order)]
-        successes[place], failures[place] = outcomes.successes, outcomes.failures
+        successes[place], failures[place], squares[place] = outcomes.successes, outcomes.failures, outcomes.squares
     return RoundRecord(
         round=allocation.round,
         prompt_ids=allocation.prompt_ids,
         counts=allocation.counts,
         successes=successes,
         failures=failures,
+        squares=squares,
         rollouts_so_far=rollouts_so_far,
         allocator_seconds=allocator_seconds,
     )

@@ -5,21 +5,27 @@ from __future__ import annotations
 import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.mathematics.contrast import group_variance, has_contrast, whole_squares
 
 
 def round_numbers(
-    counts: IntArray, successes: FloatArray, failures: FloatArray, contrast: BoolArray | None = None
+    counts: IntArray,
+    successes: FloatArray,
+    failures: FloatArray,
+    contrast: BoolArray | None = None,
+    squares: FloatArray | None = None,
 ) -> dict[str, float]:
     r"""How a round's rollouts were spread, and what they earned.
 
     `round_signal` is the variance of a rollout's group, $\sum_i n_i \hat v_i / \sum_i n_i$ with the unbiased
-    $\hat v_i = S_i F_i / (n_i (n_i - 1))$ of binary rewards: what a gradient step has to learn from.
+    $\hat v_i$ of its rewards, $S_i F_i / (n_i (n_i - 1))$ if they are binary: what a gradient step has to learn from.
 
     Args:
         counts: int64 `[P]`, dealt to each prompt of the round; 0 is one that was passed over.
         successes: float64 `[P]`.
         failures: float64 `[P]`; with the successes fewer than the counts where rewards were missing.
         contrast: bool `[P]`, whether a group's advantages are not all zero; None takes it from the successes.
+        squares: float64 `[P]`, sums of squared shares of a success; None where rewards are binary.
 
     >>> numbers = round_numbers(np.array([4, 0, 2]), np.array([2.0, 0, 0]), np.array([2.0, 0, 2]))
     >>> numbers["count_mean"], numbers["round_effective_group_rate"], round(numbers["round_signal"], 4)
@@ -40,8 +46,9 @@ def round_numbers(
     seen = dealt & (scored > 0)
     if seen.any():
         won, lost, n = successes[seen], failures[seen], scored[seen]
-        mixed = (won > 0) & (lost > 0) if contrast is None else contrast[seen]
-        variance = np.where(mixed & (n > 1), won * lost / np.maximum(n * (n - 1), 1), 0.0)
+        squared = whole_squares(won, lost) if squares is None else squares[seen]
+        mixed = has_contrast(won, lost, squared) if contrast is None else contrast[seen]
+        variance = np.where(mixed, group_variance(won, lost, squared), 0.0)
         numbers["round_effective_group_rate"] = float(mixed.mean())
         numbers["round_success_rate"] = float(won.sum() / n.sum())
         numbers["round_signal"] = float((n * variance).sum() / n.sum())

@@ -6,7 +6,7 @@ import abc
 import functools
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 import numpy as np
@@ -17,11 +17,12 @@ from cero_api.allocators.plan import Plan
 from cero_api.arrays import whole_numbers
 from cero_api.config import AllocatorConfig
 from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.mathematics.contrast import graded_fits
 from cero_api.mathematics.ledger import Ledger, Report
 from cero_api.mathematics.posterior import posterior_mean
 from cero_api.mathematics.walk import Walk
 from cero_api.protocol import Allocation, RolloutOutcomes
-from cero_api.state import state_entries, with_entries
+from cero_api.state import RAGGED, no_floats, state_entries, with_entries
 
 
 @dataclass
@@ -34,6 +35,7 @@ class AllocatorState:
     failures: FloatArray  # [M]
     exposure: IntArray  # [M] rollouts dealt, net of refunds
     plan: Plan
+    graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
 
     @classmethod
     def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
@@ -46,6 +48,7 @@ class AllocatorState:
             failures=np.zeros(pool),
             exposure=np.zeros(pool, dtype=np.int64),
             plan=Plan(),
+            graded=no_floats(),
             **fields,
         )
 
@@ -55,6 +58,22 @@ class WalkState(AllocatorState):
     """State of a method that walks through the pool, or shares out the batches that a loader draws."""
 
     walk: Walk
+
+
+def with_graded(state: dict[str, Any]) -> None:
+    """Bring a state up to date that knows of no graded rewards: those that it has count as successes and failures."""
+    for known, new in (("successes", "graded"), ("last_successes", "last_graded")):
+        if known in state:
+            state.setdefault(new, no_floats())
+    if "ledger.open_successes" in state:
+        state.setdefault("ledger.open_squares", np.array(state["ledger.open_successes"]))
+
+
+def added(column: FloatArray, rows: IntArray, values: FloatArray, size: int) -> FloatArray:
+    """A column with values added to it, which begins when it is first needed."""
+    column = column if column.size else np.zeros(size)
+    column[rows] += values
+    return column
 
 
 _MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
@@ -154,8 +173,9 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             return
         round = self._round_of(outcomes.round)
         ids, won, lost = outcomes.prompt_ids[reported], outcomes.successes[reported], outcomes.failures[reported]
-        report = self._state.ledger.settle(round, ids, won, lost)
-        self._learn(round, ids, won, lost, report)
+        squares = outcomes.squares[reported]
+        report = self._state.ledger.settle(round, ids, won, lost, squares)
+        self._learn(round, ids, won, lost, won - squares, report)
 
     @atomic
     def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
@@ -183,8 +203,8 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     def metrics(self) -> dict[str, float]:
         """Numbers worth logging after each round, all in rollouts but for the rates.
 
-        `effective_group_rate` is the share of completed groups with both successes and failures, over the whole
-        training; 0 while none is complete.
+        `effective_group_rate` is the share of completed groups whose rewards differ (both successes and failures, if
+        they are binary), over the whole training; 0 while none is complete.
         """
         state, ledger = self._state, self._state.ledger
         return {
@@ -220,7 +240,9 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         Raises:
             CheckpointError: it is of another allocator or pool, or its books do not balance.
         """
-        loaded = with_entries(self._state, state)
+        entries = dict(state)
+        with_graded(entries)  # what states of earlier versions lack
+        loaded = with_entries(self._state, entries)
         fault = self._fault(loaded)
         if fault is not None:
             raise CheckpointError(f"this state is damaged or foreign: {fault}; load the one of this configuration")
@@ -243,10 +265,19 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         """Prompts and their rollouts, at most what remains, and exactly `total` if it is given."""
 
-    def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
-        """Add the evidence of these outcomes."""
-        self._state.successes[ids] += won
-        self._state.failures[ids] += lost
+    def _learn(
+        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
+    ) -> None:
+        """Add the evidence of these outcomes; `graded` is what their squares lack of the successes."""
+        state = self._state
+        state.successes[ids] += won
+        state.failures[ids] += lost
+        if graded.any():
+            state.graded = added(state.graded, ids, graded, self.config.num_prompts)
+
+    def _graded(self, rows: IntArray | slice) -> FloatArray | None:
+        """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
+        return self._state.graded[rows] if self._state.graded.size else None
 
     def _state_loaded(self) -> None:
         """Recompute whatever follows from the state and is kept beside it."""
@@ -273,6 +304,8 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             or max(state.successes.max(), state.failures.max()) > _MOST
         ):
             return "it has evidence of a negative number of rollouts, or of more than can be counted"
+        if not graded_fits(state.graded, state.successes, state.failures):
+            return "it has evidence whose squares do not fit"
         if state.round > _MOST:
             return f"{state.round} rounds cannot be"
         return state.plan.fault(state.round, self.config.budget) or state.ledger.check()

@@ -54,7 +54,8 @@ class CeroState(AllocatorState):
 class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     r"""Deals each round where a rollout is worth most at the current price of the budget (Algorithm 1).
 
-    Each prompt has a Beta posterior, whose expected Bernoulli variance $\hat q$ sets the saturating utility
+    Each prompt has a Beta posterior, whose expected Bernoulli variance $\hat q$ (that of its rewards, where they are
+    graded) sets the saturating utility
     $U(z) = 1 - e^{-4\lambda\hat q z/R}$ of its cumulative exposure. The duals $\vartheta_i$ (of prompts) and $\nu$ (of
     the budget) follow projected online gradient descent. A round over the pool admits positive margins
     $\vartheta_i - \nu$ in order, each up to its cap; a round over candidates deals units one by one to the largest
@@ -224,15 +225,17 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             )
         state.pending = 0
 
-    def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
+    def _learn(
+        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
+    ) -> None:
         state, keep = self._state, self.config.forgetting
         if keep < 1.0 and self.config.forgetting_clock == "visit":
             self._forget(ids[report.first])
         elif keep < 1.0:
             # Late evidence has aged: it weighs what it would weigh had it come in its own round.
             age = keep ** (state.round - 1 - round)
-            won, lost = won * age, lost * age
-        super()._learn(round, ids, won, lost, report)
+            won, lost, graded = won * age, lost * age, graded * age
+        super()._learn(round, ids, won, lost, graded, report)
         self._slope[ids] = self._slopes(ids)
 
     def _forget_round(self) -> None:
@@ -244,8 +247,9 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             self._slope[rows] = self._slopes(rows)
 
     def _forget(self, rows: IntArray | slice) -> None:
-        for evidence in (self._state.successes, self._state.failures):
-            evidence[rows] = forget(evidence[rows], self.config.forgetting)
+        for evidence in (self._state.successes, self._state.failures, self._state.graded):
+            if evidence.size:
+                evidence[rows] = forget(evidence[rows], self.config.forgetting)
 
     def _state_loaded(self) -> None:
         config, plan = self.config, self._state.plan
@@ -267,7 +271,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     def _slopes(self, rows: IntArray | slice) -> FloatArray:
         r"""Value of a prompt's first rollout, $U'(0)/\bar c = 4\hat q$: kept because every dual step reads it."""
         a, b = self.config.prior
-        return 4.0 * variance_proxy(a + self._state.successes[rows], b + self._state.failures[rows])
+        won, lost = self._state.successes[rows], self._state.failures[rows]
+        return 4.0 * variance_proxy(a + won, b + lost, self._graded(rows))
 
     def _units_given(self, rows: IntArray | slice) -> FloatArray:
         """Exposure $z$."""

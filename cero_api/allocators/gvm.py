@@ -33,6 +33,8 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
     Deviations: $G_i = 1$, since a gradient norm is not known before generation; $p_i$ is the mean of the Beta posterior
     instead of a pilot sample's rate, which would cost rollouts of its own.
 
+    A graded reward counts as its share of a success, whatever its spread: $p_i$ is a rate of acceptance here.
+
     Source: arXiv 2505.02391.
 
     >>> allocator = GvmAllocator(GvmConfig(num_prompts=2, rounds=2, budget=32))

@@ -28,6 +28,8 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
     The expectation is over the prompt's Beta(a, b) posterior. The gain of one more rollout after $n$ is
     $\frac{a}{a+b+n}\prod_{j<n}\frac{b+j}{a+b+j}$; it decreases in $n$, so greedy is exact.
 
+    A graded reward counts as its share of a success, whatever its spread: the first success is what is looked for.
+
     Source: arXiv 2605.07114.
 
     >>> allocator = HoraAllocator(HoraConfig(num_prompts=2, rounds=2, budget=32))

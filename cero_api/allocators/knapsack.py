@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
-from cero_api.allocators.base import WalkState
+from cero_api.allocators.base import WalkState, added
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import KnapsackConfig
+from cero_api.mathematics.contrast import graded_fits, has_contrast
 from cero_api.mathematics.ledger import Report
 from cero_api.mathematics.selection import fill_by_table
+from cero_api.state import RAGGED, no_floats
 
 _CITATION = """\
 @article{li2025knapsack,
@@ -32,6 +34,7 @@ class KnapsackState(WalkState):
     last_round: IntArray  # [M] of the last visit with rewards, -1 before the first
     last_successes: FloatArray  # [M]
     last_rollouts: FloatArray  # [M]
+    last_graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
 
 
 class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
@@ -41,6 +44,9 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
     gain solves the knapsack exactly; the paper's dynamic programme gives the same value at a thousand times the cost.
     Prompts of $p \in \{0, 1\}$ and unseen ones have no value to compare, and get the batch's mean; what the others
     cannot take goes to those of $p = 0$.
+
+    Deviation: of graded rewards, which the paper has not, the progress is $v(1-p)$ with $v$ their variance in the last
+    visit, $p(1-p)$ if they are binary; prompts whose rewards did not differ have no value to compare.
 
     Source: arXiv 2509.25849.
 
@@ -67,6 +73,7 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
             last_round=np.full(pool, -1),
             last_successes=np.zeros(pool),
             last_rollouts=np.zeros(pool),
+            last_graded=no_floats(),
         )
 
     def _fault(self, state: KnapsackState) -> str | None:
@@ -74,30 +81,41 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
             return "it has a last visit in a round that was not dealt"
         if (state.last_successes < 0).any() or (state.last_successes > state.last_rollouts).any():
             return "it has more successes than rollouts in a last visit"
+        if not graded_fits(state.last_graded, state.last_successes, state.last_rollouts - state.last_successes):
+            return "it has a last visit whose squares do not fit"
         return super()._fault(state)
 
-    def _learn(self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, report: Report) -> None:
-        super()._learn(round, ids, won, lost, report)
+    def _learn(
+        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
+    ) -> None:
+        super()._learn(round, ids, won, lost, graded, report)
         state = self._state
         newer = state.last_round[ids] < round
         state.last_successes[ids[newer]] = state.last_rollouts[ids[newer]] = 0.0
+        if state.last_graded.size:
+            state.last_graded[ids[newer]] = 0.0
         state.last_round[ids[newer]] = round
         # Late rewards of an earlier visit are no news to a method that goes by the last one.
         current = state.last_round[ids] == round
         state.last_successes[ids[current]] += won[current]
         state.last_rollouts[ids[current]] += won[current] + lost[current]
+        if graded[current].any():
+            state.last_graded = added(state.last_graded, ids[current], graded[current], self.config.num_prompts)
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
-        seen = self._state.last_rollouts[rows] > 0
-        rate = self._state.last_successes[rows] / np.maximum(self._state.last_rollouts[rows], 1.0)
-        valued = seen & (rate > 0) & (rate < 1)
+        won, n = self._state.last_successes[rows], self._state.last_rollouts[rows]
+        graded = self._state.last_graded[rows] if self._state.last_graded.size else np.zeros(rows.size)
+        seen, rate = n > 0, won / np.maximum(n, 1.0)
+        valued = seen & (rate > 0) & (rate < 1) & has_contrast(won, n - won, won - graded)
         counts = np.full(rows.size, floor)
         # Deviation: the paper's constant base count, where it would leave the others less than the floor, is lowered.
         base = min(need // max(rows.size, 1), cap)
         counts[~valued] = base
         rank = self._ties.rank[rows]
-        table = partial(self._gains, rate[valued], floor)
+        # Of p(1-p), the part that varies from rollout to rollout: all of it unless rewards are graded.
+        varying = 1.0 - (graded * n)[valued] / (won * (n - won))[valued]
+        table = partial(self._gains, rate[valued], np.log(varying), floor)
         counts[valued] += fill_by_table(table, cap - floor, rank[valued], need - int(counts.sum()))
         # What is left when everybody of value is at the cap: first to prompts never solved, then to whoever has room.
         for takers in (seen & (rate == 0), np.ones(rows.size, dtype=np.bool_)):
@@ -107,13 +125,13 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
         return counts
 
     @staticmethod
-    def _gains(rate: FloatArray, floor: int, width: int) -> FloatArray:
-        r"""Gains $\ln p(1-p)^2[(1-p)p^n + p(1-p)^n]$ of a unit after $n = $ floor, floor + 1, ..., `[P, width]`."""
+    def _gains(rate: FloatArray, log_varying: FloatArray, floor: int, width: int) -> FloatArray:
+        r"""Gains $\ln v(1-p)[(1-p)p^n + p(1-p)^n]$ of a unit after $n = $ floor, floor + 1, ..., `[P, width]`."""
         p, group = np.unique(rate, return_inverse=True)  # pass rates are fractions of small counts: few differ
         log_p, log_q = np.log(p)[:, None], np.log1p(-p)[:, None]
         n = np.arange(floor, floor + width)
         gains: FloatArray = log_p + 2 * log_q + np.logaddexp(log_q + n * log_p, log_p + n * log_q)
-        return gains[group]
+        return gains[group] + log_varying[:, None]
 
 
 def _evenly(room: IntArray, rank: RankArray, left: int) -> IntArray:

@@ -22,6 +22,9 @@ _CITATION = """\
 """
 
 
+_LEAST = np.finfo(np.float64).tiny  # variance: rounding must not take its logarithm away
+
+
 class VipAllocator(BatchAllocator[VipConfig, WalkState]):
     r"""Minimises $\sum_i 4\sigma^2 p_i(1-p_i)\, h(n_i)$, the predicted variance of the batch's gradient.
 
@@ -30,7 +33,8 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
     on the continuous problem and rounds.
 
     Deviation: the paper predicts $p$ with a Gaussian process over prompt embeddings; here it is the mean of the
-    prompt's Beta posterior, which needs no embeddings.
+    prompt's Beta posterior, which needs no embeddings. Graded rewards have their own variance in the place of
+    $p(1-p)$.
 
     Source: arXiv 2602.01601.
 
@@ -51,8 +55,12 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor = self.config.min_rollouts_per_prompt
         a0, b0 = self.config.prior
-        mean = posterior_mean(a0 + self._state.successes[rows], b0 + self._state.failures[rows])
-        weight, decreases = np.log(mean * (1 - mean))[:, None], np.log(self._decreases())
+        a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
+        mean = posterior_mean(a, b)
+        variance, graded = mean * (1 - mean), self._graded(rows)
+        if graded is not None:  # which vary by E[x(1 - x)] less than successes and failures of the same mean
+            variance = np.maximum(variance - graded / (a + b), _LEAST)
+        weight, decreases = np.log(variance)[:, None], np.log(self._decreases())
         return floor + fill_by_table(
             lambda width: weight + decreases[:width], decreases.size, self._ties.rank[rows], need - floor * rows.size
         )

@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.errors import BudgetError, InvalidOutcomeError
+from cero_api.mathematics.contrast import has_contrast, squares_fit, whole_squares
 from cero_api.state import RAGGED, no_floats, no_integers
 
 
@@ -17,7 +18,7 @@ class Report(NamedTuple):
 
     first: BoolArray  # [P] nothing of this prompt's group in this round had been reported before
     groups: int  # groups that are complete now
-    effective: int  # of those, the ones with both successes and failures
+    effective: int  # of those, the ones whose rewards differ
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Ledger:
     r"""Budget and outstanding rollouts; `spent + remaining = budget` after every call, in any order.
 
     Rows of the `open_*` arrays are groups with rollouts still out, sorted by round, then by prompt. A group leaves
-    when its last rollout is reported or refunded; one whose rewards never come stays, and costs 40 bytes.
+    when its last rollout is reported or refunded; one whose rewards never come stays, and costs 48 bytes.
 
     >>> ledger = Ledger(budget=100)
     >>> ledger.charge(0, np.array([3, 5]), np.array([8, 8]))
@@ -44,6 +45,7 @@ class Ledger:
     open_rollouts: IntArray = field(default_factory=no_integers, metadata=RAGGED)
     open_successes: FloatArray = field(default_factory=no_floats, metadata=RAGGED)
     open_failures: FloatArray = field(default_factory=no_floats, metadata=RAGGED)
+    open_squares: FloatArray = field(default_factory=no_floats, metadata=RAGGED)  # of shares of a success
 
     @property
     def remaining(self) -> int:
@@ -57,7 +59,7 @@ class Ledger:
 
     def check(self) -> str | None:
         """What is wrong with these books, or None: for states that come from outside."""
-        columns = (self.open_prompt, self.open_rollouts, self.open_successes, self.open_failures)
+        columns = (self.open_prompt, self.open_rollouts, self.open_successes, self.open_failures, self.open_squares)
         if any(column.shape != self.open_round.shape for column in columns):
             return "its open rollouts have columns of different length"
         if not 0 <= self.spent <= self.budget or self.refunded < 0:
@@ -68,6 +70,8 @@ class Ledger:
             return f"{self.outstanding} rollouts out of {self.spent} spent cannot be"
         if min(self.open_successes.min(initial=0.0), self.open_failures.min(initial=0.0)) < 0:
             return "it has negative outcomes"
+        if not squares_fit(self.open_successes, self.open_failures, self.open_squares).all():
+            return "it has outcomes whose squares do not fit"
         order = np.lexsort((self.open_prompt, self.open_round))
         if (np.diff(order) != 1).any():
             return "its open rollouts are out of order"
@@ -91,8 +95,16 @@ class Ledger:
         self.open_rollouts = np.concatenate([self.open_rollouts, counts[dealt]])
         self.open_successes = np.concatenate([self.open_successes, zeros])
         self.open_failures = np.concatenate([self.open_failures, zeros])
+        self.open_squares = np.concatenate([self.open_squares, zeros])
 
-    def settle(self, round: int, prompt_ids: IntArray, successes: FloatArray, failures: FloatArray) -> Report:
+    def settle(
+        self,
+        round: int,
+        prompt_ids: IntArray,
+        successes: FloatArray,
+        failures: FloatArray,
+        squares: FloatArray | None = None,
+    ) -> Report:
         """Book outcomes; nothing changes if any of them was not allocated.
 
         Args:
@@ -100,6 +112,7 @@ class Ledger:
             prompt_ids: int64 `[P]`, no repeats.
             successes: float64 `[P]`.
             failures: float64 `[P]`; with the successes at least one rollout each.
+            squares: float64 `[P]`, of shares of a success; None is that of whole successes and failures.
 
         Raises:
             InvalidOutcomeError: more rollouts than are out for a prompt in that round.
@@ -109,6 +122,7 @@ class Ledger:
         first = self.open_successes[rows] + self.open_failures[rows] == 0
         self.open_successes[rows] += successes
         self.open_failures[rows] += failures
+        self.open_squares[rows] += whole_squares(successes, failures) if squares is None else squares
         groups, effective = self._take(rows, counts)
         return Report(first, groups, effective)
 
@@ -145,12 +159,12 @@ class Ledger:
         """Rollouts are no longer out; return how many groups that completed, and how many are effective."""
         self.open_rollouts[rows] -= counts
         done = self.open_rollouts == 0
-        won, lost = self.open_successes[done], self.open_failures[done]
+        won, lost, squares = self.open_successes[done], self.open_failures[done], self.open_squares[done]
         # A group that was refunded whole never was one.
         groups = int(np.count_nonzero(won + lost > 0))
-        effective = int(np.count_nonzero((won > 0) & (lost > 0)))
+        effective = int(np.count_nonzero(has_contrast(won, lost, squares)))
         self.groups += groups
         self.effective_groups += effective
-        for name in ("open_round", "open_prompt", "open_rollouts", "open_successes", "open_failures"):
-            setattr(self, name, getattr(self, name)[~done])
+        for column in ("round", "prompt", "rollouts", "successes", "failures", "squares"):
+            setattr(self, f"open_{column}", getattr(self, f"open_{column}")[~done])
         return groups, effective

@@ -25,28 +25,36 @@ def posterior_mean(a: ArrayLike, b: ArrayLike) -> FloatArray:
     return np.asarray(a / (a + b))
 
 
-def variance_proxy(a: ArrayLike, b: ArrayLike) -> FloatArray:
-    r"""Posterior expected Bernoulli variance, $\hat q = E[P(1-P)] = \frac{ab}{(a+b)(a+b+1)}$, in (0, 1/4).
+def variance_proxy(a: ArrayLike, b: ArrayLike, graded: ArrayLike | None = None) -> FloatArray:
+    r"""Posterior expected variance of a prompt's rewards, $\hat q = \frac{ab}{(a+b)(a+b+1)} - \frac{G}{a+b+1}$.
 
-    It equals $m(1-m) - \mathrm{Var}(P)$ with $m = E[P]$, and the predictive expectation of the unbiased
-    within-group reward variance, for every group size of at least 2 (Prop. 1).
+    Without graded rewards it is the Bernoulli variance $E[P(1-P)] = m(1-m) - \mathrm{Var}(P)$ with $m = E[P]$, in
+    (0, 1/4). It is the predictive expectation of the unbiased within-group reward variance, for every group size of at
+    least 2 (Prop. 1). Graded rewards $x \in [0, 1]$ lower it by $G = \sum x(1-x)$: the same expectation under a
+    Dirichlet process, of which the Beta posterior is the case of rewards 0 and 1.
 
     Args:
         a: pseudo-successes, float, any shape, positive.
         b: pseudo-failures, the same shape, positive.
+        graded: $G$, what the successes exceed their sum of squares by; None for rewards 0 and 1.
 
     Returns:
-        float64, the same shape.
+        float64, at least 0, the broadcast shape.
 
-    Source: arXiv 2606.05606, arXiv 2610.09679 (Prop. 1).
+    Source: arXiv 2606.05606, arXiv 2610.09679 (Prop. 1); for graded rewards docs/method.md, "Graded rewards".
 
     >>> float(variance_proxy(1, 1))  # the uniform prior
     0.16666666666666666
+    >>> variance_proxy(5, 5, graded=[0.0, 2.0])  # after four successes and four failures; after eight times 1/2
+    array([0.22727273, 0.04545455])
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     total = a + b
     # In this order it is the same to the last bit for (a, b) and (b, a), which are equally uncertain.
-    return np.asarray(a * b / (total * (total + 1.0)))
+    bernoulli = np.asarray(a * b / (total * (total + 1.0)))
+    if graded is None:
+        return bernoulli
+    return np.asarray(np.maximum(bernoulli - np.asarray(graded, dtype=np.float64) / (total + 1.0), 0.0))
 
 
 def calibration_bound(rollouts: ArrayLike, prior: tuple[float, float] = (1.0, 1.0)) -> FloatArray:

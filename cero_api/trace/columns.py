@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import TraceError
+from cero_api.mathematics.contrast import whole_squares
 from cero_api.prompts import Key
 from cero_api.trace.records import TraceLine, first_fault, said
 
@@ -44,13 +45,14 @@ class Columns:
     count: IntArray
     successes: FloatArray
     failures: FloatArray
+    squares: FloatArray  # of shares of a success; the successes' own where rewards are whole successes or failures
 
     @classmethod
     def of(cls, block: bytes, path: Path, line: int, rows: Rows | None = None) -> Columns:
         """Read complete lines; the first is number `line` of the file."""
         rows = Rows() if rows is None else rows
         parsed = _canonical(block)
-        round, prompts, count, won, lost = _general(block, path, line) if parsed is None else parsed
+        round, prompts, count, won, lost, squares = _general(block, path, line) if parsed is None else parsed
         known = type(next(iter(rows), prompts[0]))
         if set(map(type, prompts)) != {known} or known not in (int, str):
             at = next(n for n, prompt in enumerate(prompts) if type(prompt) is not known or known not in (int, str))
@@ -58,16 +60,17 @@ class Columns:
                 f"{path}, line {line + at}: prompt {prompts[at]!r}; all prompts must be strings, or all integers"
             )
         row = np.fromiter(map(rows.__getitem__, prompts), dtype=np.int64, count=len(prompts))
-        fault = first_fault(count, won, lost)
+        fault = first_fault(count, won, lost, squares)
         if fault is not None:
             raise TraceError(f"{path}, line {line + fault[0]}: {fault[1]}; correct or remove the line")
-        return cls(round, row, count, won, lost)
+        return cls(round, row, count, won, lost, whole_squares(won, lost) if squares is None else squares)
 
     def part(self, start: int, stop: int) -> Columns:
         """Lines from `start` up to `stop`."""
         lines = slice(start, stop)
         return Columns(
-            self.round[lines], self.row[lines], self.count[lines], self.successes[lines], self.failures[lines]
+            *(self.round[lines], self.row[lines], self.count[lines]),
+            *(self.successes[lines], self.failures[lines], self.squares[lines]),
         )
 
     @classmethod
@@ -81,10 +84,12 @@ class Columns:
             np.concatenate([part.count for part in parts]),
             np.concatenate([part.successes for part in parts]),
             np.concatenate([part.failures for part in parts]),
+            np.concatenate([part.squares for part in parts]),
         )
 
 
-_Parsed = tuple[IntArray, list[Key], IntArray, FloatArray, FloatArray]
+# Round, prompt, count, successes, failures, and squares if any line has them.
+_Parsed = tuple[IntArray, list[Key], IntArray, FloatArray, FloatArray, FloatArray | None]
 
 
 def _canonical(block: bytes) -> _Parsed | None:
@@ -116,7 +121,7 @@ def _canonical(block: bytes) -> _Parsed | None:
     round, prompt, count = (table[:, field].copy() for field in range(3))
     if round.min() < 0 or round.max() >= 2**31:
         return None
-    return round, prompt.tolist(), count, won, count - won
+    return round, prompt.tolist(), count, won, count - won, None
 
 
 def _numbers(numerals: bytes, dtype: type[np.generic], size: int) -> NDArray[Any] | None:
@@ -145,11 +150,15 @@ def _general(block: bytes, path: Path, line: int) -> _Parsed:
         lost = count - won
         partial = [at for at, record in enumerate(records) if record.get("failures") is not None]
         lost[partial] = _floats([records[at]["failures"] for at in partial])
+        squares, graded = None, [at for at, record in enumerate(records) if record.get("squares") is not None]
+        if graded:
+            squares = whole_squares(won, lost)
+            squares[graded] = _floats([records[at]["squares"] for at in graded])
         if round.min() < 0 or round.max() >= 2**31:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise _diagnosis(block, path, line) from None
-    return round, prompts, count, won, lost
+    return round, prompts, count, won, lost, squares
 
 
 def _diagnosis(block: bytes, path: Path, line: int) -> TraceError:

@@ -11,13 +11,14 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import TraceError
+from cero_api.mathematics.contrast import whole_squares
 from cero_api.prompts import Key
 from cero_api.trace.columns import Columns, Rows
 from cero_api.trace.files import Lines, first_line
 from cero_api.trace.records import parse_header
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class TraceRound:
     """One recorded round.
 
@@ -27,6 +28,7 @@ class TraceRound:
         counts: int64 `[P]`, rollouts given to each, 0 for a candidate that was passed over.
         successes: float64 `[P]`.
         failures: float64 `[P]`; with the successes less than the count where rewards are missing.
+        squares: float64 `[P]`, sums of squared shares of a success; None where rewards are whole successes or failures.
     """
 
     round: int
@@ -34,6 +36,23 @@ class TraceRound:
     counts: IntArray
     successes: FloatArray
     failures: FloatArray
+    squares: FloatArray
+
+    def __init__(
+        self,
+        round: int,
+        prompt_ids: IntArray,
+        counts: IntArray,
+        successes: FloatArray,
+        failures: FloatArray,
+        squares: FloatArray | None = None,
+    ) -> None:
+        object.__setattr__(self, "round", round)
+        object.__setattr__(self, "prompt_ids", prompt_ids)
+        object.__setattr__(self, "counts", counts)
+        object.__setattr__(self, "successes", successes)
+        object.__setattr__(self, "failures", failures)
+        object.__setattr__(self, "squares", whole_squares(successes, failures) if squares is None else squares)
 
 
 class TraceReader:
@@ -117,4 +136,4 @@ class TraceReader:
                 f"{self.path}, line {line + repeat}: prompt {key!r} is in round {whole.round[0]} already; sum its "
                 "rollouts into one line"
             )
-        return TraceRound(int(whole.round[0]), whole.row, whole.count, whole.successes, whole.failures)
+        return TraceRound(int(whole.round[0]), whole.row, whole.count, whole.successes, whole.failures, whole.squares)

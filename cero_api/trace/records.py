@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictS
 from cero_api._types import FloatArray, IntArray
 from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.errors import TraceError
+from cero_api.mathematics.contrast import squares_fit, whole_squares
+from cero_api.mathematics.rounding import ROUNDING
 from cero_api.prompts import Key
 
 LONGEST = 1 << 24  # bytes of a line: more is no line, but something that was inflated to fill the memory
@@ -47,6 +49,7 @@ class TraceLine(BaseModel):
     count: Annotated[StrictInt, Field(ge=0, lt=2**31)]
     successes: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
     failures: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    squares: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
 
 
 def trace_lines(
@@ -55,6 +58,7 @@ def trace_lines(
     counts: ArrayLike,
     successes: ArrayLike,
     failures: ArrayLike | None = None,
+    squares: ArrayLike | None = None,
 ) -> bytes:
     r"""One round as the lines of a trace.
 
@@ -64,6 +68,7 @@ def trace_lines(
         counts: int `[P]`, at least 0.
         successes: float `[P]`, from 0 to the counts.
         failures: float `[P]`; None is `counts - successes`, no reward being missing.
+        squares: float `[P]`, sums of squared shares of a success; None where rewards are whole successes or failures.
 
     Returns:
         `[P]` lines of UTF-8, each with its line break.
@@ -85,19 +90,25 @@ def trace_lines(
             f"{won.size if lost is None else lost.size} failures; give one of each per prompt"
         )
     lost = count - won if lost is None else lost
+    whole = whole_squares(won, lost)
+    squared = whole if squares is None else real_numbers(squares, "squares", TraceError)
+    if squared.size != won.size:
+        raise TraceError(f"{squared.size} squares for {won.size} prompts; give one per prompt")
     if len(set(keys)) != len(keys):
         raise TraceError(f"round {round} names a prompt twice; sum its rollouts first")
-    fault = first_fault(count, won, lost)
+    fault = first_fault(count, won, lost, squared)
     if fault is not None:
         row, said = fault
         raise TraceError(f"round {round}, prompt {keys[row]!r}: {said}; correct what is passed to the trace")
-    missing = np.abs(count - won - lost) > 1e-6
+    missing, graded = np.abs(count - won - lost) > ROUNDING, whole - squared > ROUNDING**2 * count
     named = map(json.dumps, keys)
     lines = [
         f'{{"round":{round},"prompt":{key},"count":{n},"successes":{_number(s)}'
-        + (f',"failures":{_number(f)}}}\n' if partial else "}\n")
-        for key, n, s, f, partial in zip(
-            named, count.tolist(), won.tolist(), lost.tolist(), missing.tolist(), strict=True
+        + (f',"failures":{_number(f)}' if partial else "")
+        + (f',"squares":{_number(q)}}}\n' if differing else "}\n")
+        for key, n, s, f, q, partial, differing in zip(
+            *(named, count.tolist(), won.tolist(), lost.tolist(), squared.tolist(), missing.tolist(), graded.tolist()),
+            strict=True,
         )
     ]
     longest = max(map(len, lines), default=0)
@@ -141,17 +152,20 @@ def plain_keys(prompts: Iterable[object]) -> list[Key]:
     return keys
 
 
-def first_fault(count: IntArray, won: FloatArray, lost: FloatArray) -> tuple[int, str] | None:
-    """First record whose numbers cannot be, and why."""
-    slack = 1e-6
-    with np.errstate(invalid="ignore"):
-        good = (count >= 0) & (count < 2**31) & (won >= 0) & (lost >= -slack) & (won + lost <= count + slack)
-    if good.all():  # NaN is not good
+def first_fault(
+    count: IntArray, won: FloatArray, lost: FloatArray, squares: FloatArray | None = None
+) -> tuple[int, str] | None:
+    """First record whose numbers cannot be, and why; squares that are not given are those of whole successes."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        good = (count >= 0) & (count < 2**31) & (won >= 0) & (lost >= -ROUNDING) & (won + lost <= count + ROUNDING)
+        fit = good if squares is None else good & squares_fit(won, np.maximum(lost, 0.0), squares)
+    if fit.all():  # NaN is not good
         return None
-    at = int(np.argmin(good))
+    at = int(np.argmin(fit))
     if not 0 <= count[at] < 2**31:
         return at, f"count {count[at]} is not a number of rollouts"
-    return at, f"{won[at]:g} successes and {lost[at]:g} failures in {count[at]} rollouts"
+    also = f" cannot have squares of {squares[at]:g}" if good[at] and squares is not None else ""
+    return at, f"{won[at]:g} successes and {lost[at]:g} failures in {count[at]} rollouts{also}"
 
 
 def parse_header(path: Path, line: bytes) -> TraceHeader:

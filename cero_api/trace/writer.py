@@ -36,7 +36,10 @@ from cero_api.trace.records import (
 
 
 class RoundLike(Protocol):
-    """What `TraceWriter` needs of an adapter's record of a round; every adapter's `RoundRecord` has it."""
+    """What `TraceWriter` needs of an adapter's record of a round; every adapter's `RoundRecord` has it.
+
+    One with a field `squares` besides, float64 `[P]`, can tell graded rewards that differ from those that do not.
+    """
 
     @property
     def round(self) -> int:
@@ -124,6 +127,7 @@ class TraceWriter:
         counts: ArrayLike,
         successes: ArrayLike,
         failures: ArrayLike | None = None,
+        squares: ArrayLike | None = None,
     ) -> None:
         """Append one round; a round without prompts appends nothing.
 
@@ -133,13 +137,14 @@ class TraceWriter:
             counts: int `[P]`, rollouts given.
             successes: float `[P]`.
             failures: float `[P]`; None where no reward is missing.
+            squares: float `[P]`, see `RolloutOutcomes`; None where rewards are whole successes or failures.
 
         Raises:
             TraceError: the numbers do not fit, a prompt is not of the pool, the round is in the file already, or the
                 disk refuses.
         """
         round, keys = round_number(round), self._named(prompt_ids)
-        text = trace_lines(round, keys, counts, successes, failures)
+        text = trace_lines(round, keys, counts, successes, failures, squares)
         if not self._continued:
             self._continue(round)
         if round <= self._last:
@@ -154,7 +159,8 @@ class TraceWriter:
 
     def __call__(self, record: RoundLike) -> None:
         """Append an adapter's record of a round: `on_round=TraceWriter(path)`."""
-        self.write(record.round, record.prompt_ids, record.counts, record.successes, record.failures)
+        squares = getattr(record, "squares", None)  # which a record of somebody else's need not have
+        self.write(record.round, record.prompt_ids, record.counts, record.successes, record.failures, squares)
 
     def close(self) -> None:
         """Give the file back; closing twice is fine."""

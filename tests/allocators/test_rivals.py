@@ -13,26 +13,31 @@ from scipy import special
 from cero_api import BatchAllocator, ConfigurationError, RolloutOutcomes, make_allocator
 from cero_api.config import GvmConfig, VipConfig
 
-Value = Callable[[np.ndarray, np.ndarray, np.ndarray], float]  # of successes, failures of the last visit, and counts
+# Of successes, failures and what graded rewards lack (sum of x(1 - x)) in the one visit, and counts.
+Value = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
 
 
-def knapsack_value(won: np.ndarray, lost: np.ndarray, n: np.ndarray) -> float:
+def knapsack_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
     p = won / (won + lost)
-    return float(((1 - p**n - (1 - p) ** n) * p * (1 - p) ** 2).sum())
+    variance = p * (1 - p) - graded / (won + lost)
+    return float(((1 - p**n - (1 - p) ** n) * variance * (1 - p)).sum())
 
 
-def hora_value(won: np.ndarray, lost: np.ndarray, n: np.ndarray) -> float:
+def hora_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
     return float((1 - np.exp(special.betaln(1 + won, 1 + lost + n) - special.betaln(1 + won, 1 + lost))).sum())
 
 
-def vip_value(won: np.ndarray, lost: np.ndarray, n: np.ndarray) -> float:
+def vip_variance(won: np.ndarray, lost: np.ndarray, graded: np.ndarray) -> np.ndarray:
     p = (1 + won) / (2 + won + lost)
-    return -float((4 * p * (1 - p) * (n - 1) / n**2).sum())
+    return np.asarray(p * (1 - p) - graded / (2 + won + lost))
 
 
-def vip_rloo_value(won: np.ndarray, lost: np.ndarray, n: np.ndarray) -> float:
-    p = (1 + won) / (2 + won + lost)
-    return -float((4 * p * (1 - p) / (n - 1)).sum())
+def vip_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
+    return -float((4 * vip_variance(won, lost, graded) * (n - 1) / n**2).sum())
+
+
+def vip_rloo_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
+    return -float((4 * vip_variance(won, lost, graded) / (n - 1)).sum())
 
 
 EXACT: dict[str, tuple[str, dict[str, object], Value, int]] = {
@@ -43,34 +48,41 @@ EXACT: dict[str, tuple[str, dict[str, object], Value, int]] = {
 }
 
 
-def visited(name: str, won: list[int], options: dict[str, object], visit: int = 10) -> BatchAllocator[Any, Any]:
-    """An allocator that has seen one visit of every prompt of its pool."""
+def visited(
+    name: str, won: list[int], options: dict[str, object], visit: int = 10, spread: float = 1.0
+) -> BatchAllocator[Any, Any]:
+    """An allocator that has seen one visit of every prompt of its pool.
+
+    Rewards were successes and failures, or with a smaller spread lay so much nearer to their mean.
+    """
     size = {"num_prompts": len(won), "rounds": 10, "budget": 10 * len(won) * visit}
     allocator = make_allocator(name, **size, rollouts_per_prompt=visit, max_rollouts_per_prompt=14, **options)
     rows = np.arange(len(won))
     allocator.allocate(rows, total=visit * len(won))
     dealt = np.array(allocator.exposure())
     share = np.minimum(won, dealt)
-    allocator.observe(RolloutOutcomes(rows, share, dealt - share))
+    squares = share - (1 - spread**2) * share * (dealt - share) / dealt
+    allocator.observe(RolloutOutcomes(rows, share, dealt - share, squares=squares))
     assert isinstance(allocator, BatchAllocator)
     return allocator
 
 
 @pytest.mark.parametrize(("name", "options", "value", "floor"), EXACT.values(), ids=EXACT.keys())
-@given(won=st.lists(st.integers(1, 9), min_size=1, max_size=3), data=st.data())
+@given(won=st.lists(st.integers(1, 9), min_size=1, max_size=3), spread=st.sampled_from([1.0, 0.5, 0.1]), data=st.data())
 def test_the_counts_are_optimal_among_all(
-    name: str, options: dict[str, object], value: Value, floor: int, won: list[int], data: st.DataObject
+    name: str, options: dict[str, object], value: Value, floor: int, won: list[int], spread: float, data: st.DataObject
 ) -> None:
-    allocator = visited(name, won, options)
+    allocator = visited(name, won, options, spread=spread)
     need = data.draw(st.integers(floor * len(won), 14 * len(won)))
     state = allocator.state_dict()
     s, f = state["successes"], state["failures"]
+    graded = state["graded"] if state["graded"].size else np.zeros(len(won))
     if name == "knapsack" and ((s == 0) | (f == 0)).any():
         return  # those have no value; the next test is about them
     counts = allocator.allocate(range(len(won)), total=need).counts
     assert counts.sum() == need
     every = (np.array(n) for n in itertools.product(range(floor, 15), repeat=len(won)) if sum(n) == need)
-    assert value(s, f, counts) == pytest.approx(max(value(s, f, n) for n in every), abs=1e-12)
+    assert value(s, f, graded, counts) == pytest.approx(max(value(s, f, graded, n) for n in every), abs=1e-12)
 
 
 def test_knapsack_leaves_the_decided_at_the_mean_and_gives_leftovers_to_the_unsolved() -> None:
@@ -80,6 +92,21 @@ def test_knapsack_leaves_the_decided_at_the_mean_and_gives_leftovers_to_the_unso
     assert allocator.allocate([0, 1, 2, 3], total=50).counts.tolist() == [12, 12, 13, 13]
     assert allocator.allocate([0, 1, 2, 3], total=56).counts.tolist() == [14, 14, 14, 14]
     assert allocator.allocate([0, 2], total=28).counts.tolist() == [14, 14]
+
+
+def test_rewards_that_never_differ_have_no_value_to_who_wants_contrast() -> None:
+    """Ten times 1/2 beside five successes of ten: an equal mean, and nothing to learn from."""
+    expected = {"vip": [6, 14], "knapsack": [10, 10], "hora": [10, 10], "gvm": [10, 10]}
+    for name, shared in expected.items():
+        allocator = make_allocator(name, num_prompts=2, rounds=10, budget=200, max_rollouts_per_prompt=14)
+        allocator.allocate([0, 1], total=20)
+        allocator.observe(RolloutOutcomes([0, 1], [5, 5], [5, 5], squares=[2.5, 5]))
+        assert allocator.allocate([0, 1], total=20).counts.tolist() == shared, name
+    # Knapsack leaves it at the batch's mean, as one that is always solved, while others share by value.
+    allocator = make_allocator("knapsack", num_prompts=3, rounds=10, budget=300, max_rollouts_per_prompt=14)
+    allocator.allocate([0, 1, 2], total=30)
+    allocator.observe(RolloutOutcomes([0, 1, 2], [5, 2, 8], [5, 8, 2], squares=[2.5, 2, 8]))
+    assert allocator.allocate([0, 1, 2], total=30).counts.tolist() == [10, 13, 7]
 
 
 def test_knapsack_forgets_all_but_the_last_visit() -> None:

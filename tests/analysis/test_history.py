@@ -29,6 +29,16 @@ def visits_of(history: SuccessHistory) -> dict[object, list[tuple[int, float, in
     return result
 
 
+def test_a_trace_of_graded_rewards_says_that_contrast_was_less(tmp_path: Path) -> None:
+    for squares, notes in ((None, 0), ([2.0], 0), ([1.0], 1)):
+        path = tmp_path / f"{squares}.jsonl"
+        with TraceWriter(path) as trace:
+            trace.write(0, [3], [4], [2.0], squares=squares)
+        history = read_history(path)
+        assert history.rates().tolist() == [0.5]
+        assert len(history.notes) == notes
+
+
 @given(
     st.lists(
         st.dictionaries(st.integers(0, 8), st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=9),

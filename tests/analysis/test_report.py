@@ -45,6 +45,26 @@ def test_a_summary_is_what_one_would_count(piece: int, tmp_path: Path, monkeypat
     assert same.exposure[[3, 5, 7, 9]].tolist() == [14, 11, 6, 4]
 
 
+def test_graded_rewards_count_by_their_spread(tmp_path: Path) -> None:
+    """Always 0.5, and 0.25 with 0.75: equal sums, and only the second has something to learn from."""
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path) as trace:
+        trace.write(0, [1, 2], [4, 4], [2.0, 2.0], squares=[1.0, 1.25])
+        trace.write(1, [1, 2], [1, 2], [0.5, 1.0], squares=[0.25, 1.0])
+    run = RunSummary.of_trace(path)
+    assert run.effective.tolist() == [1, 1]
+    np.testing.assert_allclose(run.signal, [4 * 0.25 / 3, 2 * 0.5])
+    assert run.groups.tolist() == [2, 2]
+
+
+def test_the_signal_of_pairs_is_up_to_a_half() -> None:
+    """It is an unbiased variance, n / (4 (n - 1)) at most: a quarter is the bound of its expectation only."""
+    pairs = RunSummary.of_rounds("pairs", [(0, [1, 2], [2, 2], [1, 1])], num_prompts=3)
+    assert pairs.numbers()["signal"] == "0.500"
+    large = RunSummary.of_rounds("large", [(0, [1], [1000], [500])], num_prompts=3)
+    assert large.numbers()["signal"] == "0.250"
+
+
 def test_missing_rewards_and_unknown_pools(tmp_path: Path) -> None:
     with TraceWriter(tmp_path / "trace.jsonl") as trace:
         trace.write(0, [1, 2], [8, 4], [1, 0], [1, 0])

@@ -338,7 +338,8 @@ ODD = st.one_of(
     st.sampled_from([None, "x", b"x", 0, 1, 1.5, True, {}, {1}, object(), np.nan, [[1], [2, 3]], [[1, 2]], [None]]),
     st.lists(st.sampled_from([0, 1, 2, 3, 11, 12, -1, 2**31, 2**63 - 1, 2**63, 2**64, 10**30]), max_size=3),
     st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, -1.0, 1e300, float("nan"), float("inf"), 2**53 + 1.0]), max_size=3),
-    st.lists(st.sampled_from(["1", "a", None, 1 + 2j, True]), max_size=3),
+    st.lists(st.sampled_from(["1", "a", None, 1 + 2j, True, np.ma.masked]), max_size=3),
+    st.builds(np.ma.masked_array, st.just([1, 0]), mask=st.sampled_from([[0, 0], [0, 1]])),
     st.builds(np.zeros, st.just((2, 2))),
     st.builds(
         np.array, st.lists(st.integers(0, 255), max_size=3), dtype=st.sampled_from([np.uint8, np.uint64, object])
@@ -354,11 +355,12 @@ def test_calls_with_any_values_are_refused_or_taken(data: st.DataObject) -> None
     allocator = played(data.draw(st.sampled_from(available_allocators())))
     call = data.draw(st.sampled_from(["allocate", "outcomes", "rewards", "refund", "advantages", "index"]))
     one, two, three, number = data.draw(ODD), data.draw(ODD), data.draw(ODD), data.draw(NUMBERS)
+    four, ends = data.draw(st.none() | ODD), data.draw(st.none() | st.just((0, 1)) | st.tuples(NUMBERS, NUMBERS))
     before = allocator.state_dict()
     calls: dict[str, Callable[[], object]] = {
         "allocate": lambda: allocator.allocate(one, number),
-        "outcomes": lambda: allocator.observe(RolloutOutcomes(one, two, three, number)),
-        "rewards": lambda: allocator.observe(RolloutOutcomes.from_rewards(one, two, round=number)),
+        "outcomes": lambda: allocator.observe(RolloutOutcomes(one, two, three, number, four)),
+        "rewards": lambda: allocator.observe(RolloutOutcomes.from_rewards(one, two, round=number, reward_range=ends)),
         "refund": lambda: allocator.refund(one, two, number),
         "advantages": lambda: group_advantages(two, one),
         "index": lambda: PromptIndex(["a", "b"]).keys(one),
@@ -367,6 +369,28 @@ def test_calls_with_any_values_are_refused_or_taken(data: st.DataObject) -> None
         assert all(np.array_equal(before[name], value) for name, value in allocator.state_dict().items())
     numbers = allocator.metrics()
     assert numbers["budget_spent"] + numbers["budget_remaining"] == numbers["budget"]
+
+
+@every_allocator
+@given(data=st.data())
+def test_graded_rewards_of_any_kind_are_played(name: str, data: st.DataObject) -> None:
+    """Late and in parts, nearly equal, nearly whole: the proxy stays a variance, and the state can be loaded again."""
+    allocator = make_allocator(name, **SIZE)
+    shares = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 1e-9, 1 - 1e-9, 5e-324, 1 / 3])
+    differ = False
+    for _ in range(data.draw(st.integers(1, 4))):
+        allocation = allocator.allocate()
+        prompts = allocation.prompt_ids_per_rollout
+        earned = data.draw(st.lists(shares, min_size=1, max_size=3))
+        rewards = np.resize(earned, prompts.size)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            allocator.observe(
+                RolloutOutcomes.from_rewards(prompts[part], rewards[part], round=allocation.round, reward_range=(0, 1))
+            )
+        differ |= len(set(earned)) > 1
+        assert differ or not allocator.metrics()["effective_group_rate"]
+    assert 0 <= allocator.metrics().get("mean_variance_proxy", 0.0) <= 0.25
+    make_allocator(name, **SIZE).load_state_dict(allocator.state_dict())
 
 
 @pytest.mark.parametrize(

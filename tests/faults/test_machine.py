@@ -67,8 +67,9 @@ class Books:
         self.round = self.refunded = 0
         self.dealt = np.zeros(POOL, dtype=np.int64)
         self.out: dict[Group, int] = {}
-        self.reports: list[tuple[int, int, float, float, int]] = []  # round, prompt, won, lost, visits by then
-        self.earned: dict[Group, tuple[float, float]] = {}
+        # Round, prompt, won, lost, squares, visits by then.
+        self.reports: list[tuple[int, int, float, float, float, int]] = []
+        self.earned: dict[Group, list[float]] = {}  # share of a success of every rollout
         self.visits: dict[int, int] = defaultdict(int)
         self.saved: Path | None = None
         self.then: Books | None = None  # what the books were when they were saved
@@ -98,15 +99,20 @@ class Books:
         """Rewards of any round that is still open, a part of them or all, whole or graded."""
         rng = np.random.default_rng(seed)
         round, prompts, counts = self._some(rng)
-        won = rng.binomial(counts, rng.random()) if rng.random() < 0.7 else counts * rng.random(counts.size)
-        outcomes = RolloutOutcomes(prompts, won, counts - won, round=round)
-        for prompt, count, s, f in zip(prompts, counts, outcomes.successes, outcomes.failures, strict=True):
-            if count == 0:
-                continue
-            before = self.earned.get((round, prompt))
-            self.visits[prompt] += before is None
-            self.reports.append((round, prompt, s, f, self.visits[prompt]))
-            self.earned[round, prompt] = (before or (0.0, 0.0))[0] + s, (before or (0.0, 0.0))[1] + f
+        of_rollout, kind = np.repeat(prompts, counts), rng.random()
+        if kind < 0.6:
+            shares = (rng.random(of_rollout.size) < rng.random()).astype(float)
+        elif kind < 0.8:
+            shares = rng.random(of_rollout.size)
+        else:  # such as never differ
+            shares = np.repeat(rng.integers(0, 11, prompts.size) / 10, counts)
+        outcomes = RolloutOutcomes.from_rewards(of_rollout, shares, round=round, reward_range=(0, 1))
+        for place, prompt in enumerate(outcomes.prompt_ids.tolist()):
+            before = self.earned.setdefault((round, prompt), [])
+            self.visits[prompt] += not before
+            before += shares[of_rollout == prompt].tolist()
+            sums = (outcomes.successes[place], outcomes.failures[place], outcomes.squares[place])
+            self.reports.append((round, prompt, *sums, self.visits[prompt]))
         self._take(round, prompts, counts)
         self._both(lambda allocator: allocator.observe(outcomes))
 
@@ -157,12 +163,13 @@ class Books:
         assert metrics["budget_refunded"] == self.refunded
         assert metrics["outstanding"] == sum(self.out.values())
         closed = [earned for group, earned in self.earned.items() if group not in self.out]
-        effective = sum(won > 0 and lost > 0 for won, lost in closed)
+        effective = sum(max(shares) - min(shares) > 1e-5 for shares in closed)
         assert metrics["effective_group_rate"] == effective / max(len(closed), 1)
         assert (self.allocator.exposure() == self.dealt).all()
-        won, lost = self._evidence()
+        won, lost, squares = self._evidence()
         assert close(state["successes"], won)
         assert close(state["failures"], lost)
+        assert close(won - squares, state["graded"] if state["graded"].size else np.zeros(POOL))
         a, b = config.prior
         assert close(self.allocator.success_rate(), (a + won) / (a + b + won + lost))
 
@@ -197,8 +204,9 @@ class Books:
     def _copy(self) -> "Books":
         """Without the allocator, which is on disk."""
         books = copy.copy(self)
-        for name in ("dealt", "out", "reports", "earned", "visits"):
+        for name in ("dealt", "out", "reports", "visits"):
             setattr(books, name, getattr(self, name).copy())
+        books.earned = {group: shares.copy() for group, shares in self.earned.items()}
         books.twin = copy.deepcopy(self.twin)
         return books
 
@@ -224,20 +232,20 @@ class Books:
         call(self.allocator)
         call(self.twin)
 
-    def _evidence(self) -> tuple[np.ndarray, np.ndarray]:
-        """Every report since the beginning, weighed by what has happened since."""
-        config, won, lost = self.allocator.config, np.zeros(POOL), np.zeros(POOL)
+    def _evidence(self) -> np.ndarray:
+        """Every report since the beginning, weighed by what has happened since: won, lost and squares, `[3, POOL]`."""
+        config, evidence = self.allocator.config, np.zeros((3, POOL))
         if not self.reports:
-            return won, lost
-        rounds, prompts, s, f, visits = (np.array(column) for column in zip(*self.reports, strict=True))
+            return evidence
+        rounds, prompts, *sums, visits = (np.array(column) for column in zip(*self.reports, strict=True))
         keep = getattr(config, "forgetting", 1.0)
         if getattr(config, "forgetting_clock", "round") == "visit":
             age = np.array([self.visits[prompt] for prompt in prompts.tolist()]) - visits
         else:
             age = self.round - 1 - rounds
-        np.add.at(won, prompts, s * keep**age)
-        np.add.at(lost, prompts, f * keep**age)
-        return won, lost
+        for row, column in zip(evidence, sums, strict=True):
+            np.add.at(row, prompts, column * keep**age)
+        return evidence
 
 
 ACTIONS: tuple[Callable[[Books, int], None], ...] = (

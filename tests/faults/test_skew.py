@@ -74,6 +74,18 @@ def test_frozen_tickets_deal_on_as_recorded(folder: Path) -> None:
     assert serve(desk, range(2, 6)) == expected  # step 2 was asked for before the checkpoint
 
 
+@pytest.mark.parametrize("name", ["cero", "knapsack"])
+def test_a_state_of_before_graded_rewards_counts_all_as_whole(name: str) -> None:
+    """Also where somebody kept `state_dict()` in a checkpoint of their own."""
+    allocator, old = make_allocator(name, **SIZE), make_allocator(name, **SIZE)
+    play(allocator, range(6))
+    before = {
+        key: value for key, value in allocator.state_dict().items() if "graded" not in key and "squares" not in key
+    }
+    old.load_state_dict(before)
+    assert play(old, range(6, 12)) == play(allocator, range(6, 12))
+
+
 def test_every_allocator_and_the_present_version_has_a_sample() -> None:
     now = STATES / f"v{checkpoint._VERSION}"
     assert {path.stem for path in now.glob("*.npz")} == {*available_allocators()}

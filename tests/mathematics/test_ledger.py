@@ -89,6 +89,20 @@ def test_groups_count_when_complete_and_are_effective_when_mixed() -> None:
     assert (ledger.groups, ledger.effective_groups, ledger.outstanding) == (3, 1, 0)
 
 
+def test_groups_are_effective_when_rewards_differ_across_their_parts() -> None:
+    ledger = Ledger(budget=100)
+    ledger.charge(0, ids(1, 2, 3, 4), ids(4, 4, 2, 1))
+    half, quarter = np.array([1.0, 1.0]), np.array([0.5, 0.5])
+    first = ledger.settle(0, ids(1, 2), half, half, quarter)  # twice 1/2 of four each
+    assert (first.groups, first.effective) == (0, 0)
+    second = ledger.settle(0, ids(1, 2), np.array([1.0, 1.2]), np.array([1.0, 0.8]), np.array([0.5, 0.72]))
+    assert (second.groups, second.effective) == (2, 1)  # twice 1/2 again; twice 0.6
+    ledger.settle(0, ids(3), np.array([0.3]), np.array([0.7]))  # one by one, each known by itself
+    third = ledger.settle(0, ids(3), np.array([0.3]), np.array([0.7]))
+    assert (third.groups, third.effective) == (1, 0)
+    assert ledger.settle(0, ids(4), np.array([0.5]), np.array([0.5])).effective == 0  # a group of one
+
+
 def test_foreign_books_are_found_out() -> None:
     good = Ledger(budget=20)
     good.charge(0, ids(1, 2), ids(4, 4))
@@ -101,6 +115,7 @@ def test_foreign_books_are_found_out() -> None:
         "open_round": ids(0),
         "open_prompt": ids(2, 1),
         "open_successes": np.array([-1.0, 0.0]),
+        "open_squares": np.array([1.0, 0.0]),
     }.items():
         bad = copy.deepcopy(good)
         setattr(bad, field, value)

@@ -35,7 +35,7 @@ class TrainingResult:
         area: mean accuracy over the whole training.
         against: the baseline; None for the baseline itself, and without one.
         collapsed: start and seed of each training that ended below where it began, see `collapse.collapsed`.
-        effective: share of groups with both a success and a failure, mean; None if not recorded, as all below.
+        effective: share of groups whose rewards differ, mean; None if not recorded, as all below.
         signal: variance of a rollout's group, mean over rollouts and trainings.
         steps: optimizer steps, mean.
         pace: wall time of a training over the baseline's, median over pairs.

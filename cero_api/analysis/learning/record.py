@@ -37,7 +37,7 @@ class TrainingRecord(FrozenConfig):
         rollouts: spent in all at each evaluation, ascending, int `[E]`; at least two, the starting model's the first.
         accuracy: held out, at each, float `[E]`; any score of which more is better.
         tokens: generated in all at each evaluation, int `[E]`.
-        effective_group_rate: share of groups with both a success and a failure.
+        effective_group_rate: share of groups whose rewards differ.
         signal_per_rollout: mean over rollouts of the unbiased variance of their group's rewards; at most
             $n / (4 (n - 1))$ for groups of $n$: a half in groups of two, and nearer to a quarter the larger they are.
         optimizer_steps: of the training.

@@ -149,7 +149,7 @@ FIGURES: dict[str, tuple[str, Callable[[int], float], Callable[[Any, Sequence[Ru
         _draw_success,
     ),
     "effective": (
-        "Effective groups (with both a success and a failure) over consumed budget, pooled over a twentieth of the "
+        "Effective groups (whose rewards differ) over consumed budget, pooled over a twentieth of the "
         "rounds. More of them is not yet a better model.",
         lambda _: 4.0,
         lambda figure, runs: draw_effective(figure.subplots(), runs),

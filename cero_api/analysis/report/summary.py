@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import TraceError
+from cero_api.mathematics.contrast import group_variance, has_contrast, whole_squares
 from cero_api.trace import TraceReader
 
 # Groups by the share of their rollouts that succeeded, with the colors of the plot.
@@ -35,10 +36,10 @@ class RunSummary:
         rounds: int64 `[K]`, numbers of the rounds in which rollouts were given.
         rollouts: int64 `[K]`.
         groups: int64 `[K]`, prompts that got rollouts.
-        effective: int64 `[K]`, of those, with both a success and a failure.
+        effective: int64 `[K]`, of those, with rewards that differ: both a success and a failure, if they are binary.
         successes: float64 `[K]`.
-        signal: float64 `[K]`, sum over rollouts of the variance of their group's rewards: $S F / (n (n - 1))$ of
-            $n = S + F$ rewards that are a success or none, and at most this of fractions.
+        signal: float64 `[K]`, sum over rollouts of the unbiased variance of their group's rewards, $S F / (n (n - 1))$
+            of $n = S + F$ binary ones: at most $n / (4 (n - 1))$ each.
         bands: int64 `[K, 5]`, groups by the share of their rollouts that succeeded, see `BANDS`.
         exposure: int64 `[M]`, rollouts of each prompt, in any order.
         note: what was wrong with the file, None if nothing.
@@ -96,7 +97,8 @@ class RunSummary:
         tally = _Tally()
         for number, rows, counts, successes in rounds:
             count, won = np.asarray(counts, dtype=np.int64), np.asarray(successes, dtype=np.float64)
-            tally.add(np.full(count.size, number), np.asarray(rows, dtype=np.int64), count, won, count - won)
+            row = np.asarray(rows, dtype=np.int64)
+            tally.add(np.full(count.size, number), row, count, won, count - won, whole_squares(won, count - won))
         return tally.summary(label, num_prompts, None)
 
     @classmethod
@@ -115,7 +117,9 @@ class RunSummary:
         """
         reader, tally = TraceReader(path), _Tally()
         for columns in reader.columns():
-            tally.add(columns.round, columns.row, columns.count, columns.successes, columns.failures)
+            tally.add(
+                *(columns.round, columns.row, columns.count, columns.successes, columns.failures, columns.squares)
+            )
             if progress is not None:
                 progress(reader.fraction)
         if label is None:
@@ -131,9 +135,12 @@ class _Tally:
         self._parts: list[tuple[IntArray, FloatArray]] = []  # round numbers, and sums by round
         self._exposure = np.zeros(0, dtype=np.int64)
 
-    def add(self, round: IntArray, row: IntArray, count: IntArray, won: FloatArray, lost: FloatArray) -> None:
+    def add(
+        self, round: IntArray, row: IntArray, count: IntArray, won: FloatArray, lost: FloatArray, squares: FloatArray
+    ) -> None:
         given = count > 0
-        round, row, count, won, lost = round[given], row[given], count[given], won[given], lost[given]
+        round, row, count = round[given], row[given], count[given]
+        won, lost, squares = won[given], lost[given], squares[given]
         if not round.size:
             return
         size = max(int(row.max()) + 1, self._exposure.size)
@@ -149,8 +156,8 @@ class _Tally:
         seen = scored > 0
         cells = (place * len(BANDS) + band)[seen]
         bands = np.bincount(cells, minlength=numbers.size * len(BANDS)).reshape(numbers.size, len(BANDS))
-        mixed = (won > 0) & (lost > 0)
-        variance = won * lost / np.maximum(scored * (scored - 1), 1)
+        mixed = has_contrast(won, lost, squares)
+        variance = group_variance(won, lost, squares)
         columns = [total(count), total(), total(mixed.astype(np.float64)), total(won), total(count * variance)]
         self._parts.append((numbers, np.column_stack([*columns, bands])))
 

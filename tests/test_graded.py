@@ -1,0 +1,138 @@
+"""Graded rewards from the reward function to the report: contrast is their spread, not their sum."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, available_allocators, make_allocator
+from cero_api.adapting import round_numbers
+from cero_api.analysis.report import RunSummary
+from cero_api.rewards import SuccessRule
+from cero_api.trace import TraceReader, TraceWriter
+from cero_ray import Deal, Desk
+from cero_ray.desk import spread
+
+# Sums of two in four each: whole, always the same, and a little apart.
+WHOLE, FLAT, NEAR = [1.0, 0.0, 1.0, 0.0], [0.5] * 4, [0.25, 0.75, 0.5, 0.5]
+
+
+def test_a_round_says_how_far_its_rewards_differ() -> None:
+    counts, half = np.array([4, 4, 4]), np.full(3, 2.0)
+    numbers = round_numbers(counts, half, half, squares=np.array([2.0, 1.0, 1.125]))
+    assert numbers["round_effective_group_rate"] == pytest.approx(2 / 3)
+    assert numbers["round_signal"] == pytest.approx((1 / 3 + 0 + 0.125 / 3) / 3)
+    assert round_numbers(counts, half, half)["round_effective_group_rate"] == 1.0
+
+
+def test_deals_say_how_far_their_rewards_differ() -> None:
+    deals = [Deal(0, row, 4, 0, dict(enumerate(shares))) for row, shares in enumerate([WHOLE, FLAT, NEAR])]
+    assert spread(deals)["round_effective_group_rate"] == pytest.approx(2 / 3)
+
+
+def test_a_desk_books_and_records_the_spread(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        config = CeroConfig(num_prompts=6, rounds=4, budget=64)
+        desk = Desk(CeroAllocator(config), SuccessRule(reward_range=(-1, 1)), trace)
+        counts = desk.deal(["a", "b", "c"], [4, 1, 3], mean=4)
+        assert counts == [4, 4, 4]
+        for ticket, shares in zip("abc", (WHOLE, FLAT, NEAR), strict=True):
+            for session, share in enumerate(shares):
+                desk.report(ticket, session, 2 * share - 1)
+        desk.book()
+    (record,) = TraceReader(tmp_path / "trace.jsonl")
+    assert record.successes.tolist() == [2.0, 2.0, 2.0]
+    assert record.squares.tolist() == [2.0, 1.0, 1.125]
+    run = RunSummary.of_trace(tmp_path / "trace.jsonl")
+    assert run.effective.tolist() == [2]
+    assert run.signal[0] == pytest.approx(4 * (1 / 3 + 0.125 / 3))
+
+
+def exposures(squares_known: bool) -> list[float]:
+    """Mean exposure of prompts always half right, right in 15% of their rollouts, and never right."""
+    kinds, means = np.arange(60) % 3, []
+    for seed in range(3):
+        allocator = CeroAllocator(CeroConfig(num_prompts=60, rounds=60, budget=60 * 32, seed=seed))
+        rng = np.random.default_rng(seed)
+        for _ in range(60):
+            allocation = allocator.allocate()
+            n, kind = allocation.counts, kinds[allocation.prompt_ids]
+            won = np.select([kind == 0, kind == 1], [n / 2, rng.binomial(n, 0.15)], 0.0)
+            squares = np.where((kind == 0) & squares_known, n / 4, won)
+            allocator.observe(
+                RolloutOutcomes(allocation.prompt_ids, won, n - won, round=allocation.round, squares=squares)
+            )
+        means.append([allocator.exposure()[kinds == kind].mean() for kind in range(3)])
+    return [float(mean) for mean in np.mean(means, axis=0)]
+
+
+def test_an_always_half_right_prompt_gets_what_a_hopeless_one_gets() -> None:
+    """By the sums alone it looked like the best prompt of all: 40.0 rollouts against 31.2 and 22.9.
+
+    With the squares known it has 25.2, the one that is right in 15% of its rollouts 42.4, the hopeless one 25.1.
+    """
+    flat, rare, hopeless = exposures(squares_known=False)
+    assert flat > 1.2 * rare > 1.2 * hopeless
+    flat, rare, hopeless = exposures(squares_known=True)
+    assert rare > 1.5 * flat
+    assert flat == pytest.approx(hopeless, rel=0.05)
+
+
+@pytest.mark.parametrize("name", available_allocators())
+def test_groups_without_spread_are_not_effective(name: str) -> None:
+    allocator = make_allocator(name, num_prompts=8, rounds=10, budget=320)
+    for share in (0.5, 0.1, 1 / 3):
+        allocation = allocator.allocate()
+        rows = allocation.prompt_ids_per_rollout
+        for part in (slice(0, 3), slice(3, None)):  # of one group, too
+            allocator.observe(
+                RolloutOutcomes.from_rewards(
+                    rows[part], np.full(rows[part].size, share), round=allocation.round, reward_range=(0, 1)
+                )
+            )
+    assert allocator.metrics()["outstanding"] == 0
+    assert allocator.metrics()["effective_group_rate"] == 0.0
+    allocation = allocator.allocate()
+    rows = allocation.prompt_ids_per_rollout
+    rewards = np.where(np.arange(rows.size) == 0, 0.6, 0.5)
+    allocator.observe(RolloutOutcomes.from_rewards(rows, rewards, round=allocation.round, reward_range=(0, 1)))
+    assert allocator.metrics()["effective_group_rate"] > 0.0
+
+
+def test_rewards_reported_one_by_one_tell_as_much() -> None:
+    """Of a single rollout the square is known, so nobody has to give it."""
+    config = CeroConfig(num_prompts=2, rounds=4, budget=32)
+    whole, single = CeroAllocator(config), CeroAllocator(config)
+    rewards = [0.25, 0.5, 0.5, 1.0, 0.0, 0.125]
+    for allocator in (whole, single):
+        allocator.allocate([0, 1], total=12)
+    whole.observe(RolloutOutcomes.from_rewards([1] * 6, rewards, reward_range=(0, 1)))
+    for reward in rewards:
+        single.observe(RolloutOutcomes([1], [reward], [1 - reward]))
+    assert single.metrics() == whole.metrics()
+    assert single.state_dict()["graded"].tolist() == whole.state_dict()["graded"].tolist() == [0.0, 0.796875]
+
+
+def test_graded_evidence_is_forgotten_like_any_other() -> None:
+    config = CeroConfig(num_prompts=2, rounds=20, budget=160, forgetting=0.5)
+    allocator = CeroAllocator(config)
+    allocation = allocator.allocate([0, 1], total=8)
+    allocator.observe(RolloutOutcomes.from_rewards([0] * 4, [0.5] * 4, round=0, reward_range=(0, 1)))
+    for _ in range(3):
+        allocator.allocate([0, 1], total=8)
+    allocator.observe(RolloutOutcomes.from_rewards([1] * 4, [0.5] * 4, round=allocation.round, reward_range=(0, 1)))
+    state = allocator.state_dict()
+    assert state["successes"].tolist() == [0.25, 0.25]  # late evidence weighs what it would have weighed in time
+    assert state["graded"].tolist() == [0.125, 0.125]
+
+
+def test_binary_rewards_leave_no_trace_of_graded_ones() -> None:
+    """Nor cost anything: the column begins with the first reward between 0 and 1."""
+    for name in available_allocators():
+        allocator = make_allocator(name, num_prompts=8, rounds=10, budget=320)
+        for share, size in ((1.0, 0), (0.0, 0), (0.25, 8), (1.0, 8)):
+            allocation = allocator.allocate([1, 2, 3])
+            rows = allocation.prompt_ids_per_rollout
+            rewards = np.full(rows.size, share)
+            allocator.observe(RolloutOutcomes.from_rewards(rows, rewards, round=allocation.round, reward_range=(0, 1)))
+            assert allocator.state_dict()["graded"].size == size
