@@ -121,6 +121,7 @@ def _print_tables(console: Console, rows: list[dict[str, str]]) -> None:
 
 
 def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
+    from cero_api.analysis.history.files import readable
     from cero_api.analysis.report import RunSummary, run_cells, run_notes, write_report
 
     summaries: list[RunSummary] = []
@@ -131,7 +132,8 @@ def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
             def moved(share: float, task: int = task) -> None:
                 bar.update(task, completed=share)  # type: ignore[arg-type]
 
-            summaries.append(RunSummary.of_trace(path, progress=moved))
+            with readable(path) as trace:
+                summaries.append(RunSummary.of_trace(trace, progress=moved))
     met = Counter(summary.label for summary in summaries)
     for at, (summary, path) in enumerate(zip(summaries, paths, strict=True)):
         if met[summary.label] > 1:  # runs of one method are told apart by where they are

@@ -42,6 +42,8 @@ def found(paths: Sequence[Path]) -> Found:
             trainings += own.trainings
         elif path.suffix == ".json":
             trainings.append(path)
+        elif not path.is_file():  # a pipe, which would be emptied by a look
+            traces.append(path)
         elif kind_of(path) == "trace" or path.name.endswith((".jsonl", ".jsonl.gz")):
             traces.append(path)
         else:

@@ -26,10 +26,13 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
         rows: texts by heading, at least one row.
     """
     name, *heads = rows[0]
-    widths = {head: _width(rows, head) for head in heads if any(row[head] for row in rows)}
-    # Names are folded where they are longer than half of the console; headings break between words, cells never.
+    heads = [head for head in heads if any(row[head] for row in rows)]
+    # Names are folded where they are longer than half of the console; cells never.
     widest = min(max(cell_len(name), *(cell_len(plain_text(row[name])) for row in rows)), max(console.width // 2, 16))
-    heads = list(widths)
+    room = console.width - widest - _BETWEEN * len(heads)
+    widths = {head: _width(rows, head, [head]) for head in heads}
+    if sum(widths.values()) > room:  # headings break between their words
+        widths = {head: _width(rows, head, head.split()) for head in heads}
     while True:
         shown, left = 0, console.width - widest
         for head in heads:
@@ -43,8 +46,8 @@ def print_table(console: Console, rows: Sequence[Row]) -> None:
         console.print()
 
 
-def _width(rows: Sequence[Row], head: str) -> int:
-    return max(*(cell_len(plain_text(row[head])) for row in rows), *map(cell_len, head.split()))
+def _width(rows: Sequence[Row], head: str, words: Sequence[str]) -> int:
+    return max(*(cell_len(plain_text(row[head])) for row in rows), *map(cell_len, words))
 
 
 def _table(rows: Sequence[Row], widths: Mapping[str, int]) -> Table:

@@ -3,8 +3,10 @@
 import importlib.metadata
 import io
 import json
+import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -362,3 +364,13 @@ def test_report_without_matplotlib_says_what_to_install(
     code, _, err = cero("report", run_folder)
     assert code == 2
     assert 'pip install "cero-api[plot]"' in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_report_of_a_pipe(cero: Cero, run_folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    os.mkfifo(run_folder / "pipe")
+    content = (run_folder / "trace.jsonl.gz").read_bytes()
+    threading.Thread(target=lambda: (run_folder / "pipe").write_bytes(content), daemon=True).start()
+    code, out, _ = cero("report", run_folder / "pipe", "--json")
+    assert (code, json.loads(out)["runs"][0]["rollouts"]) == (0, 1280)
