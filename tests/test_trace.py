@@ -516,3 +516,10 @@ def test_the_folder_is_made_or_the_reason_said(tmp_path: Path) -> None:
 def test_a_device_without_room_is_a_refusal_too() -> None:
     with pytest.raises(TraceError, match="cannot write /dev/full"):
         TraceWriter("/dev/full")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace.jsonl")
+    with pytest.raises(TraceError, match="save it as a file first"):
+        TraceReader(tmp_path / "trace.jsonl")

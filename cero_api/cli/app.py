@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib.metadata import EntryPoint, entry_points
 
@@ -17,16 +18,18 @@ def main() -> None:
     except ModuleNotFoundError as error:
         sys.exit(f"cero needs {error.name}, which is not installed: pip install 'cero-api[cli]'")
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a console of another encoding has no ± or ≈
+
     from cero_api.cli.replay import replay
     from cero_api.cli.report import report
+    from cero_api.cli.root import root
     from cero_api.cli.simulate import simulate
 
     app = typer.Typer(name="cero", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
-    @app.callback()
-    def _root() -> None:
-        """Decides how many rollouts each prompt gets in RL post-training."""
-
+    app.callback()(root)
     for command in (replay, simulate, report):
         app.command()(command)
     for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):

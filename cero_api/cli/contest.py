@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+
+from cero_api.analysis.text import plain_text
+from cero_api.cli.tables import Row, print_table
 
 if TYPE_CHECKING:
     from cero_api.analysis.contest import ContestReport, Estimate
@@ -39,7 +41,8 @@ def exit_codes() -> Iterator[None]:
     try:
         yield
     except CeroError as error:
-        errors.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        said = plain_text(error, lines=True)
+        errors.print(said, style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(USAGE) from None
     except KeyboardInterrupt:
         errors.print("Stopped.")
@@ -50,7 +53,7 @@ def exit_codes() -> Iterator[None]:
 def progress_bar() -> Iterator[Progress]:
     """Bars on a terminal's standard error, nothing elsewhere."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f}%"),
         TimeElapsedColumn(),
@@ -77,12 +80,6 @@ class ContestProgress:
             self._done += 1
 
 
-def table_console(width: int) -> Console:
-    """Standard output; so wide where it is a file, which has no width to fit."""
-    console = Console()
-    return console if console.is_terminal else Console(width=width)
-
-
 def show(report: ContestReport, as_json: bool) -> None:
     """Print a report: a table and its notes, or JSON."""
     if as_json:
@@ -90,33 +87,37 @@ def show(report: ContestReport, as_json: bool) -> None:
         return
     from cero_api.analysis.contest import METRICS
 
-    console = table_console(160)
+    console = Console()
     shown = [name for name in METRICS if name in report.results[0].metrics and name != "rounds_dealt"]
     sizes = ", ".join(f"{name.replace('_', ' ')} {_plain(value)}" for name, value in report.settings.items())
-    console.print(f"{report.kind}: {sizes}", highlight=False, markup=False)
-    console.print(_table(shown, {result.allocator: result.metrics for result in report.results}))
+    say(console, f"{report.kind}: {sizes}")
+    print_table(console, _rows(shown, {result.allocator: result.metrics for result in report.results}))
     if len(report.seeds) > 1 and len(report.results) > 1:
         compared = [name for name in shown if name in _COMPARED]
-        console.print(f"Less {report.baseline}, seed by seed:", highlight=False, markup=False)
-        console.print(_table(compared, report.differences(), signed=True))
+        say(console, f"\nLess {report.baseline}, seed by seed:")
+        print_table(console, _rows(compared, report.differences(), signed=True))
+    say(console, "")
     for name in shown:
-        console.print(f"{METRICS[name][0]}: {METRICS[name][1]}", style="dim", highlight=False, markup=False)
+        say(console, f"{METRICS[name][0]}: {METRICS[name][1]}", style="dim")
     seeds = len(report.seeds)
     spread = f"mean ± half of the 95% interval over {seeds} seeds (Student's t)" if seeds > 1 else "one seed"
-    console.print(f"Numbers: {spread}.", style="dim", highlight=False)
+    say(console, f"Numbers: {spread}.", style="dim")
     for note in report.notes:
-        console.print(f"• {note}", highlight=False, markup=False)
+        say(console, f"• {note}")
 
 
-def _table(names: Sequence[str], rows: Mapping[str, Mapping[str, Estimate]], signed: bool = False) -> Table:
+def say(console: Console, text: str, style: str = "") -> None:
+    """Print text as it is: its brackets are no markup, its numbers no highlights, its escapes none."""
+    console.print(plain_text(text, lines=True), style=style, highlight=False, markup=False)
+
+
+def _rows(names: Sequence[str], rows: Mapping[str, Mapping[str, Estimate]], signed: bool = False) -> list[Row]:
     from cero_api.analysis.contest import METRICS
 
-    table = Table("allocator")
-    for name in names:
-        table.add_column(METRICS[name][0], justify="right")
-    for allocator, metrics in rows.items():
-        table.add_row(allocator, *(_cell(name, metrics[name], signed) for name in names))
-    return table
+    return [
+        {"allocator": allocator, **{METRICS[name][0]: _cell(name, metrics[name], signed) for name in names}}
+        for allocator, metrics in rows.items()
+    ]
 
 
 def _cell(name: str, estimate: Estimate, signed: bool) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cero_api.analysis.text import plain_text
 from cero_api.cli.contest import ContestProgress, exit_codes, progress_bar, show
 from cero_api.cli.options import (
     Allocators,
@@ -44,8 +45,8 @@ def replay(
     record: Annotated[
         Path,
         typer.Argument(
-            help="A trace or the folder of a run with one, a folder of verl's rollout dumps, a JSON object of rates, "
-            "or a CSV or Parquet table with a pass rate.",
+            help="A trace or the folder of a run with one; a folder of verl's rollout dumps or of TRL's completions; "
+            "pass rates in CSV, JSON or Parquet.",
             show_default=False,
         ),
     ],
@@ -63,9 +64,16 @@ def replay(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts of a batch, for --scope batch.")] = None,
     smooth: Annotated[int, typer.Option(min=0, help="Visits to either side pooled into a recorded rate.")] = 1,
     format: Annotated[Format, typer.Option(help="Shape of the record.")] = Format.auto,
-    success_threshold: Annotated[float, typer.Option(help="verl's score from which a rollout is a success.")] = 1.0,
-    prompt_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
-    rate_column: Annotated[str | None, typer.Option(help="Of a table; found by its name unless given.")] = None,
+    success_threshold: Annotated[float, typer.Option(help="Reward from which a single rollout is a success.")] = 1.0,
+    prompt_column: Annotated[
+        str | None, typer.Option(help="Of a table; this and all below are found unless given.")
+    ] = None,
+    rate_column: Annotated[
+        str | None, typer.Option(help="Pass rate, or reward of one rollout; a.b is b within a.")
+    ] = None,
+    success_column: Annotated[str | None, typer.Option(help="Number of successes, in place of a rate.")] = None,
+    count_column: Annotated[str | None, typer.Option(help="Number of rollouts.")] = None,
+    round_column: Annotated[str | None, typer.Option(help="When: round or step.")] = None,
     set: Settings = None,
     json: AsJson = False,
 ) -> None:
@@ -78,13 +86,16 @@ def replay(
     from cero_api.analysis.replay import replay as run
 
     with exit_codes(), progress_bar() as bar:
-        reading = bar.add_task(f"reading {record.name}", total=1.0)
+        reading = bar.add_task(f"reading {plain_text(record.name)}", total=1.0)
         history = read_history(
             record,
             format=format.value,
             success_threshold=success_threshold,
             prompt_column=prompt_column,
             rate_column=rate_column,
+            success_column=success_column,
+            count_column=count_column,
+            round_column=round_column,
             progress=lambda share: bar.update(reading, completed=share),
         )
         bar.remove_task(reading)

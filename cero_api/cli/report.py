@@ -1,17 +1,20 @@
-"""`cero report`: plots and one HTML page, from the traces of runs or from the records of trainings."""
+"""`cero report`: a table, plots and one HTML page, from the traces of runs or from the records of trainings."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
-from cero_api.cli.contest import exit_codes, progress_bar, table_console
+from cero_api.analysis.text import plain_text
+from cero_api.cli.contest import exit_codes, progress_bar, say
+from cero_api.cli.runs import found
+from cero_api.cli.tables import print_table
 
 if TYPE_CHECKING:
     from cero_api.analysis.report import RunSummary
@@ -21,8 +24,8 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Traces, or folders of runs with one; or records of trainings (.json), or folders of them. Several "
-            "are drawn together.",
+            help="Traces, or records of trainings (.json); or folders of runs or of records, searched to the bottom. "
+            "Several are drawn together.",
             show_default=False,
         ),
     ],
@@ -42,27 +45,19 @@ def report(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers of the tables as JSON.")] = False,
 ) -> None:
-    """Draw plots and write one HTML page.
+    """Print a table, draw plots and write one HTML page.
 
-    Of traces: budget, exposure, success rates, effective groups. Of records of trainings: held-out accuracy over
-    rollouts and tokens, and with how many of them each allocator comes to uniform's accuracy, with intervals over
-    starts and seeds.
+    Of traces: budget, exposure, success rates, effective groups, signal. Of records of trainings: held-out accuracy
+    over rollouts and tokens, and with how many of them each allocator comes to uniform's accuracy, with intervals
+    over starts and seeds.
     """
     folder = out or (runs[0] if runs[0].is_dir() else runs[0].parent) / "report"
     with exit_codes():
-        if all(_is_training(run) for run in runs):
-            _learning(runs, folder, baseline, oracle or [], as_json)
+        traces, trainings = found(runs)
+        if trainings:
+            _learning(trainings, folder, baseline, oracle or [], as_json)
         else:
-            _traces(runs, folder, as_json)
-
-
-def _is_training(path: Path) -> bool:
-    """A .json file, or a folder that has one and no trace."""
-    from cero_api.analysis.history.files import has_trace
-
-    if path.is_dir():
-        return any(path.glob("*.json")) and not has_trace(path)
-    return path.suffix == ".json"
+            _traces(traces, folder, as_json)
 
 
 def _learning(paths: list[Path], out: Path, baseline: str, oracle: list[str], as_json: bool) -> None:
@@ -78,22 +73,22 @@ def _learning(paths: list[Path], out: Path, baseline: str, oracle: list[str], as
     )
 
     comparison = compare_regimes(read_trainings(paths), baseline, _oracles(oracle))
-    page = write_learning_report(comparison, out)
     if as_json:
+        page = write_learning_report(comparison, out)
         print(json.dumps({"page": str(page), **comparison.numbers()}, indent=2))
         return
-    console = table_console(80)
+    console = Console()
     if comparison.together:
-        console.print("All regimes together", style="bold", highlight=False, markup=False)
+        say(console, "All regimes together", style="bold")
         _print_tables(console, [together_cells(label, found) for label, found in comparison.together.items()])
         _print_warnings(console, together_warnings(comparison.together, baseline))
     for regime, results in comparison.results.items():
-        console.print(learning_heading(regime, results), style="bold", highlight=False, markup=False)
+        say(console, learning_heading(regime, results), style="bold")
         _print_tables(console, [learning_cells(label, result) for label, result in results.items()])
         _print_warnings(console, learning_warnings(results, baseline))
     for note in LEARNING_NOTES:
-        console.print(note, style="dim", highlight=False, markup=False)
-    _say(page)
+        say(console, note, style="dim")
+    _say_page(write_learning_report(comparison, out))
 
 
 def _oracles(given: list[str]) -> str | dict[str, str]:
@@ -112,7 +107,7 @@ def _oracles(given: list[str]) -> str | dict[str, str]:
 
 def _print_warnings(console: Console, warnings: list[str]) -> None:
     for warning in warnings:
-        console.print(f"• {warning}", highlight=False, markup=False)
+        say(console, f"• {warning}")
     console.print()
 
 
@@ -120,37 +115,39 @@ def _print_tables(console: Console, rows: list[dict[str, str]]) -> None:
     from cero_api.analysis.report import learning_tables
 
     for title, lines in learning_tables(rows).items():
-        table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        first, *others = lines[0]
-        table.add_column(first, overflow="fold")
-        for name in others:
-            table.add_column(name, justify="right", no_wrap=len(name) < 18)
-        for line in lines:
-            table.add_row(*line.values())
-        console.print(table)
+        say(console, title, style="italic")
+        print_table(console, lines)
         console.print()
 
 
 def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
-    from cero_api.analysis.history import trace_in
-    from cero_api.analysis.report import RunSummary, write_report
+    from cero_api.analysis.history.files import readable
+    from cero_api.analysis.report import RunSummary, run_cells, run_notes, write_report
 
     summaries: list[RunSummary] = []
     with progress_bar() as bar:
         for path in paths:
-            trace = trace_in(path)
-            task = bar.add_task(f"reading {path.name}", total=1.0)
+            task = bar.add_task(f"reading {plain_text(path.name)}", total=1.0)
 
             def moved(share: float, task: int = task) -> None:
                 bar.update(task, completed=share)  # type: ignore[arg-type]
 
-            summaries.append(RunSummary.of_trace(trace, progress=moved))
-        page = write_report(summaries, out)
+            with readable(path) as trace:
+                summaries.append(RunSummary.of_trace(trace, progress=moved))
+    met = Counter(summary.label for summary in summaries)
+    for at, (summary, path) in enumerate(zip(summaries, paths, strict=True)):
+        if met[summary.label] > 1:  # runs of one method are told apart by where they are
+            summaries[at] = dataclasses.replace(summary, place=path.parent.name or path.name)
     if as_json:
+        page = write_report(summaries, out)
         print(json.dumps({"page": str(page), "runs": [summary.numbers() for summary in summaries]}, indent=2))
-    else:
-        _say(page)
+        return
+    console = Console()
+    print_table(console, [run_cells(summary) for summary in summaries])
+    for note in run_notes(summaries):
+        say(console, f"• {note}")
+    _say_page(write_report(summaries, out))
 
 
-def _say(page: Path) -> None:
-    Console().print(f"Report: {page}", highlight=False, markup=False, soft_wrap=True)
+def _say_page(page: Path) -> None:
+    Console().print(f"Report: {plain_text(page)}", highlight=False, markup=False, soft_wrap=True)

@@ -104,6 +104,8 @@ class Inflater:
 
 def first_line(path: Path) -> tuple[bytes, bool]:
     """First line of a file, and whether it has no end."""
+    if path.is_fifo() or path.is_char_device():
+        raise TraceError(f"{path} is a pipe or a device, and a trace is read more than once; save it as a file first")
     try:
         with open(path, "rb") as file:
             text = b""

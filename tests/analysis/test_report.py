@@ -1,13 +1,19 @@
 """Sums of a run against plain counting; the page holds everything it shows."""
 
 import re
+import unicodedata
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cero_api import ConfigurationError, MissingDependencyError, TraceError
-from cero_api.analysis.report import BANDS, RunSummary, write_report
+from cero_api.analysis.report import BANDS, RunSummary, draw_effective, write_report
+from cero_api.analysis.report.figures import say_plainly
+from cero_api.analysis.text import plain_text, plot_label
 from cero_api.trace import TraceWriter
 
 ROUNDS = [
@@ -100,5 +106,85 @@ def test_the_page_needs_nothing_but_itself(runs: int, tmp_path: Path) -> None:
     assert "<run 0>" not in text
     assert text.count("data:image/png;base64,") == 4
     assert not re.search(r'(src|href)="(?!data:)', text)
-    for name in ("pacing", "exposure", "success", "effective"):
+    for name in ("exposure", "success", "effective", "signal"):
         assert (page.parent / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def drawn(rounds: list[tuple[int, list[int], list[int], list[float]]], folder: Path) -> set[str]:
+    write_report([RunSummary.of_rounds("run", rounds, 12)], folder)
+    return {path.stem for path in folder.glob("*.png")}
+
+
+def test_no_figure_is_drawn_that_would_be_empty(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    usual = {"exposure", "success", "effective", "signal"}
+    even = [(k, [k % 3, 5], [4, 12], [1.0, 6.0]) for k in range(20)]
+    assert drawn(even, tmp_path / "even") == usual  # as a loader's batches are: ahead of nothing
+    late = [(k, rows, [count * (k // 5) for count in counts], won) for k, rows, counts, won in even]
+    assert drawn(late, tmp_path / "late") == usual | {"pacing"}
+    assert drawn(even[:1], tmp_path / "one") == usual
+    unscored = [(0, [1, 2], [4, 4], [0.0, 0.0])]
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        trace.write(0, [1, 2], [4, 4], [0, 0], [0, 0])
+    write_report([RunSummary.of_trace(tmp_path / "trace.jsonl")], tmp_path / "unscored")
+    assert {path.stem for path in (tmp_path / "unscored").glob("*.png")} == {"exposure"}
+    mixed = [RunSummary.of_trace(tmp_path / "trace.jsonl"), RunSummary.of_rounds("run", unscored, 12)]
+    write_report(mixed, tmp_path / "mixed")
+
+
+LABELS = [
+    "$a$ $\\frac$",
+    "$",
+    "_hidden",
+    "\x1b[31m",
+    "[/]",
+    "<script>alert(1)</script>",
+    "日本語",
+    "x" * 500,
+    "a\nb",
+    "\ud83d",
+]
+
+
+def test_labels_are_labels_on_the_page_and_in_the_plots(tmp_path: Path) -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    runs = [RunSummary.of_rounds(label, ROUNDS, 12) for label in LABELS]
+    text = write_report(runs, tmp_path).read_text(encoding="utf-8")
+    assert "<script>" not in text
+    assert "\x1b" not in text
+    for label in LABELS:
+        assert f'<td data-label="run">{escape(plain_text(label))}</td>' in text
+    figure = matplotlib.figure.Figure()
+    draw_effective(figure.subplots(), runs)
+    say_plainly(figure)
+    legend = [entry.get_text() for entry in figure.axes[0].get_legend().get_texts()]
+    assert legend == [plot_label(label) for label in LABELS]  # none hidden, none cut to nothing
+    assert not any(entry.get_parse_math() for entry in figure.axes[0].get_legend().get_texts())
+    assert max(map(len, legend)) == 48
+
+
+@given(st.text(st.characters()))
+def test_plain_text_shows_everything_and_moves_nothing(text: str) -> None:
+    plain = plain_text(text)
+    plain.encode()
+    assert not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in plain)
+    assert not set(plain) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f")
+    assert plain_text(plain) == plain
+    assert plain_text("a\nb", lines=True) == "a\nb"
+
+
+def test_a_page_fits_a_phone(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    text = write_report([RunSummary.of_rounds("cero", ROUNDS, 12)], tmp_path).read_text(encoding="utf-8")
+    assert '<meta name="viewport" content="width=device-width, initial-scale=1">' in text
+    assert re.search(r"@media \(max-width: [\d.]+rem\)", text)
+    heads = re.findall(r"<th>(.*?)</th>", text)
+    assert re.findall(r'<td data-label="(.*?)">', text) == heads  # a cell names its column where there is no head
+
+
+def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(ConfigurationError, match="cannot write the report to"):
+            write_report([RunSummary.of_rounds("cero", ROUNDS, 12)], folder)

@@ -1,9 +1,14 @@
 """`cero replay`, `cero simulate` and `cero report` as a user runs them: tables, JSON, exit codes, reasons."""
 
+import importlib.metadata
+import io
 import json
+import os
 import re
 import sys
+import threading
 from collections.abc import Callable
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +16,7 @@ import numpy as np
 import pytest
 
 from cero_api.analysis.learning import TrainingRecord
+from cero_api.analysis.text import plain_text
 from cero_api.cli.app import main
 from cero_api.trace import TraceWriter
 
@@ -53,7 +59,7 @@ def test_replay_prints_a_table_of_all_allocators_and_what_it_cannot_tell(cero: C
     from cero_api import available_allocators
 
     for name in available_allocators():
-        assert f"│ {name} " in out
+        assert re.search(rf"^{name} +1,280 ", out, re.MULTILINE)
     assert "Less uniform, seed by seed" in out
     assert "cannot tell what a model would have learned" in " ".join(out.split())
     assert "1,280" in out
@@ -111,10 +117,23 @@ def test_parquet(cero: Cero, tmp_path: Path) -> None:
         (["replay", "{folder}", "--budget", "0"], "--budget"),
         (["replay", "{folder}", "--scope", "moon"], "--scope"),
         (["simulate", "--drift-spread", "-1"], "--drift-spread"),
-        (["simulate", "--scope", "batch", "--budget", "10"], "makes batches of 0"),
-        (["report", "{folder}/missing.jsonl"], "check the path"),
+        (["simulate", "--scope", "batch", "--rounds", "2", "--budget", "4"], "makes batches of 0"),
+        (["simulate", "--budget", "1"], "budget=1 is less than 400 rollouts, one group of two for each of 200 rounds"),
+        (["replay", "{folder}", "--budget", "1"], "budget=1 is less than 40 rollouts, one group of two for each of 20"),
+        (["replay", "{folder}", "--cap", "2"], "cap=2 is less than the 8 rollouts a prompt that a round takes"),
+        (["replay", "{folder}/nofile"], "nofile does not exist; check the path"),
+        (["replay", "{folder}/trace.jsonl.gz", "--rate-column", "x"], "no table, so rate_column means nothing"),
+        (["report", "{folder}/missing.jsonl"], "missing.jsonl does not exist; check the path"),
         (["report", "{folder}/bad.jsonl"], "line 3"),
-        (["report", "{folder}/missing.json"], "check the path"),
+        (["report", "{folder}/missing.json"], "missing.json does not exist; check the path"),
+        (["report", "{folder}/missing"], "missing does not exist; check the path"),
+        (["report", "{folder}", "{folder}/missing"], "missing does not exist; check the path"),
+        (
+            ["report", "{folder}/rates.csv"],
+            "neither a trace nor a record of a training (.json); give it to cero replay",
+        ),
+        (["report", "{folder}/empty"], "holds no run"),
+        (["report", "{folder}", "{folder}/record.json"], "report on one kind at a time"),
     ],
 )
 def test_what_is_wrong_exits_with_2_and_a_reason(arguments: list[str], said: str, cero: Cero, run_folder: Path) -> None:
@@ -124,6 +143,9 @@ def test_what_is_wrong_exits_with_2_and_a_reason(arguments: list[str], said: str
         '{"round":0,"prompt":2,"count":-8,"successes":1}\n'
         '{"round":0,"prompt":3,"count":8,"successes":1}\n'
     )
+    (run_folder / "rates.csv").write_text("prompt,pass_rate\nq,0.5\n")
+    (run_folder / "record.json").write_text('{"label": "cero", "rollouts": [0, 640], "accuracy": [0.1, 0.2]}')
+    (run_folder / "empty").mkdir()
     code, out, err = cero(*(argument.format(folder=run_folder) for argument in arguments))
     assert code == 2
     assert out == ""
@@ -152,11 +174,46 @@ def test_report(cero: Cero, run_folder: Path) -> None:
     code, out, _ = cero("report", run_folder)
     page = run_folder / "report" / "index.html"
     assert code == 0
-    assert out == f"Report: {page}\n"
+    assert re.search(r"^uniform +20 +1,280 +40 ", out, re.MULTILINE)
+    assert out.endswith(f"Report: {page}\n")
     assert page.is_file()
     code, out, _ = cero("report", run_folder, run_folder / "trace.jsonl.gz", "--out", run_folder / "r", "--json")
     assert json.loads(out)["runs"][1]["rollouts"] == 1280
     assert (run_folder / "r" / "index.html").is_file()
+
+
+def test_report_finds_the_runs_below_a_folder_and_tells_them_apart(cero: Cero, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for name, allocator in (("a/seed0", "uniform"), ("a/seed1", "uniform"), ("b", "cero"), (".hidden", "cero")):
+        with TraceWriter(tmp_path / "runs" / name / "trace.jsonl", metadata={"allocator": allocator}) as trace:
+            trace.write(0, [1, 2], [8, 8], [3, 0])
+    (tmp_path / "runs" / "config.json").write_text("{}")
+    code, out, _ = cero("report", tmp_path / "runs", "--json")
+    assert code == 0
+    assert [run["run"] for run in json.loads(out)["runs"]] == ["uniform (seed0)", "uniform (seed1)", "cero"]
+    for name in ("one", "two"):
+        with TraceWriter(tmp_path / "other" / f"{name}.jsonl.gz", metadata={"allocator": name}) as trace:
+            trace.write(0, [1, 2], [8, 8], [3, 0])
+    (tmp_path / "other" / "notes.jsonl").write_text("{}")
+    code, out, _ = cero("report", tmp_path / "other", "--json")
+    assert [run["run"] for run in json.loads(out)["runs"]] == ["one", "two"]
+    for label in ("uniform", "cero"):
+        TrainingRecord(label=label, rollouts=[0, 640], accuracy=[0.1, 0.2]).save(tmp_path / "t" / label / "r.json")
+    code, out, _ = cero("report", tmp_path / "t", "--json")
+    assert set(json.loads(out)["trainings"]) == {"uniform", "cero"}
+
+
+@pytest.mark.parametrize("kind", ["traces", "trainings"])
+def test_a_report_that_cannot_be_written_says_so(kind: str, cero: Cero, run_folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (run_folder / "file").write_text("")
+    TrainingRecord(label="cero", rollouts=[0, 640], accuracy=[0.1, 0.2]).save(run_folder / "r.json")
+    run = run_folder / ("r.json" if kind == "trainings" else "trace.jsonl.gz")
+    for out in ("file", "file/below", "x" * 300):
+        code, _, err = cero("report", run, "--out", run_folder / out)
+        assert code == 2
+        assert "Traceback" not in err
+        assert "file" in err or "cannot write the report to" in err
 
 
 def test_report_on_trainings(cero: Cero, tmp_path: Path) -> None:
@@ -200,6 +257,106 @@ def test_the_published_records_are_read_as_they_are(cero: Cero, tmp_path: Path) 
     assert (tmp_path / "index.html").read_text().count("<h2>") == len(published) + 1
 
 
+HOSTILE = [
+    "cero[lr=1e-6]",
+    "[/]",
+    "[bold]x",
+    "\x1b[31mred\x1b]0;t\x07",
+    "$a$ $\\frac$",
+    "$",
+    "_x",
+    "a\nb",
+    "\u202etxt",
+    "<b>&",
+]
+
+
+@pytest.mark.parametrize("label", HOSTILE)
+def test_what_people_call_things_is_printed_as_it_reads(label: str, cero: Cero, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    for number, name in enumerate((label, "uniform")):
+        for seed in range(2):
+            run = TrainingRecord(label=name, seed=seed, rollouts=[0, 640, 1280], accuracy=[0.1, 0.1, 0.2])
+            run.save(tmp_path / f"{number}-{seed}.json")
+    with TraceWriter(tmp_path / "run" / "trace.jsonl", metadata={"allocator": label}) as trace:
+        trace.write(0, [1, 2], [8, 8], [3, 0])
+    for place in (tmp_path, tmp_path / "run"):
+        code, out, err = cero("report", place)
+        assert (code, err) == (0, "")
+        assert plain_text(label) in out
+        assert "\x1b" not in out
+        assert escape(plain_text(label)) in (place / "report" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["[].csv", "[red]x[.csv", "\x1b[31m.csv", "$x$.csv"])
+def test_a_files_name_is_printed_as_it_reads(name: str, cero: Cero, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("prompt,pass_rate\na,0.5\nb,x\n")
+    code, out, err = cero("replay", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert f"{plain_text(name)}, line 3" in err
+    assert "\x1b" not in err
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("command", ["replay", "simulate", "report"])
+def test_tables_fit_the_console(
+    columns: int, command: str, cero: Cero, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    asked: dict[str, list[object]] = {
+        "replay": [run_folder, "--seeds", 2],
+        "simulate": ["--rounds", 20, "--prompts", 50, "--seeds", 2],
+        "report": [run_folder],
+    }
+    _, out, _ = cero(command, *asked[command])
+    lines = [line for line in out.splitlines() if not line.startswith("Report: ")]
+    assert max(map(len, lines)) <= columns
+    if command != "report":
+        assert sum(line.startswith("random_matched ") for line in lines) == out.count("─\n")
+    assert "…" not in out
+
+
+def test_columns_without_an_entry_are_left_out(cero: Cero, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    TrainingRecord(label="uniform", rollouts=[0, 640], accuracy=[0.1, 0.2]).save(tmp_path / "a.json")
+    _, out, _ = cero("report", tmp_path)
+    head = out.splitlines()[0] + out.splitlines()[1]
+    assert "final" in head
+    for empty in ("signal", "wall", "steps"):
+        assert empty not in head
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<th>final accuracy</th>" in page
+    assert "<th>signal</th>" not in page
+
+
+def test_the_version(cero: Cero) -> None:
+    code, out, _ = cero("--version")
+    assert (code, out) == (0, f"cero-api {importlib.metadata.version('cero-api')}\n")
+
+
+def test_a_console_of_another_encoding_gets_what_it_can_show(
+    cero: Cero, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert cero("replay", run_folder, "--allocators", "uniform,cero", "--seeds", 2).code == 0
+    screen.flush()
+    assert b"1,280" in screen.buffer.getvalue()
+
+
+def test_columns_are_named_on_the_command_line(cero: Cero, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "Frage,richtig,Versuche,Zeit\n" + "".join(f"q{i % 4},{i % 9},8,{i // 4}\n" for i in range(24))
+    )
+    code, out, _ = cero(
+        "replay", tmp_path / "t.csv", "--prompt-column", "Frage", "--success-column", "richtig", "--count-column",
+        "Versuche", "--round-column", "Zeit", "--allocators", "uniform,cero", "--seeds", 1, "--json",
+    )  # fmt: skip
+    sizes = json.loads(out)["settings"]
+    assert (code, sizes["prompts"], sizes["rounds"], sizes["budget"]) == (0, 4, 6, 192)
+
+
 def test_report_without_matplotlib_says_what_to_install(
     cero: Cero, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,3 +364,13 @@ def test_report_without_matplotlib_says_what_to_install(
     code, _, err = cero("report", run_folder)
     assert code == 2
     assert 'pip install "cero-api[plot]"' in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_report_of_a_pipe(cero: Cero, run_folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    os.mkfifo(run_folder / "pipe")
+    content = (run_folder / "trace.jsonl.gz").read_bytes()
+    threading.Thread(target=lambda: (run_folder / "pipe").write_bytes(content), daemon=True).start()
+    code, out, _ = cero("report", run_folder / "pipe", "--json")
+    assert (code, json.loads(out)["runs"][0]["rollouts"]) == (0, 1280)

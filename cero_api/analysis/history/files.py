@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -50,7 +51,7 @@ def kind_of(path: Path) -> Kind:
         with open(path, "rb") as file:
             head = file.read(16)
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     for mark, kind in _TABLES.items():
         if head.startswith(mark):
             return "parquet" if kind == "parquet" else "arrow"
@@ -93,11 +94,21 @@ def trace_in(path: Path) -> Path:
 
 
 def traces_below(folder: Path) -> list[Path]:
-    """The traces of all runs in a folder and in those below it, by path."""
-    found = []
+    """The traces of all runs in a folder and in those below it, by path; those under their own name, else any."""
+    named, others = [], []
     for place, _, names in _walk(folder):
-        found += [place / name for name in TRACE_NAMES if name in names][:1]
-    return sorted(found)
+        named += [place / name for name in TRACE_NAMES if name in names][:1]
+        lines = [place / name for name in names if name.endswith((".jsonl", ".jsonl.gz"))]
+        others += [] if named else [path for path in lines if is_trace(path)]
+    return sorted(named or others)
+
+
+def is_trace(path: Path) -> bool:
+    """Whether a file begins as a trace does."""
+    try:
+        return kind_of(path) == "trace"
+    except (CeroError, OSError, EOFError, zlib.error, RecursionError, ValueError):  # of what is no trace, any may come
+        return False
 
 
 def records_in(folder: Path) -> list[Path]:
@@ -137,7 +148,7 @@ def readable(path: Path) -> Iterator[Path]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:  # ValueError: a NUL byte
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
         yield path
         return
@@ -147,7 +158,7 @@ def readable(path: Path) -> Iterator[Path]:
             _copy(path, copy)
             yield copy
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         except CeroError as error:
             raise type(error)(str(error).replace(str(copy), str(path))) from error
 
@@ -174,7 +185,8 @@ def _may_be_a_record(head: bytes) -> bool:
     return "\0" not in text
 
 
-def _unreadable(path: Path, error: Exception) -> TraceError:
+def unreadable(path: Path, error: Exception) -> TraceError:
+    """Why a path leads nowhere."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return TraceError(f"{path} does not exist; check the path")
     reason = error.strerror if isinstance(error, OSError) and error.strerror else error

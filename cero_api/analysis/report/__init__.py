@@ -3,7 +3,14 @@
 Drawing needs matplotlib (extra `plot`), which is imported when something is drawn.
 """
 
-from cero_api.analysis.report.figures import PLOT_STYLE, color_of, draw_effective, draw_exposure, draw_spending
+from cero_api.analysis.report.figures import (
+    PLOT_STYLE,
+    color_of,
+    draw_effective,
+    draw_exposure,
+    draw_signal,
+    draw_spending,
+)
 from cero_api.analysis.report.learning import draw_learning, write_learning_report
 from cero_api.analysis.report.learning_table import (
     learning_cells,
@@ -12,7 +19,7 @@ from cero_api.analysis.report.learning_table import (
     together_cells,
     together_warnings,
 )
-from cero_api.analysis.report.page import html_figure, html_page, write_report
+from cero_api.analysis.report.page import html_figure, html_page, html_table, run_cells, run_notes, write_report
 from cero_api.analysis.report.summary import BANDS, RunSummary
 
 __all__ = [
@@ -23,12 +30,16 @@ __all__ = [
     "draw_effective",
     "draw_exposure",
     "draw_learning",
+    "draw_signal",
     "draw_spending",
     "html_figure",
     "html_page",
+    "html_table",
     "learning_cells",
     "learning_tables",
     "learning_warnings",
+    "run_cells",
+    "run_notes",
     "together_cells",
     "together_warnings",
     "write_learning_report",

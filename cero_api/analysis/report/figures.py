@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cero_api._types import IntArray
+from cero_api._types import FloatArray, IntArray
 from cero_api.analysis.report.summary import BANDS, RunSummary
+from cero_api.analysis.text import plain_text, plot_label
+from cero_api.extras import load_extra
 
 # Okabe and Ito: told apart with any color vision, and in gray.
 _COLORS = {"uniform": "#555555", "cero": "#0072B2"}
@@ -68,16 +70,41 @@ def draw_effective(axes: Any, runs: Sequence[RunSummary], window: int | None = N
         runs: of equal budgets, if they are to be compared.
         window: rounds whose groups are pooled; None is a twentieth of the run's.
     """
+    _draw_ratio(axes, runs, window, lambda run: (run.effective, run.groups))
+    axes.set(ylabel="effective groups", title="Effective-group rate")
+    axes.set_ylim(0, min(1.0, 1.15 * axes.get_ylim()[1]))
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
+
+
+def draw_signal(axes: Any, runs: Sequence[RunSummary], window: int | None = None) -> None:
+    """Signal, the mean variance of the rewards in a rollout's group, over consumed budget.
+
+    Args:
+        axes: matplotlib's.
+        runs: of equal budgets, if they are to be compared.
+        window: rounds whose rollouts are pooled; None is a twentieth of the run's.
+    """
+    _draw_ratio(axes, runs, window, lambda run: (run.signal, run.rollouts))
+    axes.set(ylabel="variance of a rollout's group", title="Signal")
+    axes.set_ylim(bottom=0)
+
+
+def _draw_ratio(
+    axes: Any,
+    runs: Sequence[RunSummary],
+    window: int | None,
+    parts: Callable[[RunSummary], tuple[IntArray | FloatArray, IntArray]],
+) -> None:
+    """A sum of every round over another, both pooled over a window, by consumed budget."""
     for run, color, label in _legend(runs):
         width = min(window or max(run.rounds.size // 20, 1), run.rounds.size)
-        rate = _moving_sum(run.effective, width) / np.maximum(_moving_sum(run.groups, width), 1)
+        above, below = parts(run)
+        rate = _moving_sum(above, width) / np.maximum(_moving_sum(below, width), 1)
         consumed = np.cumsum(run.rollouts)[width - 1 :] / run.budget
-        axes.plot(consumed, rate, color=color, linewidth=1.8, label=label)
-    axes.set(xlabel="share of the budget consumed", ylabel="effective groups", title="Effective-group rate")
-    axes.set_ylim(0, min(1.0, 1.15 * axes.get_ylim()[1]))
-    axes.set_xlim(0, 1)
+        marker = "o" if consumed.size == 1 else None  # a line of one point is none
+        axes.plot(consumed, rate, color=color, linewidth=1.8, label=label, marker=marker)
+    axes.set(xlabel="share of the budget consumed", xlim=(0, 1))
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
     axes.legend(frameon=False, labelcolor="linecolor")
 
 
@@ -96,8 +123,7 @@ def _draw_pacing(figure: Any, runs: Sequence[RunSummary]) -> None:
     spent, ahead = figure.subplots(1, 2)
     draw_spending(spent, runs)
     for run, color, label in _legend(runs):
-        even = (run.rounds + 1) * run.budget / (int(run.rounds[-1]) + 1)
-        ahead.plot(run.rounds + 1, np.cumsum(run.rollouts) - even, color=color, label=label)
+        ahead.plot(run.rounds + 1, _ahead(run), color=color, label=label)
     ahead.axhline(0, color="#999999", linestyle=":", linewidth=3)
     ahead.set(xlabel="round", ylabel="rollouts", title="Ahead of an even schedule")
     ahead.yaxis.set_major_formatter(lambda y, _: f"{y:,.0f}")
@@ -115,6 +141,9 @@ def _draw_success(figure: Any, runs: Sequence[RunSummary]) -> None:
         groups = np.zeros((slots, len(BANDS)))
         np.add.at(groups, slot, run.bands)
         filled = groups.sum(axis=1) > 0
+        axes.set(title=plot_label(run.name, 72 // (columns + 1)), xlim=(0, 1), ylim=(0, 1))
+        if not filled.any():  # a run without a single reward
+            continue
         shares = np.cumsum(groups[filled] / groups[filled].sum(axis=1, keepdims=True), axis=1).T
         left = (np.arange(slots) / slots)[filled]
         below = np.zeros(left.size)
@@ -122,7 +151,6 @@ def _draw_success(figure: Any, runs: Sequence[RunSummary]) -> None:
             axes.fill_between(np.r_[left, 1], np.r_[below, below[-1]], np.r_[share, share[-1]], step="post",
                               color=color, label=name, linewidth=0)  # fmt: skip
             below = share
-        axes.set(title=run.label, xlim=(0, 1), ylim=(0, 1))
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0%}")
         axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
     for axes in grid[-1]:
@@ -135,36 +163,86 @@ def _draw_success(figure: Any, runs: Sequence[RunSummary]) -> None:
     )
 
 
-FIGURES: dict[str, tuple[str, Callable[[int], float], Callable[[Any, Sequence[RunSummary]], None]]] = {
-    "pacing": ("Spending over the rounds, and how far it is ahead of an even schedule.", lambda _: 3.6, _draw_pacing),
-    "exposure": (
+def _ahead(run: RunSummary) -> FloatArray:
+    """Rollouts spent after each round beyond an even schedule."""
+    even = (run.rounds + 1) * run.budget / (int(run.rounds[-1]) + 1)
+    return np.asarray(np.cumsum(run.rollouts) - even)
+
+
+class Figure(NamedTuple):
+    """A figure of the report."""
+
+    caption: str
+    height: Callable[[int], float]  # inches, by the number of runs
+    draw: Callable[[Any, Sequence[RunSummary]], None]
+    tells: Callable[[Sequence[RunSummary]], bool]  # whether these runs have anything to show in it
+
+
+FIGURES: dict[str, Figure] = {
+    "pacing": Figure(
+        "Spending over the rounds, and how far it is ahead of an even schedule.",
+        lambda _: 3.6,
+        _draw_pacing,
+        # Rounds of an exact total, as a loader's batches are, are an even schedule: there is nothing to see.
+        lambda runs: any(2 * np.abs(_ahead(run)).max() >= run.budget / run.rounds.size for run in runs),
+    ),
+    "exposure": Figure(
         "Rollouts that each prompt of the pool got in all, as a share of prompts. R is the equal share.",
         lambda _: 4.0,
         lambda figure, runs: draw_exposure(figure.subplots(), runs),
+        lambda runs: True,
     ),
-    "success": (
+    "success": Figure(
         "Groups by the share of their rollouts that succeeded, as the budget is consumed. Only those between none and "
         "all have contrast.",
         lambda runs: 0.6 + 3.0 * -(-runs // 3),
         _draw_success,
+        lambda runs: any(run.bands.any() for run in runs),
     ),
-    "effective": (
+    "effective": Figure(
         "Effective groups (whose rewards differ) over consumed budget, pooled over a twentieth of the "
         "rounds. More of them is not yet a better model.",
         lambda _: 4.0,
         lambda figure, runs: draw_effective(figure.subplots(), runs),
+        lambda runs: any(run.bands.any() for run in runs),
+    ),
+    "signal": Figure(
+        "Signal (the variance of the rewards in a rollout's group, mean over rollouts) over consumed budget, pooled "
+        "alike.",
+        lambda _: 4.0,
+        lambda figure, runs: draw_signal(figure.subplots(), runs),
+        lambda runs: any(run.bands.any() for run in runs),
     ),
 }
+
+
+def say_plainly(figure: Any) -> None:
+    """Take what is written on a figure as it stands: no formula between dollars, no control characters.
+
+    Args:
+        figure: matplotlib's, drawn; the numbers at its axes are left to their formatters.
+    """
+    text = load_extra("matplotlib.text", "plot").Text
+    ticks = {
+        id(label)
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in (*axis.get_ticklabels(which="both"), axis.get_offset_text())
+    }
+    for said in figure.findobj(text):
+        if id(said) not in ticks:
+            said.set_parse_math(False)
+            said.set_text(plain_text(said.get_text(), lines=True))
 
 
 def _legend(runs: Sequence[RunSummary]) -> Iterator[tuple[RunSummary, str, str | None]]:
     """Runs with their color, and their label where it is the first of its kind."""
     labels = [run.label for run in runs]
     for at, run in enumerate(runs):
-        yield run, color_of(run.label, labels), run.label if labels.index(run.label) == at else None
+        yield run, color_of(run.label, labels), plot_label(run.label) if labels.index(run.label) == at else None
 
 
-def _moving_sum(values: IntArray, width: int) -> IntArray:
-    total = np.concatenate([[0], np.cumsum(values)])
-    moved: IntArray = total[width:] - total[:-width]
+def _moving_sum(values: IntArray | FloatArray, width: int) -> FloatArray:
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    moved: FloatArray = total[width:] - total[:-width]
     return moved

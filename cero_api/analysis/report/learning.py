@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from cero_api.analysis.report.learning_table import (
     together_cells,
     together_warnings,
 )
-from cero_api.analysis.report.page import html_notes, html_table, write_figure, write_parts
+from cero_api.analysis.report.page import html_notes, html_table, html_text, write_figure, write_parts
+from cero_api.analysis.text import plot_label
 
 
 def draw_learning(
@@ -49,7 +49,7 @@ def draw_learning(
         heights, units = _by_start(own, curves(own, grid))
         spent = grid if tokens is None else _by_start(own, tokens)[0].mean(0)
         mean, color = heights.mean(0), color_of(label, labels)
-        axes.plot(spent, mean, color=color, label=f"{label} ({units})", linewidth=1.8)
+        axes.plot(spent, mean, color=color, label=plot_label(f"{label} ({units})"), linewidth=1.8)
         if label in shaded and len(heights) > 1:
             half = t95(len(heights) - 1) * heights.std(0, ddof=1) / np.sqrt(len(heights))
             axes.fill_between(spent, mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
@@ -81,6 +81,7 @@ def write_learning_report(
         The page, `folder/index.html`.
 
     Raises:
+        ConfigurationError: the folder cannot be made, or not be written.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
     parts = []
@@ -91,7 +92,7 @@ def write_learning_report(
     for number, (regime, results) in enumerate(comparison.results.items()):
         records = comparison.records[regime]
         rows = filled([learning_cells(label, result) for label, result in results.items()])
-        parts += [f"<h2>{escape(learning_heading(regime, results))}</h2>", html_table(rows)]
+        parts += [f"<h2>{html_text(learning_heading(regime, results))}</h2>", html_table(rows)]
         parts += html_notes(learning_warnings(results, comparison.baseline))
         counted = any(record.tokens is not None for record in records)
         for over in ("rollouts", "tokens") if counted else ("rollouts",):

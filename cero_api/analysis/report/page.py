@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cero_api.analysis.report.figures import FIGURES, PLOT_STYLE
+from cero_api.analysis.report.figures import FIGURES, PLOT_STYLE, say_plainly
 from cero_api.analysis.report.summary import RunSummary
+from cero_api.analysis.text import plain_text
 from cero_api.errors import ConfigurationError
 from cero_api.extras import load_extra
 
 Drawn = TypeVar("Drawn")
 _PAGE_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 72rem; margin: 2rem auto; padding: 0 1rem }
+h1, td, li, p, figcaption { overflow-wrap: anywhere }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums }
-th, td { padding: .35rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
-td { white-space: nowrap }
+th, td { padding: .35rem .5rem; border-bottom: 1px solid #ddd; text-align: right }
 th:first-child, td:first-child, .left { text-align: left }
 th { border-bottom: 2px solid #888; vertical-align: bottom }
+.wide { overflow-x: auto } .rows td + td { white-space: nowrap } .rows td:first-child { min-width: 9rem }
 figure { margin: 2rem 0 } img { max-width: 100% } figcaption, .note { color: #555; font-size: .9rem; max-width: 46rem }
 .lost { color: #b00020; font-weight: 600 } details { margin-top: 2rem } pre { overflow-x: auto; font-size: .8rem }
+@media (max-width: 72rem) {
+  table { display: block; max-width: 100%; overflow-x: auto }
+  table.rows, .rows tbody, .rows tr, .rows td { display: block }
+  .rows thead { display: none }
+  .rows tr { margin: 1rem 0; border-top: 2px solid #888 }
+  .rows td { display: flex; justify-content: space-between; gap: 1rem }
+  .rows td::before { content: attr(data-label); color: #555; text-align: left; flex: none; max-width: 50% }
+  .rows td:first-child { font-weight: 600 } .rows td:empty { display: none }
+}
 """
 
 
@@ -40,15 +53,40 @@ def write_report(runs: Sequence[RunSummary], folder: str | os.PathLike[str], tit
         The page, `folder/index.html`.
 
     Raises:
-        ConfigurationError: no runs.
+        ConfigurationError: no runs, or a folder that cannot be written.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
     if not runs:
         raise ConfigurationError("no runs to report on; give at least one")
-    notes = [f"{run.label}: {run.note}" for run in runs if run.note is not None]
-    notes.append("Shares of groups do not say what was learned from them; compare held-out accuracy for that.")
-    plots = {name: (caption, height(len(runs)), draw) for name, (caption, height, draw) in FIGURES.items()}
-    return write_page(folder, title, [_summary_cells(run) for run in runs], runs, plots, notes)
+    told = {name: figure for name, figure in FIGURES.items() if figure.tells(runs)}
+    plots = {name: (figure.caption, figure.height(len(runs)), figure.draw) for name, figure in told.items()}
+    return write_page(folder, title, [run_cells(run) for run in runs], runs, plots, run_notes(runs))
+
+
+def run_cells(run: RunSummary) -> dict[str, str]:
+    """One line of the table of runs, as texts by heading.
+
+    Args:
+        run: its sums.
+
+    >>> run_cells(RunSummary.of_rounds("cero", [(0, [0, 2], [4, 2], [1, 2])], num_prompts=3))["effective groups"]
+    '50.0%'
+    """
+
+    def text(value: object) -> str:
+        return f"{value:.1%}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+    return {head: text(cell) for head, cell in run.numbers().items()}
+
+
+def run_notes(runs: Sequence[RunSummary]) -> list[str]:
+    """What belongs to the table of runs: faults of their files, and what it does not say.
+
+    Args:
+        runs: their sums.
+    """
+    notes = [f"{run.name}: {run.note}" for run in runs if run.note is not None]
+    return [*notes, "Shares of groups do not say what was learned from them; compare held-out accuracy for that."]
 
 
 def write_page(
@@ -73,6 +111,7 @@ def write_page(
         The page, `folder/index.html`.
 
     Raises:
+        ConfigurationError: the folder cannot be made, or not be written.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
     parts = [html_table(rows)]
@@ -91,10 +130,13 @@ def write_parts(folder: str | os.PathLike[str], title: str, parts: Iterable[str]
 
     Returns:
         The page, `folder/index.html`.
+
+    Raises:
+        ConfigurationError: the folder cannot be made, or not be written.
     """
     page = Path(folder) / "index.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(html_page(title, "\n".join(parts)), encoding="utf-8")
+    with _writing(page):
+        page.write_text(html_page(title, "\n".join(parts)), encoding="utf-8")
     return page
 
 
@@ -111,14 +153,17 @@ def write_figure(file: Path, caption: str, height: float, draw: Callable[[Any], 
         HTML that holds the picture.
 
     Raises:
+        ConfigurationError: the folder cannot be made, or not be written.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
     matplotlib, figure_type = load_extra("matplotlib", "plot"), load_extra("matplotlib.figure", "plot").Figure
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context(PLOT_STYLE):
+    with matplotlib.rc_context(PLOT_STYLE), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a label may be in any script
         figure = figure_type(figsize=(9.0, height), layout="constrained")
         draw(figure)
-        figure.savefig(file)
+        say_plainly(figure)
+        with _writing(file):
+            figure.savefig(file)
     return html_figure(caption, file)
 
 
@@ -126,40 +171,63 @@ def _drawn(draw: Callable[[Any, Drawn], None], drawn: Drawn, figure: Any) -> Non
     draw(figure, drawn)
 
 
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """The folder of a file is there, or what keeps it from being written is said."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        raise _unwritten(file, error) from error
+    try:
+        yield
+    except OSError as error:
+        raise _unwritten(file, error) from error
+
+
+def _unwritten(file: Path, error: Exception) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot write the report to {file.parent}: {error}; free the disk, or choose another folder with --out"
+    )
+
+
 def html_notes(notes: Iterable[str]) -> list[str]:
     """A paragraph each."""
-    return [f'<p class="note">{escape(note)}</p>' for note in notes]
+    return [f'<p class="note">{html_text(note)}</p>' for note in notes]
 
 
 def html_page(title: str, body: str) -> str:
     """A page that needs nothing but itself."""
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"<style>{_PAGE_STYLE}</style></head><body>\n<h1>{escape(title)}</h1>\n{body}\n</body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{html_text(title)}</title>\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<style>{_PAGE_STYLE}</style></head><body>\n<h1>{html_text(title)}</h1>\n{body}\n</body></html>\n"
     )
 
 
 def html_figure(caption: str, file: Path) -> str:
     """A PNG file, embedded, over its caption."""
-    data, text = base64.b64encode(file.read_bytes()).decode(), escape(caption)
+    data, text = base64.b64encode(file.read_bytes()).decode(), html_text(caption)
     return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
 def html_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A table with the headings of its first row.
+    """A table with the headings of its first row; columns without a single entry are left out.
 
     Args:
         rows: texts by heading, at least one row.
     """
-    heads = "".join(f"<th>{escape(head)}</th>" for head in rows[0])
-    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row.values()) for row in rows)
-    return (
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table>"
+    first, *others = rows[0]
+    heads = [first, *(head for head in others if any(row[head] for row in rows))]
+    titles = "".join(f"<th>{html_text(head)}</th>" for head in heads)
+    cells = (
+        "".join(f'<td data-label="{html_text(head)}">{html_text(row[head])}</td>' for head in heads) for row in rows
     )
+    lines = "".join(f"<tr>{line}</tr>" for line in cells)
+    table = f'<table class="rows"><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>'
+    return f'<div class="wide">{table}</div>'
 
 
-def _summary_cells(run: RunSummary) -> dict[str, str]:
-    def text(value: object) -> str:
-        return f"{value:.1%}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
-
-    return {head: text(cell) for head, cell in run.numbers().items()}
+def html_text(text: object) -> str:
+    """Text that somebody chose, for a page."""
+    return escape(plain_text(text))

@@ -43,6 +43,7 @@ class RunSummary:
         bands: int64 `[K, 5]`, groups by the share of their rollouts that succeeded, see `BANDS`.
         exposure: int64 `[M]`, rollouts of each prompt, in any order.
         note: what was wrong with the file, None if nothing.
+        place: what tells it from other runs of its label, None if nothing is needed.
     """
 
     label: str
@@ -56,6 +57,12 @@ class RunSummary:
     bands: IntArray
     exposure: IntArray
     note: str | None = None
+    place: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its label, with its place if that is needed."""
+        return self.label if self.place is None else f"{self.label} ({self.place})"
 
     @property
     def budget(self) -> int:
@@ -65,7 +72,7 @@ class RunSummary:
     def numbers(self) -> dict[str, Any]:
         """The row of the page's table."""
         return {
-            "run": self.label,
+            "run": self.name,
             "rounds": int(self.rounds.size),
             "rollouts": self.budget,
             "prompts": self.num_prompts,

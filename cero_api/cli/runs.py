@@ -1,0 +1,86 @@
+"""What a report is asked about: traces of runs, or records of trainings, wherever below a folder they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Found(NamedTuple):
+    """What paths lead to; one of the two is empty."""
+
+    traces: list[Path]
+    trainings: list[Path]
+
+
+def found(paths: Sequence[Path]) -> Found:
+    """Traces, or records of trainings, of all paths together.
+
+    A folder means the trace of the run that it is of; else the records in it; else all traces below it; else all
+    records below it.
+
+    Args:
+        paths: of files and folders.
+
+    Raises:
+        TraceError: a path does not exist, leads to neither, or they lead to both.
+    """
+    from cero_api.analysis.history.files import kind_of, unreadable
+    from cero_api.errors import TraceError
+
+    traces, trainings = list[Path](), list[Path]()
+    for path in paths:
+        try:
+            path.stat()
+        except (OSError, ValueError) as error:
+            raise unreadable(path, error) from error
+        if path.is_dir():
+            own = _in_folder(path)
+            traces += own.traces
+            trainings += own.trainings
+        elif path.suffix == ".json":
+            trainings.append(path)
+        elif (
+            not path.is_file() or kind_of(path) == "trace" or path.name.endswith((".jsonl", ".jsonl.gz"))
+        ):  # a pipe, which would be emptied by a look
+            traces.append(path)
+        else:
+            raise TraceError(f"{path} is neither a trace nor a record of a training (.json); give it to cero replay")
+    if traces and trainings:
+        raise TraceError(
+            f"{traces[0]} is a trace and {trainings[0]} a record of a training; report on one kind at a time"
+        )
+    return Found(traces, trainings)
+
+
+def _in_folder(folder: Path) -> Found:
+    from cero_api.analysis.history.files import has_trace, trace_in, traces_below
+    from cero_api.errors import TraceError
+
+    if has_trace(folder):
+        return Found([trace_in(folder)], [])
+    own = sorted(folder.glob("*.json"))
+    if any(map(_is_training, own)):
+        return Found([], own)
+    traces = traces_below(folder)
+    if traces:
+        return Found(traces, [])
+    below = sorted(path for path in folder.glob("**/*.json") if _is_training(path))
+    if not below and not own:
+        raise TraceError(
+            f"{folder} holds no run: no trace.jsonl or trace.jsonl.gz, and no record of a training (.json), here or "
+            "below; give the folder where they are"
+        )
+    return Found([], below or own)
+
+
+def _is_training(path: Path) -> bool:
+    """Whether a file is a training's record, or a list of some."""
+    try:
+        data = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    first = data[0] if isinstance(data, list) and data else data
+    return isinstance(first, dict) and {"rollouts", "accuracy"} <= first.keys()
