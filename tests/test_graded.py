@@ -1,15 +1,21 @@
 """Graded rewards from the reward function to the report: contrast is their spread, not their sum."""
 
+import gzip
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, available_allocators, make_allocator
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, TraceError, available_allocators, make_allocator
 from cero_api.adapting import round_numbers
 from cero_api.analysis.report import RunSummary
 from cero_api.rewards import SuccessRule
-from cero_api.trace import TraceReader, TraceWriter
+from cero_api.trace import TraceReader, TraceRound, TraceWriter, trace_lines
 from cero_ray import Deal, Desk
 from cero_ray.desk import spread
 
@@ -136,3 +142,86 @@ def test_binary_rewards_leave_no_trace_of_graded_ones() -> None:
             rewards = np.full(rows.size, share)
             allocator.observe(RolloutOutcomes.from_rewards(rows, rewards, round=allocation.round, reward_range=(0, 1)))
             assert allocator.state_dict()["graded"].size == size
+
+
+@pytest.mark.parametrize("name", available_allocators())
+@given(data=st.data())
+def test_graded_rewards_of_any_kind_are_played(name: str, data: st.DataObject) -> None:
+    """Late and in parts, nearly equal, nearly whole: the proxy stays a variance, and the state can be loaded again."""
+    allocator = make_allocator(name, num_prompts=12, rounds=20, budget=480)
+    shares = st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 1e-9, 1 - 1e-9, 5e-324, 1 / 3])
+    differ = False
+    for _ in range(data.draw(st.integers(1, 4))):
+        allocation = allocator.allocate()
+        prompts = allocation.prompt_ids_per_rollout
+        earned = data.draw(st.lists(shares, min_size=1, max_size=3))
+        rewards = np.resize(earned, prompts.size)
+        for part in (slice(0, None, 2), slice(1, None, 2)):
+            allocator.observe(
+                RolloutOutcomes.from_rewards(prompts[part], rewards[part], round=allocation.round, reward_range=(0, 1))
+            )
+        differ |= len(set(earned)) > 1
+        assert differ or not allocator.metrics()["effective_group_rate"]
+    assert 0 <= allocator.metrics().get("mean_variance_proxy", 0.0) <= 0.25
+    make_allocator(name, num_prompts=12, rounds=20, budget=480).load_state_dict(allocator.state_dict())
+
+
+@pytest.mark.parametrize("name", ["trace.jsonl", "trace.jsonl.gz"])
+@given(data=st.data())
+def test_squares_of_graded_rewards_survive(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    """Beside lines of whole successes, which say nothing of them, and lines with missing rewards."""
+    path, shares = tmp_path_factory.mktemp("t") / name, st.floats(0, 1) | st.sampled_from([0.0, 1.0])
+    given_ = [[data.draw(st.lists(shares, max_size=4)) for _ in range(data.draw(st.integers(1, 4)))] for _ in range(3)]
+    with TraceWriter(path) as trace:
+        for k, groups in enumerate(given_):
+            won = np.array([sum(group) for group in groups])
+            lost = np.array([len(group) for group in groups]) - won
+            squares = [sum(share * share for share in group) for group in groups]
+            missing = data.draw(st.integers(0, 1))
+            counts = [len(group) + missing for group in groups]
+            trace.write(k, range(len(groups)), counts, won, np.maximum(lost, 0.0), squares)
+    for found, groups in zip(TraceReader(path), given_, strict=True):
+        expected = [sum(share * share for share in group) for group in groups]
+        np.testing.assert_allclose(found.squares, expected, rtol=1e-12, atol=1e-11)
+    written = path.read_bytes()
+    text = gzip.decompress(written) if name.endswith(".gz") else written
+    for line in text.splitlines()[1:]:
+        fields = json.loads(line)
+        if float(fields["successes"]).is_integer() and fields.get("squares") is None:
+            continue
+        assert ("squares" in fields) <= (fields["count"] > 1)  # of one rollout they are known
+
+
+def test_lines_of_whole_successes_say_nothing_of_squares() -> None:
+    assert b"squares" not in trace_lines(0, [1, 2], [4, 1], [3.0, 0.5], squares=[3.0, 0.25])
+    graded = trace_lines(0, [1], [4], [2.0], squares=[1.0])
+    assert graded == b'{"round":0,"prompt":1,"count":4,"successes":2,"squares":1}\n'
+
+
+@pytest.mark.parametrize(
+    ("squares", "said"),
+    [([0.9], "squares of 0.9"), ([2.1], "squares of 2.1"), ([float("nan")], "nan"), ([1.0, 1.0], "one per prompt")],
+)
+def test_squares_that_cannot_be_are_refused(squares: list[float], said: str, tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=said):
+        trace_lines(0, [1], [4], [2.0], squares=squares)
+    if len(squares) == 1 and squares[0] == squares[0]:
+        path = tmp_path / "trace.jsonl"
+        path.write_text(
+            '{"format":"cero-trace","version":1}\n'
+            f'{{"round":0,"prompt":1,"count":4,"successes":2,"squares":{squares[0]}}}\n'
+        )
+        with pytest.raises(TraceError, match=f"line 2: .*{said}"):
+            list(TraceReader(path))
+
+
+def test_a_record_without_squares_is_written_too(tmp_path: Path) -> None:
+    rounds = [TraceRound(0, np.array([3]), np.array([4]), np.array([2.0]), np.array([2.0]))]
+    rounds.append(TraceRound(1, np.array([3]), np.array([4]), np.array([2.0]), np.array([2.0]), np.array([1.0])))
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        bare: Any = SimpleNamespace(**{name: value for name, value in vars(rounds[0]).items() if name != "squares"})
+        trace(bare)
+        trace(rounds[1])
+    assert [record.squares.tolist() for record in TraceReader(tmp_path / "trace.jsonl")] == [[2.0], [1.0]]

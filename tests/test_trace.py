@@ -6,7 +6,6 @@ import os
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import CeroError, TraceError
-from cero_api.trace import TraceReader, TraceRound, TraceWriter, trace_lines
+from cero_api.trace import TraceReader, TraceWriter, trace_lines
 
 Round = tuple[int, list[int], list[int], list[float]]
 NAMES = ["trace.jsonl", "trace.jsonl.gz"]
@@ -95,65 +94,6 @@ def test_any_keys_and_fractions_survive(tmp_path_factory: pytest.TempPathFactory
         np.testing.assert_array_equal(found.counts, count)
         np.testing.assert_allclose(found.successes, won, atol=1e-15)
         np.testing.assert_allclose(found.failures, lost, atol=2e-6)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@given(data=st.data())
-def test_squares_of_graded_rewards_survive(
-    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
-) -> None:
-    """Beside lines of whole successes, which say nothing of them, and lines with missing rewards."""
-    path, shares = tmp_path_factory.mktemp("t") / name, st.floats(0, 1) | st.sampled_from([0.0, 1.0])
-    given_ = [[data.draw(st.lists(shares, max_size=4)) for _ in range(data.draw(st.integers(1, 4)))] for _ in range(3)]
-    with TraceWriter(path) as trace:
-        for k, groups in enumerate(given_):
-            won = np.array([sum(group) for group in groups])
-            lost = np.array([len(group) for group in groups]) - won
-            squares = [sum(share * share for share in group) for group in groups]
-            missing = data.draw(st.integers(0, 1))
-            counts = [len(group) + missing for group in groups]
-            trace.write(k, range(len(groups)), counts, won, np.maximum(lost, 0.0), squares)
-    for found, groups in zip(TraceReader(path), given_, strict=True):
-        expected = [sum(share * share for share in group) for group in groups]
-        np.testing.assert_allclose(found.squares, expected, rtol=1e-12, atol=1e-11)
-    for line in text(path).splitlines()[1:]:
-        fields = json.loads(line)
-        if float(fields["successes"]).is_integer() and fields.get("squares") is None:
-            continue
-        assert ("squares" in fields) <= (fields["count"] > 1)  # of one rollout they are known
-
-
-def test_lines_of_whole_successes_say_nothing_of_squares() -> None:
-    assert b"squares" not in trace_lines(0, [1, 2], [4, 1], [3.0, 0.5], squares=[3.0, 0.25])
-    graded = trace_lines(0, [1], [4], [2.0], squares=[1.0])
-    assert graded == b'{"round":0,"prompt":1,"count":4,"successes":2,"squares":1}\n'
-
-
-@pytest.mark.parametrize(
-    ("squares", "said"),
-    [([0.9], "squares of 0.9"), ([2.1], "squares of 2.1"), ([float("nan")], "nan"), ([1.0, 1.0], "one per prompt")],
-)
-def test_squares_that_cannot_be_are_refused(squares: list[float], said: str, tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match=said):
-        trace_lines(0, [1], [4], [2.0], squares=squares)
-    if len(squares) == 1 and squares[0] == squares[0]:
-        path = tmp_path / "trace.jsonl"
-        path.write_text(
-            '{"format":"cero-trace","version":1}\n'
-            f'{{"round":0,"prompt":1,"count":4,"successes":2,"squares":{squares[0]}}}\n'
-        )
-        with pytest.raises(TraceError, match=f"line 2: .*{said}"):
-            list(TraceReader(path))
-
-
-def test_a_record_without_squares_is_written_too(tmp_path: Path) -> None:
-    rounds = [TraceRound(0, np.array([3]), np.array([4]), np.array([2.0]), np.array([2.0]))]
-    rounds.append(TraceRound(1, np.array([3]), np.array([4]), np.array([2.0]), np.array([2.0]), np.array([1.0])))
-    with TraceWriter(tmp_path / "trace.jsonl") as trace:
-        bare: Any = SimpleNamespace(**{name: value for name, value in vars(rounds[0]).items() if name != "squares"})
-        trace(bare)
-        trace(rounds[1])
-    assert [record.squares.tolist() for record in TraceReader(tmp_path / "trace.jsonl")] == [[2.0], [1.0]]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,7 +21,7 @@ def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -
         builder.add(columns.round, columns.row, scored, columns.successes, columns.count)
         if progress is not None:
             progress(reader.fraction)
-    notes = () if reader.torn is None else (reader.torn,)
+    notes: tuple[str, ...] = () if reader.torn is None else (reader.torn,)
     if graded:
         notes += (
             "Rewards were recorded as fractions of a success; here they are successes and failures of the same rate, "
