@@ -327,9 +327,24 @@ def test_what_is_no_trace_is_said(data: bytes, said: str, tmp_path: Path) -> Non
         TraceReader(tmp_path / "trace.jsonl")
     with pytest.raises(TraceError, match="check the path"):
         TraceReader(tmp_path / "missing.jsonl")
-    (tmp_path / "trace.jsonl.gz").write_bytes(b"no gzip at all")
+    (tmp_path / "trace.jsonl.gz").write_bytes(b"\x1f\x8bno gzip at all")
     with pytest.raises(TraceError, match="not a gzip file"):
         TraceReader(tmp_path / "trace.jsonl.gz")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_trace_is_compressed_or_not_by_what_it_holds(name: str, tmp_path: Path) -> None:
+    """Unpacked under the old name, or packed without a new one: it is read, and goes on as it is."""
+    rounds = rounds_of(8)
+    straight = text(written(tmp_path / "straight.jsonl", rounds))
+    path = written(tmp_path / name, rounds[:6])
+    packed = name.endswith(".gz")
+    renamed = tmp_path / ("trace.jsonl" if packed else "trace.jsonl.gz")
+    renamed.write_bytes(path.read_bytes())
+    assert read(renamed) == rounds[:6]
+    written(renamed, rounds[4:])
+    data = renamed.read_bytes()
+    assert (gzip.decompress(data) if packed else data).decode() == straight
 
 
 def test_damage_inside_a_compressed_trace_is_an_error(tmp_path: Path) -> None:

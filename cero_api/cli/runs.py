@@ -27,7 +27,7 @@ def found(paths: Sequence[Path]) -> Found:
     Raises:
         TraceError: a path does not exist, leads to neither, or they lead to both.
     """
-    from cero_api.analysis.history.files import kind_of, unreadable
+    from cero_api.analysis.history.files import unreadable
     from cero_api.errors import TraceError
 
     traces, trainings = list[Path](), list[Path]()
@@ -42,9 +42,7 @@ def found(paths: Sequence[Path]) -> Found:
             trainings += own.trainings
         elif path.suffix == ".json":
             trainings.append(path)
-        elif (
-            not path.is_file() or kind_of(path) == "trace" or path.name.endswith((".jsonl", ".jsonl.gz"))
-        ):  # a pipe, which would be emptied by a look
+        elif _may_be_a_trace(path):
             traces.append(path)
         else:
             raise TraceError(f"{path} is neither a trace nor a record of a training (.json); give it to cero replay")
@@ -76,11 +74,20 @@ def _in_folder(folder: Path) -> Found:
     return Found([], below or own)
 
 
+def _may_be_a_trace(path: Path) -> bool:
+    """Whether to read it as one, if only to hear what is wrong; a pipe is not looked into, which would empty it."""
+    from cero_api.analysis.history.files import kind_of
+
+    return not path.is_file() or path.name.endswith((".jsonl", ".jsonl.gz")) or kind_of(path) == "trace"
+
+
 def _is_training(path: Path) -> bool:
-    """Whether a file is a training's record, or a list of some."""
+    """Whether a file is a training's record, a list of some, or a regime's that share what they have in common."""
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     first = data[0] if isinstance(data, list) and data else data
-    return isinstance(first, dict) and {"rollouts", "accuracy"} <= first.keys()
+    if not isinstance(first, dict):
+        return False
+    return {"rollouts", "accuracy"} <= first.keys() or first.get("format") == "cero-trainings"

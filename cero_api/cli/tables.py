@@ -13,7 +13,7 @@ from rich.text import Text
 from cero_api.analysis.text import plain_text
 
 Row = Mapping[str, str]
-_BETWEEN = 3  # characters between two columns
+_BETWEEN = 2  # characters between two columns
 
 
 def print_table(console: Console, rows: Sequence[Row]) -> None:
@@ -51,7 +51,7 @@ def _width(rows: Sequence[Row], head: str, words: Sequence[str]) -> int:
 
 
 def _table(rows: Sequence[Row], widths: Mapping[str, int]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), show_edge=False, pad_edge=False)
     for place, (head, width) in enumerate(widths.items()):
         justify: JustifyMethod = "right" if place else "left"
         table.add_column(head, overflow="fold", justify=justify, min_width=width, max_width=width)

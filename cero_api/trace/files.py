@@ -10,6 +10,7 @@ from typing import BinaryIO
 from cero_api.errors import TraceError
 from cero_api.trace.records import LONGEST, is_line
 
+_GZIP = b"\x1f\x8b"
 PIECE = 1 << 20  # bytes read, or inflated, at a time: the reader's memory
 
 
@@ -123,5 +124,9 @@ def first_line(path: Path) -> tuple[bytes, bool]:
 
 
 def compressed(path: Path) -> bool:
-    """Whether a trace of this name is a gzip file."""
-    return path.suffix == ".gz"
+    """Whether a trace is a gzip file: by what it holds, or by its name while it holds nothing."""
+    head = b""
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(len(_GZIP))
+    return head == _GZIP if len(head) == len(_GZIP) else path.suffix == ".gz"

@@ -78,7 +78,7 @@ class TraceWriter:
     `<name>.bak`.
 
     Args:
-        path: of the file, whose folder is made; compressed if it ends in `.gz`.
+        path: of the file, whose folder is made; a new one is compressed if it ends in `.gz`.
         num_prompts: prompts in the pool, for the header.
         metadata: for the header, JSON values: what tells this run from another.
         keys: `[M]` stable keys of the pool's rows, all strings or all integers; None writes what `write` is given.
@@ -228,6 +228,7 @@ class TraceWriter:
                 self._refuse_other(parse_header(self.path, head))
         else:
             fresh = True
+        self._packed = self.path.suffix == ".gz" if fresh else compressed(self.path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._handle = os.open(self.path, flags | (os.O_TRUNC if fresh else 0), 0o666)
         if fresh:
@@ -273,7 +274,7 @@ class TraceWriter:
     def _cut(self, offset: int, members: list[tuple[int, int]]) -> None:
         """Drop the text from `offset` on."""
         assert self._handle is not None
-        if not compressed(self.path):
+        if not self._packed:
             os.ftruncate(self._handle, offset)
             return
         start, text_start = next(member for member in reversed(members) if member[1] <= offset)
@@ -292,7 +293,7 @@ class TraceWriter:
     def _append(self, text: bytes) -> None:
         if self._handle is None:
             raise TraceError(f"{self.path} is closed; make a new TraceWriter to go on")
-        data = gzip.compress(text, mtime=0) if compressed(self.path) else text
+        data = gzip.compress(text, mtime=0) if self._packed else text
         before = os.fstat(self._handle).st_size
         try:
             written = os.write(self._handle, data)

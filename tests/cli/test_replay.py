@@ -200,7 +200,7 @@ def test_report_finds_the_runs_below_a_folder_and_tells_them_apart(cero: Cero, t
     for label in ("uniform", "cero"):
         TrainingRecord(label=label, rollouts=[0, 640], accuracy=[0.1, 0.2]).save(tmp_path / "t" / label / "r.json")
     code, out, _ = cero("report", tmp_path / "t", "--json")
-    assert set(json.loads(out)["trainings"]) == {"uniform", "cero"}
+    assert set(json.loads(out)["regimes"][""]) == {"uniform", "cero"}
 
 
 @pytest.mark.parametrize("kind", ["traces", "trainings"])
@@ -321,10 +321,10 @@ def test_columns_without_an_entry_are_left_out(cero: Cero, tmp_path: Path) -> No
     pytest.importorskip("matplotlib")
     TrainingRecord(label="uniform", rollouts=[0, 640], accuracy=[0.1, 0.2]).save(tmp_path / "a.json")
     _, out, _ = cero("report", tmp_path)
-    head = out.splitlines()[0] + out.splitlines()[1]
-    assert "final" in head
-    for empty in ("signal", "wall", "steps"):
-        assert empty not in head
+    table, _, _ = out.partition("To match: ")  # where the explanations begin
+    assert "final accuracy" in table
+    for empty in ("signal", "wall", "steps", "tokens"):
+        assert empty not in table
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "<th>final accuracy</th>" in page
     assert "<th>signal</th>" not in page

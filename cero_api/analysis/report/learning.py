@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from cero_api.analysis.learning.curves import common_grid, token_curves
 from cero_api.analysis.report.figures import color_of
 from cero_api.analysis.report.learning_table import (
     LEARNING_NOTES,
-    filled,
     learning_cells,
     learning_heading,
+    learning_tables,
     learning_warnings,
     together_cells,
     together_warnings,
@@ -86,13 +86,13 @@ def write_learning_report(
     """
     parts = []
     if comparison.together:
-        rows = filled([together_cells(label, found) for label, found in comparison.together.items()])
-        parts += ["<h2>All regimes together</h2>", html_table(rows)]
+        rows = [together_cells(label, found) for label, found in comparison.together.items()]
+        parts += ["<h2>All regimes together</h2>", *_tables(rows)]
         parts += html_notes(together_warnings(comparison.together, comparison.baseline))
     for number, (regime, results) in enumerate(comparison.results.items()):
         records = comparison.records[regime]
-        rows = filled([learning_cells(label, result) for label, result in results.items()])
-        parts += [f"<h2>{html_text(learning_heading(regime, results))}</h2>", html_table(rows)]
+        rows = [learning_cells(label, result) for label, result in results.items()]
+        parts += [f"<h2>{html_text(learning_heading(regime, results))}</h2>", *_tables(rows)]
         parts += html_notes(learning_warnings(results, comparison.baseline))
         counted = any(record.tokens is not None for record in records)
         for over in ("rollouts", "tokens") if counted else ("rollouts",):
@@ -101,6 +101,11 @@ def write_learning_report(
             draw = partial(_draw_curves, records, (comparison.baseline, "cero"), over)
             parts.append(write_figure(file, caption, 4.5, draw))
     return write_parts(folder, title, [*parts, *html_notes(LEARNING_NOTES)])
+
+
+def _tables(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """One below the other, since all columns side by side would not fit a screen."""
+    return [f"<h3>{title}</h3>\n{html_table(lines)}" for title, lines in learning_tables(rows).items()]
 
 
 def _draw_curves(records: Sequence[TrainingRecord], shaded: Sequence[str], over: str, figure: Any) -> None:
