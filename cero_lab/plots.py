@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from cero_api.analysis.learning.curves import WINDOW, smoothed
+from cero_api.analysis.learning.curve import WINDOW, smoothed
 from cero_api.analysis.report import PLOT_STYLE, RunSummary, color_of, draw_effective, draw_exposure, draw_spending
 from cero_lab.history import History
 from cero_lab.settings import DemoSettings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cero_api.analysis.learning.curves import WINDOW, smoothed
+from cero_api.analysis.learning.curve import WINDOW, smoothed
 from cero_lab.history import Evaluation, History
 
 HOW = (

@@ -194,6 +194,10 @@ def test_what_is_no_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(TraceError, match=r"holds no \.json"):
         read_trainings([tmp_path / "empty"])
+    for name in ("one", "two"):
+        write_trainings(runs(2, regime="hard"), tmp_path / name / "hard.json")
+    with pytest.raises(TraceError, match=r"cero, seed 0, is in .*one.*and in .*two.*keep one"):
+        read_trainings([tmp_path / "one", tmp_path / "two"])  # they say that they are of one regime
     for name in ("a", "b"):
         run(start="warm").save(tmp_path / f"{name}.json")
     with pytest.raises(TraceError, match=r"cero, start warm, seed 0, is in .*a\.json and in .*b\.json; keep one"):

@@ -3,7 +3,7 @@
 from cero_api.analysis.learning.collapse import collapsed
 from cero_api.analysis.learning.compare import TrainingResult, compare_trainings
 from cero_api.analysis.learning.contrast import Contrast, Match
-from cero_api.analysis.learning.curves import area, curves, smoothed
+from cero_api.analysis.learning.curve import area, curves, smoothed
 from cero_api.analysis.learning.files import read_records, read_trainings, write_trainings
 from cero_api.analysis.learning.ratio import LogRatios, log_ratios, rollout_ratio
 from cero_api.analysis.learning.record import TrainingRecord

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cero_api.analysis.learning.curves import WINDOW, smoothed
+from cero_api.analysis.learning.curve import WINDOW, smoothed
 from cero_api.analysis.learning.record import TrainingRecord
 
 ERRORS = 3.0  # standard errors of an evaluation's noise

@@ -12,7 +12,7 @@ import numpy as np
 from cero_api._types import FloatArray
 from cero_api.analysis.learning.collapse import collapsed
 from cero_api.analysis.learning.contrast import Contrast, Pairs, Runs, contrast
-from cero_api.analysis.learning.curves import common_grid, curves
+from cero_api.analysis.learning.curve import common_grid, curves
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.analysis.learning.spread import Interval
 from cero_api.errors import ConfigurationError

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
-from cero_api.analysis.learning.curves import curves, token_curves
+from cero_api.analysis.learning.curve import curves, token_curves
 from cero_api.analysis.learning.ratio import log_ratios, reached, spent
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.analysis.learning.spread import Interval, Spread, share, together

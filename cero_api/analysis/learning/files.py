@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,12 +54,12 @@ def read_records(paths: Iterable[str | os.PathLike[str]], kind: type[R]) -> list
         for file in files:
             records = parsed(file, partial(_records, kind))
             placed += [(record, file, file if len(records) > 1 else file.parent) for record in records]
-    if _twins(placed, lambda record, place: record.regime):
+    if _twins(placed):
         placed = [
             (record if record.regime else record.model_copy(update={"regime": place.stem}), file, place)
             for record, file, place in placed
         ]
-        twins = _twins(placed, lambda record, place: (record.regime, place))
+        twins = _twins(placed)
         if twins:
             record, one, other = twins[0]
             start = f"start {record.start}, " if record.start else ""
@@ -67,14 +67,12 @@ def read_records(paths: Iterable[str | os.PathLike[str]], kind: type[R]) -> list
     return [record for record, _, _ in placed]
 
 
-def _twins(
-    placed: Sequence[tuple[R, Path, Path]], comparison: Callable[[R, Path], object]
-) -> list[tuple[R, Path, Path]]:
-    """Records that stand twice in one comparison, and the files of both."""
-    found: dict[object, Path] = {}
+def _twins(placed: Sequence[tuple[R, Path, Path]]) -> list[tuple[R, Path, Path]]:
+    """Records that stand twice in one regime, and the files of both."""
+    found: dict[tuple[str, str, str, int], Path] = {}
     twins = []
-    for record, file, place in placed:
-        key = (comparison(record, place), record.label, record.pair)
+    for record, file, _ in placed:
+        key = (record.regime, record.label, *record.pair)
         if key in found:
             twins.append((record, found[key], file))
         found[key] = file

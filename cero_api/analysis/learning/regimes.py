@@ -17,7 +17,7 @@ from cero_api.analysis.learning.compare import (
     with_oracle,
 )
 from cero_api.analysis.learning.contrast import Contrast, Pairs, contrast
-from cero_api.analysis.learning.curves import common_grid
+from cero_api.analysis.learning.curve import common_grid
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.errors import ConfigurationError
 

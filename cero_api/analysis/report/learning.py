@@ -13,7 +13,7 @@ import numpy as np
 from cero_api._types import FloatArray
 from cero_api.analysis.contest import t95
 from cero_api.analysis.learning import Comparison, TrainingRecord, curves
-from cero_api.analysis.learning.curves import common_grid, token_curves
+from cero_api.analysis.learning.curve import common_grid, token_curves
 from cero_api.analysis.report.figures import color_of
 from cero_api.analysis.report.learning_table import (
     LEARNING_NOTES,
