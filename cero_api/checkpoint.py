@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import math
 import os
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 
 from cero_api.allocators import BaseAllocator, allocator_name, allocator_type, config_type, make_allocator
-from cero_api.allocators.base import with_graded
 from cero_api.errors import CeroError, CheckpointError
+from cero_api.files import regular_file, replacing
+from cero_api.migrations import STEPS, VERSION, header
 from cero_api.protocol import RolloutAllocator
 
-_FORMAT, _VERSION = "cero-allocator", 3
+_FORMAT, _VERSION = "cero-allocator", VERSION
 _METADATA = "metadata.json"
+_DIRECTORY = 1 << 20  # bytes: an allocator's members have names of fewer
 
 
-def _to_2(metadata: dict[str, Any], state: dict[str, Any]) -> None:
-    """A training may be given another length; those before never were."""
-    if "ledger.spent" in state:  # of an allocator of ours
-        state |= {"plan.round": 0, "plan.spent": 0}
+def _state_only(version: int) -> Callable[[dict[str, Any], dict[str, Any]], None]:
+    """The step from a version after which only states changed."""
+
+    def step(metadata: dict[str, Any], state: dict[str, Any]) -> None:
+        if "ledger.budget" in state:  # of a BaseAllocator, whoever wrote it; others keep their own
+            STEPS[version](state)
+
+    return step
 
 
-def _to_3(metadata: dict[str, Any], state: dict[str, Any]) -> None:
-    """Graded rewards are known by their spread too."""
-    with_graded(state)
-
-
-# How the metadata and state of a file of version n become those of version n + 1, in place. A release that changes
-# the fields of a state raises the version, adds its step here and a sample of the old version to tests/data.
-_MIGRATIONS: dict[int, Callable[[dict[str, Any], dict[str, Any]], None]] = {1: _to_2, 2: _to_3}
+# How the metadata and state of a file of version n become those of version n + 1, in place. A release that changes a
+# configuration writes a step here; one that changes the fields of a state, in cero_api/migrations.py.
+_MIGRATIONS = {version: _state_only(version) for version in STEPS}
 
 
 def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:
@@ -65,19 +65,12 @@ def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) ->
     True
     """
     path = Path(path)
-    state = allocator.state_dict()
-    metadata = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "allocator": allocator_name(allocator),
-        "config": allocator.config.model_dump(mode="json"),
-    }
     try:
-        with _replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(_METADATA, json.dumps(metadata, indent=2))
-            for name, value in state.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+        content = _content(allocator)
+        with replacing(path) as file:
+            _write(content, file)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path} is left as it was: {error}") from error
     except OSError as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; what was there before is unchanged. Free the disk or choose a folder "
@@ -101,37 +94,95 @@ def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
     Returns:
         A new allocator of the saved class and configuration.
     """
-    metadata, state = _read(Path(path))
+    return _loaded(lambda: regular_file(path), str(path))
+
+
+def allocator_to_bytes(allocator: RolloutAllocator) -> bytes:
+    """What `save_allocator` writes, for a checkpoint that is kept in another way.
+
+    Raises:
+        CheckpointError: the allocator's state is broken.
+        ConfigurationError: the allocator's class is not registered.
+
+    >>> allocator = make_allocator("uniform", num_prompts=4, rounds=2, budget=64)
+    >>> allocator_from_bytes(allocator_to_bytes(allocator)).config == allocator.config
+    True
+    """
+    file = io.BytesIO()
+    _write(_content(allocator), file)
+    return file.getvalue()
+
+
+def allocator_from_bytes(data: bytes) -> RolloutAllocator:
+    """Read what `allocator_to_bytes` gave, or `save_allocator` wrote; see `load_allocator`.
+
+    Raises:
+        CheckpointError: the bytes are torn, of a later version, or not an allocator's.
+    """
+    return _loaded(lambda: io.BytesIO(data), "the allocator's bytes")
+
+
+def _content(allocator: RolloutAllocator) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metadata and state, which can be loaded again: what cannot must not take the place of what can."""
+    name, state = allocator_name(allocator), allocator.state_dict()
+    metadata = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "allocator": name,
+        "config": allocator.config.model_dump(mode="json"),
+    }
+    if isinstance(allocator, BaseAllocator) and type(allocator).load_state_dict is BaseAllocator.load_state_dict:
+        allocator.check_state(state)
+    else:
+        make_allocator(name, allocator.config).load_state_dict(state)
+    if isinstance(allocator, BaseAllocator):
+        for entry in header(type(allocator)):  # the metadata says it
+            del state[entry]
+    return metadata, state
+
+
+def _write(content: tuple[dict[str, Any], dict[str, Any]], file: BinaryIO) -> None:
+    metadata, state = content
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(_METADATA, json.dumps(metadata, indent=2))
+        for name, value in state.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+
+
+def _loaded(source: Callable[[], AbstractContextManager[BinaryIO]], where: str) -> RolloutAllocator:
+    metadata, state = _read(source, where)
     try:
         name = metadata["allocator"]
-        config = config_type(name)(**metadata["config"])
-        if issubclass(allocator_type(name), BaseAllocator) and np.shape(state.get("exposure", 0)) != (
-            config.num_prompts,
-        ):
-            # Before a pool is allocated that the file only claims to have.
-            raise CheckpointError(
-                f"it does not hold the {config.num_prompts} prompts that its configuration names; load an earlier one"
-            )
+        kind, config = allocator_type(name), config_type(name)(**metadata["config"])
+        if issubclass(kind, BaseAllocator):
+            if np.shape(state.get("exposure", 0)) != (config.num_prompts,):
+                # Before a pool is allocated that the file only claims to have.
+                raise CheckpointError(
+                    f"it does not hold the {config.num_prompts} prompts that its configuration names; load an "
+                    "earlier one"
+                )
+            state |= header(kind)
         allocator = make_allocator(name, config)
         allocator.load_state_dict(state)
     except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: metadata is incomplete ({error!r}); load an earlier checkpoint") from error
+        raise CheckpointError(f"{where}: metadata is incomplete ({error!r}); load an earlier checkpoint") from error
     except CeroError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(f"{where}: {error}") from error
     return allocator
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def _read(source: Callable[[], AbstractContextManager[BinaryIO]], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            _check_members(archive.infolist(), path.stat().st_size)
+        with source() as file, _archive(file) as archive:
+            _check_members(archive.infolist(), file.seek(0, os.SEEK_END))
             metadata = json.loads(archive.read(_METADATA))
             if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
-                raise CheckpointError(f"{path} is not an allocator's checkpoint; give the file save_allocator wrote")
+                raise CheckpointError(f"{where} is not an allocator's checkpoint; give the file save_allocator wrote")
             version = metadata.get("version")
             if type(version) is not int or not 1 <= version <= _VERSION:
                 raise CheckpointError(
-                    f"{path} has format version {version!r}, this library reads 1 to {_VERSION}; install the version "
+                    f"{where} has format version {version!r}, this library reads 1 to {_VERSION}; install the version "
                     "of cero-api that wrote it"
                 )
             members = [member for member in archive.namelist() if member != _METADATA]
@@ -139,14 +190,38 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         for number in range(version, _VERSION):
             _MIGRATIONS[number](metadata, state)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path} does not exist; check the folder of the checkpoint") from error
+        raise CheckpointError(f"{where} does not exist; check the folder of the checkpoint") from error
     except CheckpointError:
         raise
     except Exception as error:  # damaged bytes make zipfile, json and numpy raise almost anything
         raise CheckpointError(
-            f"{path} cannot be read ({error!r}); it is torn or foreign, load an earlier one"
+            f"{where} cannot be read ({error!r}); it is torn or foreign, load an earlier one"
         ) from error
     return metadata, state
+
+
+class _Sparing:
+    """A file of which no more is read at once than `most`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.most = file, _DIRECTORY
+        self.size = file.seek(0, os.SEEK_END)
+
+    def read(self, count: int = -1) -> bytes:
+        if (self.size - self._file.tell() if count < 0 else count) > self.most:
+            raise ValueError("it declares a directory of more than save_allocator ever writes")
+        return self._file.read(count)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
+    """The archive, after a glance at its directory, which could be declared as long as the file."""
+    sparing = _Sparing(file)
+    archive = zipfile.ZipFile(cast(IO[bytes], sparing))
+    sparing.most = sparing.size
+    return archive
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
@@ -170,26 +245,3 @@ def _array(data: bytes) -> Any:
         raise ValueError("it has an array of objects, or of another size than its header says")
     array = np.ndarray(shape, dtype, data, start, order="F" if fortran else "C")
     return array.copy() if array.ndim else array.item()
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the name `path` once it is complete and on the disk, and vanishes if it never is."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    # The rename itself must survive a power cut; Windows has no handle for a folder.
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

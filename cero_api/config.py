@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from cero_api.errors import ConfigurationError
 from cero_api.frozen import FrozenConfig as FrozenConfig
 from cero_api.rewards import SuccessRule as SuccessRule  # a configuration too, and known under this address
 
@@ -22,6 +24,8 @@ def _not_tiny(value: float) -> float:
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 Positive = Annotated[float, Field(gt=0, le=1e9), AfterValidator(_not_tiny)]
 Share = Annotated[float, Field(gt=0, le=1)]
+
+_GROUP, _LARGE_GROUP = 8, 128  # rollouts of a prompt: the paper's, and the largest that any default allows
 
 Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
 Selection = Literal["dual", "marginal"]
@@ -49,6 +53,43 @@ class AllocatorConfig(FrozenConfig):
     budget: Count
     prior: tuple[Positive, Positive] = (1.0, 1.0)
     seed: Annotated[int, Field(ge=0)] = 0
+
+    # Settings by the name of their source, such as "paper"; see `preset`.
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @classmethod
+    def preset(cls, name: str, /, **fields: Any) -> Self:
+        """A configuration with the settings of a preset, where `fields` say nothing else.
+
+        Args:
+            name: one of `presets`.
+            **fields: of the configuration.
+
+        Raises:
+            ConfigurationError: there is no such preset, or a field is wrong.
+
+        >>> config = CeroConfig.preset("paper", num_prompts=8958, rounds=500, budget=256_000)
+        >>> config.rollouts_per_unit, config.max_rollouts_per_prompt
+        (4, 8)
+        """
+        if name not in cls.presets:
+            known = ", ".join(sorted(cls.presets)) or "none"
+            raise ConfigurationError(f"{cls.__name__} has no preset {name!r}; there are: {known}")
+        return cls(**{**cls.presets[name], **fields})
+
+    def limits(self, candidates: int | None = None, rollouts: float | None = None) -> tuple[int, int]:
+        """Least and most rollouts of a prompt in one round.
+
+        Args:
+            candidates: among which the round is shared; None is the whole pool.
+            rollouts: of the round; None is the mean over the budget.
+
+        >>> UniformConfig(num_prompts=4, rounds=2, budget=64).limits(candidates=2)
+        (0, 64)
+        """
+        least: int | None = getattr(self, "min_rollouts_per_prompt", None)
+        most: int | None = getattr(self, "max_rollouts_per_prompt", None)
+        return least or 0, self.budget if most is None else most
 
 
 class UniformConfig(AllocatorConfig):
@@ -141,12 +182,14 @@ class GvmConfig(BatchConfig):
 
 
 class CeroConfig(AllocatorConfig):
-    r"""Hyper-parameters of CERO; the defaults are the paper's.
+    r"""Hyper-parameters of CERO; the preset "paper" has all of the paper's, and most defaults are its.
 
     Args:
         rollouts_per_unit: rollouts that are always dealt together ($g$); the paper's is 4. Sizes below are
             multiples of it. The method is invariant to it but for the granularity of its counts.
-        max_rollouts_per_prompt: cap per prompt and round ($g N_{\max}$).
+        max_rollouts_per_prompt: cap per prompt and round ($g N_{\max}$). None is 8 over the pool, one group as in the
+            paper; where the mean round takes more of every prompt, it is twice that, up to 128. Over candidates it is
+            twice the round's rollouts per candidate, since at one group each all would get the same.
         min_rollouts_per_prompt: floor per *candidate* and round; None is 2 (a group of one has no contrast),
             in whole units. 0 lets a candidate be passed over. The whole pool knows no floor.
         capacity: cap per round ($gC$); None is 132/128 of the mean round, in whole groups, as in the paper.
@@ -166,12 +209,27 @@ class CeroConfig(AllocatorConfig):
     >>> config = CeroConfig(num_prompts=8958, rounds=500, budget=256_000, rollouts_per_unit=4)
     >>> config.round_capacity, config.mean_round, round(config.step, 4)
     (528, 512.0, 0.0447)
+    >>> config.limits(), config.limits(candidates=64), config.limits(candidates=64, rollouts=1024)
+    ((0, 8), (4, 16), (4, 32))
     """
 
     replanned: ClassVar[frozenset[str]] = AllocatorConfig.replanned | {"capacity", "pacing"}
 
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {
+            "rollouts_per_unit": 4,
+            "max_rollouts_per_prompt": 8,
+            "saturation": 1.0,
+            "forgetting": 1.0,
+            "initial_price": 0.5,
+            "pacing": "adaptive",
+            "selection": "dual",
+            "prior": (1.0, 1.0),
+        }
+    }
+
     rollouts_per_unit: Count = 1
-    max_rollouts_per_prompt: Count = 8
+    max_rollouts_per_prompt: Count | None = None
     min_rollouts_per_prompt: Annotated[int, Field(ge=0)] | None = None
     capacity: Count | None = None
     saturation: Positive = 1.0
@@ -191,7 +249,7 @@ class CeroConfig(AllocatorConfig):
         r"""Rollouts that one round may take ($gC$) while so much budget is planned for so many rounds."""
         if self.capacity is not None:
             return self.capacity
-        cap = self.max_rollouts_per_prompt
+        _, cap = self.limits()
         groups = math.ceil(Fraction(budget * 132, rounds * 128 * cap))
         return min(groups, self.num_prompts) * cap
 
@@ -205,8 +263,22 @@ class CeroConfig(AllocatorConfig):
         """Rollouts that every candidate gets."""
         if self.min_rollouts_per_prompt is not None:
             return self.min_rollouts_per_prompt
-        units = -(-2 // self.rollouts_per_unit)
-        return min(units * self.rollouts_per_unit, self.max_rollouts_per_prompt)
+        smallest = self._whole_units(2)
+        return smallest if self.max_rollouts_per_prompt is None else min(smallest, self.max_rollouts_per_prompt)
+
+    def limits(self, candidates: int | None = None, rollouts: float | None = None) -> tuple[int, int]:
+        """Least and most rollouts of a prompt in one round; see `AllocatorConfig.limits`."""
+        floor = 0 if candidates is None else self.floor
+        if self.max_rollouts_per_prompt is not None:
+            return floor, self.max_rollouts_per_prompt
+        if candidates is not None:
+            mean = (self.mean_round if rollouts is None else rollouts) / max(candidates, 1)
+            return floor, max(floor, self._whole_units(2 * math.ceil(mean)))
+        mean, group = self.mean_round / self.num_prompts, self._whole_units(_GROUP)
+        return floor, group if mean <= group else self._whole_units(min(2 * math.ceil(mean), _LARGE_GROUP))
+
+    def _whole_units(self, rollouts: int) -> int:
+        return -(-rollouts // self.rollouts_per_unit) * self.rollouts_per_unit
 
     @property
     def step(self) -> float:
@@ -220,12 +292,12 @@ class CeroConfig(AllocatorConfig):
             size = getattr(self, name)
             if size is not None and size % unit:
                 raise ValueError(f"{name}={size} is not a multiple of rollouts_per_unit={unit}; change either")
-        if self.floor > self.max_rollouts_per_prompt:
+        if self.max_rollouts_per_prompt is not None and self.floor > self.max_rollouts_per_prompt:
             raise ValueError(
                 f"min_rollouts_per_prompt={self.floor} exceeds max_rollouts_per_prompt="
                 f"{self.max_rollouts_per_prompt}; lower the floor or raise the cap"
             )
-        most = self.num_prompts * self.max_rollouts_per_prompt
+        most = self.num_prompts * self.limits()[1]
         if self.round_capacity > most:
             raise ValueError(
                 f"capacity={self.round_capacity} exceeds num_prompts x max_rollouts_per_prompt = {most}; "

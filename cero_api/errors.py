@@ -1,10 +1,14 @@
-"""Everything this library refuses, each error also a builtin, each message ending with what to do."""
+"""Everything this library refuses or warns of, each a builtin too, each message ending with what to do."""
 
 from __future__ import annotations
 
 
 class CeroError(Exception):
     """Base of every error raised on purpose by this library."""
+
+
+class CeroWarning(UserWarning):
+    """Something that works and can hardly be meant; the message ends with what to do."""
 
 
 class ConfigurationError(CeroError, ValueError):

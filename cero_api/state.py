@@ -1,12 +1,17 @@
-"""A state is a dataclass of arrays and numbers; this turns one into plain entries and strictly back."""
+"""A state is a dataclass of arrays and numbers; this turns one into plain entries and strictly back.
+
+A field may also be a dataclass itself, or hold columns of one length that it keeps in its own way (`Columnar`). Fields
+marked `DERIVED` follow from the others and are left out.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import CheckpointError
@@ -16,6 +21,23 @@ StateT = TypeVar("StateT")
 
 # Marks the array field of a state whose length changes from round to round; the others are one entry a prompt.
 RAGGED = {"ragged": True}
+
+# Marks a field that follows from the others; whoever makes a state fills it in.
+DERIVED = {"derived": True}
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """A field of a state whose entries are columns of any one length, `field_column` each."""
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns, as copies."""
+        ...
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]]) -> Self:
+        """What `columns` gave; ValueError says what is wrong with others."""
+        ...
 
 
 def no_integers() -> IntArray:
@@ -38,8 +60,8 @@ def state_entries(state: Any, prefix: str = "") -> dict[str, Any]:
     return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value, _ in _leaves(state, prefix)}
 
 
-def with_entries(state: StateT, entries: Mapping[str, Any]) -> StateT:
-    """A new state of the type and shapes of `state`, holding `entries`.
+def with_entries(state: StateT, entries: Mapping[str, Any], copy: bool = True) -> StateT:
+    """A new state of the type and shapes of `state`, holding `entries`; the very arrays where nothing is copied.
 
     Raises:
         CheckpointError: an entry is missing, unknown, not finite, or of another type or shape.
@@ -51,7 +73,7 @@ def with_entries(state: StateT, entries: Mapping[str, Any]) -> StateT:
             f"this is not a state of this allocator: missing {sorted(missing)}, unknown {sorted(unknown)}; "
             "load it into the kind of allocator that saved it"
         )
-    values = {name: _like(name, *expected[name], entries[name]) for name in expected}
+    values = {name: _like(name, *expected[name], entries[name], copy) for name in expected}
     return _rebuild(state, values)
 
 
@@ -60,33 +82,81 @@ def _leaves(state: Any, prefix: str = "") -> Iterator[tuple[str, Any, bool]]:
         value = getattr(state, field.name)
         if dataclasses.is_dataclass(value):
             yield from _leaves(value, f"{prefix}{field.name}.")
-        else:
+        elif isinstance(value, Columnar):
+            for name, column in value.columns().items():
+                yield f"{prefix}{field.name}_{name}", column, True
+        elif not field.metadata.get("derived", False):
             yield prefix + field.name, value, field.metadata.get("ragged", False)
 
 
-def _like(name: str, template: Any, free: bool, value: Any) -> Any:
+def _like(name: str, template: Any, free: bool, value: Any, copy: bool) -> Any:
     if isinstance(template, np.ndarray):
-        if not isinstance(value, np.ndarray) or value.dtype != template.dtype or value.ndim != template.ndim:
-            raise CheckpointError(f"{name} must be a {template.dtype} array; the state is damaged or foreign")
-        if not free and value.shape != template.shape:
+        array = _array_like(name, template, value)
+        array = array.copy() if copy else array
+        if not free and array.shape != template.shape:
             raise CheckpointError(
-                f"{name} has length {len(value)}, this pool has {len(template)} prompts; "
+                f"{name} has length {len(array)}, this pool has {len(template)} prompts; "
                 "load the state that was saved with this pool"
             )
-        if not np.isfinite(value).all():
+        if not np.isfinite(array).all():
             raise CheckpointError(f"{name} has NaN or infinity; the state is damaged, load an earlier one")
-        return value.copy()
-    # A number may come as Python's or numpy's: that is how arrays files give it back. bool is no number here.
-    number = value.item() if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0 else value
-    if type(number) is not type(template) or not np.isfinite(number):
+        return array
+    number = plain(value)
+    if type(number) is not type(template) or not np.isfinite(number):  # bool is no number here
         raise CheckpointError(f"{name} must be a finite {type(template).__name__}, not {value!r}")
     return number
 
 
+def plain(value: Any) -> Any:
+    """A number as Python's own: NumPy's and tensors of no dimension are what files give back for one.
+
+    >>> plain(np.array(3)), plain(None)
+    (3, None)
+    """
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def plain_array(value: Any) -> NDArray[Any] | None:
+    """The value as an array if it is one, or what JSON (a list) or torch.save (a tensor) makes of one; else None.
+
+    >>> plain_array([2, 3]), plain_array("23")
+    (array([2, 3]), None)
+    """
+    try:
+        if isinstance(value, (list, tuple)):
+            return np.asarray(value)
+        if hasattr(value, "detach"):  # a tensor, of whichever library, on any device
+            return np.asarray(value.detach().cpu())
+    except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):  # as NumPy or the tensor refuses
+        return None
+    return value if isinstance(value, np.ndarray) else None
+
+
+def _array_like(name: str, template: NDArray[Any], value: Any) -> NDArray[Any]:
+    array = plain_array(value)
+    if isinstance(value, (list, tuple)) and not value:
+        array = np.empty_like(template, shape=0)  # a list says no type, and needs none here
+    if array is None or array.dtype != template.dtype or array.ndim != template.ndim:
+        raise CheckpointError(f"{name} must be a {template.dtype} array; the state is damaged or foreign")
+    return array
+
+
 def _rebuild(state: StateT, values: Mapping[str, Any], prefix: str = "") -> StateT:
-    changes = {}
+    changes: dict[str, Any] = {}
     for field in dataclasses.fields(state):  # type: ignore[arg-type]  # StateT is any dataclass instance
         value = getattr(state, field.name)
         name = prefix + field.name
-        changes[field.name] = _rebuild(value, values, name + ".") if dataclasses.is_dataclass(value) else values[name]
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = _rebuild(value, values, name + ".")
+        elif isinstance(value, Columnar):
+            changes[field.name] = _from_columns(value, {key: values[f"{name}_{key}"] for key in value.columns()})
+        elif not field.metadata.get("derived", False):
+            changes[field.name] = values[name]
     return type(state)(**changes)
+
+
+def _from_columns(template: Columnar, columns: Mapping[str, NDArray[Any]]) -> Columnar:
+    try:
+        return template.from_columns(columns)
+    except ValueError as error:
+        raise CheckpointError(f"this state is damaged or foreign: {error}; load an earlier one") from None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from cero_api.files import write_whole
 
 FILE = "history.jsonl"
 
@@ -115,9 +116,7 @@ def rewind(folder: Path, step: int) -> None:
     """
     path = folder / FILE
     kept = [json.dumps(fields) + "\n" for fields in _lines(path) if fields["step"] <= step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    write_whole(path, "".join(kept))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

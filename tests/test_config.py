@@ -4,17 +4,50 @@ from typing import Any
 
 import pytest
 
-from cero_api import CeroConfig, ConfigurationError, UniformConfig
+from cero_api import CeroConfig, ConfigurationError, RandomMatchedConfig, UniformConfig, make_allocator
 
 PAPER: dict[str, Any] = {"num_prompts": 8958, "rounds": 500, "budget": 256_000, "rollouts_per_unit": 4}
 
 
 def test_the_defaults_are_the_papers() -> None:
+    preset = CeroConfig.preset("paper", **PAPER)
+    assert preset.max_rollouts_per_prompt == 8
     config = CeroConfig(**PAPER)
+    assert config.limits() == preset.limits() == (0, 8)
     assert config.round_capacity == 528
-    assert config.max_rollouts_per_prompt == 8
     assert config.step == pytest.approx(500**-0.5)
     assert (config.initial_price, config.prior, config.saturation, config.forgetting) == (0.5, (1.0, 1.0), 1.0, 1.0)
+
+
+def test_a_preset_gives_way_to_what_is_said_and_must_exist() -> None:
+    size = {name: PAPER[name] for name in ("num_prompts", "rounds", "budget")}
+    assert CeroConfig.preset("paper", **size).rollouts_per_unit == 4
+    assert CeroConfig.preset("paper", **size, saturation=2.0).saturation == 2.0
+    assert RandomMatchedConfig.preset("paper", **size).max_rollouts_per_prompt == 8
+    allocator = make_allocator("cero", preset="paper", **size)
+    assert allocator.config == CeroConfig.preset("paper", **size)
+    with pytest.raises(ConfigurationError, match="UniformConfig has no preset 'paper'; there are: none"):
+        make_allocator("uniform", preset="paper", **size)
+    with pytest.raises(ConfigurationError, match="not both"):
+        make_allocator("cero", allocator.config, preset="paper")
+
+
+def test_the_default_cap_leaves_candidates_something_to_decide() -> None:
+    config = CeroConfig(num_prompts=100, rounds=10, budget=10 * 128)
+    assert config.limits() == (0, 8)
+    for candidates, group in ((16, 8), (8, 16), (4, 32), (1, 128)):
+        assert config.limits(candidates) == (2, 2 * group)
+        assert config.limits(candidates, group * candidates) == (2, 2 * group)
+        assert config.limits(candidates, group * candidates + 1) == (2, 2 * group + 2)
+    in_units = config.model_copy(update={"rollouts_per_unit": 4})
+    assert in_units.limits(16, 16 * 6) == (4, 12)
+    assert config.model_copy(update={"max_rollouts_per_prompt": 8}).limits(4, 128) == (2, 8)
+
+
+def test_a_pool_as_small_as_a_batch_is_no_matter() -> None:
+    config = CeroConfig(num_prompts=16, rounds=10, budget=10 * 16 * 16)
+    assert config.limits() == (0, 32)
+    assert config.round_capacity >= 256
 
 
 def test_the_default_capacity_is_in_whole_groups_and_within_the_pool() -> None:
@@ -35,7 +68,7 @@ def test_the_default_floor_is_two_in_whole_units(unit: int, cap: int, floor: int
         ({"budget": 10**9}, "lower budget, or raise rounds"),
         ({"budget": 256_001}, "not a multiple of rollouts_per_unit"),
         ({"max_rollouts_per_prompt": 6}, "multiple of rollouts_per_unit"),
-        ({"min_rollouts_per_prompt": 12}, "lower the floor or raise the cap"),
+        ({"min_rollouts_per_prompt": 12, "max_rollouts_per_prompt": 8}, "lower the floor or raise the cap"),
         ({"capacity": 8 * 8958 + 8}, "lower capacity"),
         ({"capacity": 400}, "raise rounds, capacity"),
         ({"forgetting": 0.0}, "forgetting: .* greater than 0"),

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cero_api import RolloutAllocator, continued, load_allocator, save_allocator
+from cero_api import RolloutAllocator, continued
 from cero_api.adapting import Judge, RewardWatch
+from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
 from cero_ray.desk import Deal, Desk, expect_total, spread
@@ -141,9 +140,7 @@ class Books:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as bytes and numbers."""
         self._close(set())
-        with tempfile.TemporaryDirectory() as folder:
-            allocator = save_allocator(self.allocator, Path(folder) / "allocator.npz").read_bytes()
-        return {"allocator": allocator, "unbudgeted": self.desk.unbudgeted, "next": self._next}
+        return {"allocator": allocator_to_bytes(self.allocator), "unbudgeted": self.desk.unbudgeted, "next": self._next}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same allocator and configuration, or of a training of another length.
@@ -151,10 +148,7 @@ class Books:
         Raises:
             CheckpointError: it is of another allocator or configuration, or damaged.
         """
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "allocator.npz"
-            path.write_bytes(state["allocator"])
-            saved = load_allocator(path)
+        saved = allocator_from_bytes(state["allocator"])
         # With another length the rest is planned anew; whatever else differs is refused.
         self.allocator.load_state_dict(continued(saved, self.allocator.config).state_dict())
         # No ticket outlives a checkpoint: a resumed OpenRLHF draws anew what was in flight.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api import RolloutAllocator, load_allocator
+from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.errors import CeroError, CheckpointError
+from cero_api.files import write_whole
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceWriter
 from cero_ray.desk import Desk
@@ -148,14 +149,12 @@ class DurableDesk:
         files = _files_of(self._desk)
         new = self._folder / f"desk-{self._generation + 1}"
         with self._writing():
-            new.with_suffix(".json").write_bytes(files[TICKETS_FILE])
+            write_whole(new.with_suffix(".json"), files[TICKETS_FILE])
             new.with_suffix(".jsonl").unlink(missing_ok=True)
             journal = new.with_suffix(".jsonl").open("ab", buffering=0)
             try:
                 # The last file is what makes the snapshot count, and it takes its name in one go.
-                unfinished = self._folder / "unfinished"
-                unfinished.write_bytes(files[ALLOCATOR_FILE])
-                unfinished.replace(new.with_suffix(".npz"))
+                write_whole(new.with_suffix(".npz"), files[ALLOCATOR_FILE])
             except OSError:
                 journal.close()
                 raise
@@ -222,10 +221,7 @@ def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]
     missing = [name for name in (ALLOCATOR_FILE, TICKETS_FILE) if name not in files]
     if missing:
         raise CheckpointError(f"{', '.join(missing)} is missing; copy the whole checkpoint, or load an earlier one")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ALLOCATOR_FILE
-        path.write_bytes(files[ALLOCATOR_FILE])
-        allocator = load_allocator(path)
+    allocator = allocator_from_bytes(files[ALLOCATOR_FILE])
     try:
         tickets: dict[str, Any] = json.loads(files[TICKETS_FILE])
         Desk(allocator).load_state_dict(tickets)
@@ -238,9 +234,7 @@ def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]
 
 def _files_of(desk: Desk) -> dict[str, bytes]:
     tickets = json.dumps(desk.state_dict()).encode()
-    with tempfile.TemporaryDirectory() as folder:
-        allocator = save_allocator(desk.allocator, Path(folder) / ALLOCATOR_FILE).read_bytes()
-    return {ALLOCATOR_FILE: allocator, TICKETS_FILE: tickets}
+    return {ALLOCATOR_FILE: allocator_to_bytes(desk.allocator), TICKETS_FILE: tickets}
 
 
 def _request(line: bytes) -> list[Any]:

@@ -16,6 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.errors import CheckpointError
+from cero_api.files import write_whole
 
 ALLOCATOR_FILE = "cero_allocator.npz"
 PROGRESS_FILE = "cero_trl.json"
@@ -71,7 +72,7 @@ def save_state(folder: Path, allocator: RolloutAllocator, progress: Progress) ->
     """Write the allocator and the progress into a checkpoint folder (one rank does)."""
     folder.mkdir(parents=True, exist_ok=True)
     save_allocator(allocator, folder / ALLOCATOR_FILE)
-    (folder / PROGRESS_FILE).write_text(progress.model_dump_json(indent=2) + "\n")
+    write_whole(folder / PROGRESS_FILE, progress.model_dump_json(indent=2) + "\n")
 
 
 def save_batch(folder: Path, rank: int, batch: list[dict[str, Any]]) -> None:

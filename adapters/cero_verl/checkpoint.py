@@ -14,6 +14,7 @@ from verl.utils.import_utils import load_class_from_fqn
 from cero_api.adapting import differences
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CheckpointError
+from cero_api.files import write_whole
 from cero_ray.durable import ALLOCATOR_FILE, TICKETS_FILE, restored
 from cero_verl.config import FLAG
 from cero_verl.guard import check_verl
@@ -95,8 +96,8 @@ def save_state(folder: Path, files: dict[str, bytes], progress: Progress) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PROGRESS_FILE).unlink(missing_ok=True)
     for name, content in files.items():
-        _write(folder / name, content)
-    _write(folder / PROGRESS_FILE, progress.model_dump_json(indent=2).encode())
+        write_whole(folder / name, content)
+    write_whole(folder / PROGRESS_FILE, progress.model_dump_json(indent=2))
 
 
 def saved_progress(folder: Path) -> Progress | None:
@@ -149,12 +150,3 @@ def load_state(folder: Path, config: AllocatorConfig, expected: Progress) -> dic
             f"of training of that run, or begin a new allocator with {FLAG}.fresh_start=true"
         )
     return files
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)

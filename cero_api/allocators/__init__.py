@@ -61,6 +61,7 @@ _BUILT_IN: dict[str, type[BaseAllocator[Any, Any]]] = {
     "uniform": UniformAllocator,
     "vip": VipAllocator,
 }
+BUILT_IN = tuple(_BUILT_IN)
 _REGISTRY: dict[str, _Entry] = {name: _Entry(kind, kind.config_type) for name, kind in _BUILT_IN.items()}
 
 
@@ -97,12 +98,15 @@ def config_type(name: str) -> type[AllocatorConfig]:
     return _entry(name).config_type
 
 
-def make_allocator(name: str, config: AllocatorConfig | None = None, /, **fields: Any) -> RolloutAllocator:
+def make_allocator(
+    name: str, config: AllocatorConfig | None = None, /, *, preset: str | None = None, **fields: Any
+) -> RolloutAllocator:
     """An allocator by name, from its config or from the config's fields.
 
     Args:
         name: one of `available_allocators()`.
         config: its configuration; None makes one from `fields`.
+        preset: name of settings of the method, such as "paper", which `fields` complete and overrule.
         **fields: of the configuration.
 
     Raises:
@@ -110,11 +114,15 @@ def make_allocator(name: str, config: AllocatorConfig | None = None, /, **fields
 
     >>> make_allocator("uniform", num_prompts=4, rounds=2, budget=64).allocate([0, 3]).counts
     array([8, 8])
+    >>> make_allocator("cero", preset="paper", num_prompts=40, rounds=9, budget=288).config.rollouts_per_unit
+    4
     """
     entry = _entry(name)
-    if config is None:
+    if config is None and preset is not None:
+        config = entry.config_type.preset(preset, **fields)
+    elif config is None:
         config = entry.config_type(**fields)
-    elif fields:
+    elif fields or preset is not None:
         raise ConfigurationError("give a config or its fields, not both; config.model_copy(update=...) changes one")
     if type(config) is not entry.config_type:
         raise ConfigurationError(

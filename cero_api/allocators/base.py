@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import abc
-import functools
-import threading
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.allocators.choice import Choice
 from cero_api.allocators.plan import Plan
+from cero_api.allocators.whole import Whole, atomic, changing
 from cero_api.arrays import whole_numbers
 from cero_api.config import AllocatorConfig
-from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.errors import BudgetError, CeroWarning, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.mathematics.contrast import graded_fits
 from cero_api.mathematics.ledger import Ledger, Report
 from cero_api.mathematics.posterior import posterior_mean
 from cero_api.mathematics.walk import Walk
+from cero_api.migrations import entries_of, header
 from cero_api.protocol import Allocation, RolloutOutcomes
 from cero_api.state import RAGGED, no_floats, state_entries, with_entries
 
@@ -36,6 +38,7 @@ class AllocatorState:
     exposure: IntArray  # [M] rollouts dealt, net of refunds
     plan: Plan
     graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
+    decidable: float  # share of the latest round's rollouts that could have gone elsewhere
 
     @classmethod
     def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
@@ -49,6 +52,7 @@ class AllocatorState:
             exposure=np.zeros(pool, dtype=np.int64),
             plan=Plan(),
             graded=no_floats(),
+            decidable=0.0,
             **fields,
         )
 
@@ -60,51 +64,19 @@ class WalkState(AllocatorState):
     walk: Walk
 
 
-def with_graded(state: dict[str, Any]) -> None:
-    """Bring a state up to date that knows of no graded rewards: those that it has count as successes and failures."""
-    for known, new in (("successes", "graded"), ("last_successes", "last_graded")):
-        if known in state:
-            state.setdefault(new, no_floats())
-    if "ledger.open_successes" in state:
-        state.setdefault("ledger.open_squares", np.array(state["ledger.open_successes"]))
-
-
-def added(column: FloatArray, rows: IntArray, values: FloatArray, size: int) -> FloatArray:
-    """A column with values added to it, which begins when it is first needed."""
-    column = column if column.size else np.zeros(size)
-    column[rows] += values
-    return column
-
-
 _MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
 
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
 
 
-ParametersT = ParamSpec("ParametersT")
-AnswerT = TypeVar("AnswerT")
-SelfT = TypeVar("SelfT", bound="BaseAllocator[Any, Any]")
-
-
-def atomic(
-    method: Callable[Concatenate[SelfT, ParametersT], AnswerT],
-) -> Callable[Concatenate[SelfT, ParametersT], AnswerT]:
-    """A method of an allocator that runs as a whole, whatever other threads call meanwhile."""
-
-    @functools.wraps(method)
-    def locked(self: SelfT, /, *args: ParametersT.args, **kwargs: ParametersT.kwargs) -> AnswerT:
-        with self._lock:
-            return method(self, *args, **kwargs)
-
-    return locked
-
-
-class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
+class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
     """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
 
     A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
-    deals (`_deal`); `_learn` is there to extend. Threads may call it at once: every call is done as a whole.
+    deals (`_deal`); `_learn` is there to extend. None of them writes into the state: what is to change is added to
+    `_changes`, which are made when the call is complete. Threads may call it at once: every call is done as a whole,
+    also when an exception from a signal ends it.
 
     Args:
         config: the frozen hyper-parameters.
@@ -113,18 +85,12 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     config_type: ClassVar[type[AllocatorConfig]]
 
     def __init__(self, config: ConfigT) -> None:
+        super().__init__()
         self.config = config
-        self._lock = threading.RLock()
-        self._state = self._initial_state()
+        self._idle_said = False
+        self._state = self._derived(self._initial_state())
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}  # copies have their own
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._lock = threading.RLock()
-
-    @atomic
+    @changing
     def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
         """Deal one round; see `RolloutAllocator.allocate`.
 
@@ -151,15 +117,20 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
                 )
         self._check_request(rows, total)
         prompt_ids, counts = self._deal(rows, total)
-        state = self._state
+        if total is not None and counts.sum() != total:
+            raise BudgetError(
+                f"total={total} was asked for and {type(self).__name__} deals {counts.sum()}; ask for a total that its "
+                "floors and caps allow"
+            )
+        state, changes = self._state, self._changes
+        self._weigh(self._choice(rows, total, int(counts.sum())), total, int(counts.sum()))
+        state.ledger.charge(state.round, prompt_ids, counts, changes)
+        changes.put(state.exposure, prompt_ids, state.exposure[prompt_ids] + counts)
+        changes.set(state, "round", state.round + 1)
         # Copies: whoever gets the allocation may change its arrays.
-        allocation = Allocation(state.round, prompt_ids.copy(), counts.copy())
-        state.ledger.charge(state.round, prompt_ids, counts)
-        state.exposure[prompt_ids] += counts
-        state.round += 1
-        return allocation
+        return Allocation(state.round, prompt_ids.copy(), counts.copy())
 
-    @atomic
+    @changing
     def observe(self, outcomes: RolloutOutcomes) -> None:
         """Learn from outcomes, in any order, in parts, for any round dealt.
 
@@ -174,10 +145,10 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         round = self._round_of(outcomes.round)
         ids, won, lost = outcomes.prompt_ids[reported], outcomes.successes[reported], outcomes.failures[reported]
         squares = outcomes.squares[reported]
-        report = self._state.ledger.settle(round, ids, won, lost, squares)
+        report = self._state.ledger.settle(round, ids, won, lost, squares, self._changes)
         self._learn(round, ids, won, lost, won - squares, report)
 
-    @atomic
+    @changing
     def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
         """Give back dealt rollouts that were never generated: the budget and the exposure forget them.
 
@@ -196,15 +167,17 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         if not (given > 0).any():
             return
         rows, given = rows[given > 0], given[given > 0]
-        self._state.ledger.refund(self._round_of(round), rows, given)
-        self._state.exposure[rows] -= given
+        self._state.ledger.refund(self._round_of(round), rows, given, self._changes)
+        self._changes.put(self._state.exposure, rows, self._state.exposure[rows] - given)
 
     @atomic
     def metrics(self) -> dict[str, float]:
         """Numbers worth logging after each round, all in rollouts but for the rates.
 
         `effective_group_rate` is the share of completed groups whose rewards differ (both successes and failures, if
-        they are binary), over the whole training; 0 while none is complete.
+        they are binary), over the whole training; 0 while none is complete. `decidable` is the share of the latest
+        round's rollouts that could have gone to another prompt (or round, where the method sets its size); 0 before
+        there is one.
         """
         state, ledger = self._state, self._state.ledger
         return {
@@ -214,6 +187,7 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
             "budget_refunded": float(ledger.refunded),
             "budget_remaining": float(ledger.remaining),
             "outstanding": float(ledger.outstanding),
+            "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
         }
 
@@ -230,8 +204,8 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
 
     @atomic
     def state_dict(self) -> dict[str, Any]:
-        """Everything that changes, as plain arrays and numbers; a copy."""
-        return state_entries(self._state)
+        """Everything that changes, as plain arrays and numbers, and whose it is; a copy."""
+        return header(type(self)) | state_entries(self._state)
 
     @atomic
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -240,14 +214,15 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         Raises:
             CheckpointError: it is of another allocator or pool, or its books do not balance.
         """
-        entries = dict(state)
-        with_graded(entries)  # what states of earlier versions lack
-        loaded = with_entries(self._state, entries)
-        fault = self._fault(loaded)
-        if fault is not None:
-            raise CheckpointError(f"this state is damaged or foreign: {fault}; load the one of this configuration")
-        self._state = loaded
-        self._state_loaded()
+        self._state = self._derived(self._checked(state))
+
+    def check_state(self, state: Mapping[str, Any]) -> None:
+        """Whether `load_state_dict` would take this state.
+
+        Raises:
+            CheckpointError: it would not.
+        """
+        self._checked(state, copy=False)
 
     @abc.abstractmethod
     def citation(self) -> str:
@@ -265,22 +240,77 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         """Prompts and their rollouts, at most what remains, and exactly `total` if it is given."""
 
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
+        """The rounds that were possible where so many rollouts are dealt; None where nothing is meant to be decided."""
+        prompts = self.config.num_prompts if rows is None else rows.size
+        floor, cap = self.config.limits(None if rows is None else prompts, total)
+        if total is not None:
+            return Choice(prompts, floor, cap, total, total)
+        return Choice(prompts, floor, cap, prompts * floor, max(prompts * cap, dealt))
+
+    def _weigh(self, choice: Choice | None, total: int | None, dealt: int) -> None:
+        """Note how much of the round was there to decide; say, once, that nothing is."""
+        if choice is None or not dealt:
+            return
+        self._changes.set(self._state, "decidable", choice.decidable(dealt))
+        ends = total is None and dealt == self._state.ledger.remaining  # and with it what the method would have dealt
+        if choice.nothing and not ends and not self._idle_said:
+            self._idle_said = True
+            warnings.warn(
+                f"round {self._state.round}: there is nothing to decide, for {choice.remedy}. This is said once; the "
+                "metric `decidable` is 0 in every such round",
+                CeroWarning,
+                stacklevel=4,
+            )
+
     def _learn(
         self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
     ) -> None:
         """Add the evidence of these outcomes; `graded` is what their squares lack of the successes."""
-        state = self._state
-        state.successes[ids] += won
-        state.failures[ids] += lost
-        if graded.any():
-            state.graded = added(state.graded, ids, graded, self.config.num_prompts)
+        self._add(ids, won, lost, graded)
+
+    def _add(
+        self, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, kept: FloatArray | float = 1.0
+    ) -> None:
+        """Add to the evidence on these prompts, of which a share is kept."""
+        state, known = self._state, self._graded(ids)
+        if known is not None:
+            graded = known * kept + graded
+        any_graded = known is not None or bool(graded.any())
+        successes, failures = state.successes[ids] * kept + won, state.failures[ids] * kept + lost
+        self._believe(ids, successes, failures, graded if any_graded else None)
+
+    def _believe(self, ids: IntArray, successes: FloatArray, failures: FloatArray, graded: FloatArray | None) -> None:
+        """This is now the evidence on these prompts; None where no reward of any prompt was graded."""
+        self._write("successes", ids, successes)
+        self._write("failures", ids, failures)
+        if graded is not None:
+            self._write("graded", ids, graded)
+
+    def _write(self, field: str, rows: IntArray, values: FloatArray) -> None:
+        """These are now the entries of a column of the state, which begins when it is first needed; once a call."""
+        column = getattr(self._state, field)
+        if column.size:
+            self._changes.put(column, rows, values)
+            return
+        begun = np.zeros(self.config.num_prompts)
+        begun[rows] = values
+        self._changes.set(self._state, field, begun)
 
     def _graded(self, rows: IntArray | slice) -> FloatArray | None:
         """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
         return self._state.graded[rows] if self._state.graded.size else None
 
-    def _state_loaded(self) -> None:
-        """Recompute whatever follows from the state and is kept beside it."""
+    def _derived(self, state: StateT) -> StateT:
+        """The same new state, with what follows from it filled in."""
+        return state
+
+    def _checked(self, entries: Mapping[str, Any], copy: bool = True) -> StateT:
+        state = with_entries(self._state, entries_of(entries, type(self)), copy)
+        fault = self._fault(state)
+        if fault is not None:
+            raise CheckpointError(f"this state is damaged or foreign: {fault}; load the one of this configuration")
+        return state
 
     def _even_round(self, unit: int = 1) -> int:
         """Whole units for the next round if what the plan had left is spread evenly over its rounds."""
@@ -293,9 +323,10 @@ class BaseAllocator(abc.ABC, Generic[ConfigT, StateT]):
         """What is wrong with a state of the right names and shapes, or None."""
         if state.ledger.budget != self.config.budget:
             return f"its budget is {state.ledger.budget}, this configuration's {self.config.budget}"
-        if state.round < 0 or (state.ledger.open_round >= state.round).any():
+        still_open = state.ledger.open.columns()
+        if state.round < 0 or not ((still_open["round"] >= 0) & (still_open["round"] < state.round)).all():
             return "it has rollouts out for a round that was not dealt"
-        if ((state.ledger.open_prompt < 0) | (state.ledger.open_prompt >= self.config.num_prompts)).any():
+        if not ((still_open["prompt"] >= 0) & (still_open["prompt"] < self.config.num_prompts)).all():
             return "it has rollouts out for a prompt that is not in the pool"
         if (state.exposure < 0).any() or state.exposure.sum() != state.ledger.spent:
             return f"exposures sum to {state.exposure.sum()}, the ledger has spent {state.ledger.spent}"

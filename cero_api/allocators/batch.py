@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api._types import IntArray
 from cero_api.allocators.base import BaseAllocator, WalkState
+from cero_api.allocators.choice import Choice
 from cero_api.config import BatchConfig
 from cero_api.errors import BudgetError
 from cero_api.mathematics.selection import TieOrder, fill_in_order
@@ -47,9 +48,13 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         if total is None:
             return
         if rows is None:
-            most = config.num_prompts * config.max_rollouts_per_prompt
-            if total > most or total == 1:
-                raise BudgetError(f"total={total} cannot be shared among the pool: deal 0, or 2 to {most}")
+            prompts, nearest = self._batch_of(total)
+            if nearest != total:
+                raise BudgetError(
+                    f"total={total} cannot be shared among prompts that get {config.min_rollouts_per_prompt} to "
+                    f"{config.max_rollouts_per_prompt} each; ask for {nearest}, which {prompts} of them can, or change "
+                    "min_rollouts_per_prompt or max_rollouts_per_prompt"
+                )
             return
         least, most = rows.size * config.min_rollouts_per_prompt, rows.size * config.max_rollouts_per_prompt
         if not least <= total <= most:
@@ -59,22 +64,34 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
                 "number of candidates, total, min_rollouts_per_prompt or max_rollouts_per_prompt"
             )
 
-    def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        config, round = self.config, self._state.round
-        if rows is None:
-            need = min(self._even_round() if total is None else total, self._state.ledger.remaining)
-            rows = self._state.walk.take(self._batch_size(need), (config.seed, round))
-            counts = self._counts(rows, need)
-            return rows[counts > 0], counts[counts > 0]  # with a floor of 0 the walk may pass over a prompt
-        need = config.rollouts_per_prompt * rows.size if total is None else total
-        return rows, self._counts(rows, min(need, self._state.ledger.remaining))
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice:
+        prompts = self._batch_of(dealt)[0] if rows is None else rows.size
+        return Choice(prompts, *self.config.limits(), dealt, dealt)  # its size is no choice of these methods
 
-    def _batch_size(self, need: int) -> int:
-        """Prompts among which `need` can be shared, `rollouts_per_prompt` each on average."""
+    def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
+        config, state = self.config, self._state
+        remaining = state.ledger.remaining
+        if rows is not None:
+            need = config.rollouts_per_prompt * rows.size if total is None else total
+            return rows, self._counts(rows, min(need, remaining))
+        need = min(self._even_round() if total is None else total, remaining)
+        prompts, need = self._batch_of(need)
+        rows, walk = state.walk.take(prompts, (config.seed, state.round))
+        self._changes.set(state, "walk", walk)
+        counts = self._counts(rows, min(need, remaining))
+        return rows[counts > 0], counts[counts > 0]  # with a floor of 0 the walk may pass over a prompt
+
+    def _batch_of(self, need: int) -> tuple[int, int]:
+        """How many of the walk's prompts can share how many rollouts: `need`, `rollouts_per_prompt` each on average.
+
+        Where no number of prompts can, the most below it, or one prompt's floor.
+        """
         config = self.config
-        fewest = -(-need // config.max_rollouts_per_prompt)
-        most = need // max(config.min_rollouts_per_prompt, 1)
-        return min(max(need // config.rollouts_per_prompt, fewest), max(most, fewest), config.num_prompts)
+        floor, cap = config.min_rollouts_per_prompt, config.max_rollouts_per_prompt
+        fewest, most = -(-need // cap), min(need // max(floor, 1), config.num_prompts)
+        if fewest <= most:
+            return min(max(need // config.rollouts_per_prompt, fewest), most), need
+        return (most, most * cap) if most else (1, floor)
 
     def _counts(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt

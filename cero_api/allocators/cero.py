@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.allocators.base import AllocatorState, BaseAllocator, atomic
+from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.choice import Choice
+from cero_api.allocators.whole import atomic
 from cero_api.config import CeroConfig
 from cero_api.errors import BudgetError
 from cero_api.mathematics.blocks import blocks
@@ -17,7 +19,7 @@ from cero_api.mathematics.ledger import Report
 from cero_api.mathematics.posterior import forget, variance_proxy
 from cero_api.mathematics.selection import TieOrder, fill_by_gain, fill_in_order, groups_in_order
 from cero_api.mathematics.utility import marginal_gain, saturation_rate
-from cero_api.state import RAGGED, no_integers
+from cero_api.state import DERIVED, RAGGED, no_floats, no_integers
 
 _CITATION = """\
 @article{zong2026crossepoch,
@@ -45,6 +47,10 @@ class CeroState(AllocatorState):
 
     budget_price: float  # nu
     prompt_price: FloatArray  # [M] vartheta
+    # [M] value of a prompt's first rollout, U'(0)/cbar = 4 q-hat: kept because every dual step reads it.
+    slope: FloatArray = field(default_factory=no_floats, metadata=DERIVED)
+    mean: float = field(default=0.0, metadata=DERIVED)  # Bbar of the present plan, units
+    capacity: int = field(default=0, metadata=DERIVED)  # C of the present plan, units
     pending: int = 0  # 1 while the latest round's dual step is to be taken
     pending_dual: int = 0  # 1 if that round was selected by the duals
     virtual_prompt: IntArray = field(default_factory=no_integers, metadata=RAGGED)
@@ -84,13 +90,11 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def __init__(self, config: CeroConfig) -> None:
         unit = config.rollouts_per_unit
-        self._cap = config.max_rollouts_per_prompt // unit  # N_max
-        self._floor = config.floor // unit
+        self._cap = config.limits()[1] // unit  # N_max
         self._equal_share = config.budget / config.num_prompts / unit  # R
         self._smallest = -(-2 // unit)  # units of the smallest group that can have contrast
         self._ties = TieOrder(config.num_prompts, config.seed)
         super().__init__(config)
-        self._state_loaded()
 
     def citation(self) -> str:
         """BibTeX of both papers."""
@@ -101,7 +105,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         """The ledger's numbers, the budget's price in [0, 1] and the pool's mean variance proxy."""
         return super().metrics() | {
             "budget_price": self._state.budget_price,
-            "mean_variance_proxy": float(self._slope.mean()) / 4.0,
+            "mean_variance_proxy": float(self._state.slope.mean()) / 4.0,
         }
 
     def _initial_state(self) -> CeroState:
@@ -114,40 +118,60 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         )
 
     def _check_request(self, rows: IntArray | None, total: int | None) -> None:
-        unit, config = self.config.rollouts_per_unit, self.config
+        unit = self.config.rollouts_per_unit
         if total is not None and total % unit:
             raise BudgetError(f"total={total} is not a multiple of rollouts_per_unit={unit}; round it")
-        if total is not None and total > self._capacity * unit:
+        if total is not None and total > self._state.capacity * unit:
             raise BudgetError(
-                f"total={total} exceeds the round's capacity of {self._capacity * unit}; configure a larger "
+                f"total={total} exceeds the round's capacity of {self._state.capacity * unit}; configure a larger "
                 "capacity (or a budget of total x rounds, from which it follows)"
             )
         if rows is None:
             return
         need = self._need(total) * unit
-        least, most = rows.size * config.floor, rows.size * config.max_rollouts_per_prompt
+        floor, cap = (unit * size for size in self._limits(rows, total))
+        least, most = rows.size * floor, rows.size * cap
         if 0 < need < least or (total is not None and not least <= total <= most):
             raise BudgetError(
                 f"a round of {need} rollouts for {rows.size} candidates needs {least} to {most}: at least "
-                f"{config.floor} and at most {config.max_rollouts_per_prompt} each; change the number of "
+                f"{floor} and at most {cap} each; change the number of "
                 "candidates, total, capacity, min_rollouts_per_prompt or max_rollouts_per_prompt"
             )
 
+    def _limits(self, rows: IntArray, total: int | None) -> tuple[int, int]:
+        """Floor and cap of these candidates, units."""
+        unit = self.config.rollouts_per_unit
+        floor, cap = self.config.limits(rows.size, self._state.mean * unit if total is None else total)
+        return floor // unit, cap // unit
+
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice:
+        unit, prompts = self.config.rollouts_per_unit, self.config.num_prompts if rows is None else rows.size
+        floor, cap = (0, self._cap) if rows is None else self._limits(rows, total)
+        most = min(self._need(total), prompts * cap)
+        # Where the price decides how much, every size down to the floors was possible.
+        least = prompts * floor if total is None and self.config.pacing == "adaptive" else most
+        return Choice(prompts, unit * floor, unit * cap, unit * least, unit * most)
+
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        self._step_duals()
         state, unit = self._state, self.config.rollouts_per_unit
         selection = self.config.selection or ("dual" if rows is None else "marginal")
+        prompt_price, budget_price = self._stepped_duals(selection)
         # With an exact total the price cannot decide how much: it acts through the ranking alone.
-        above = -np.inf if total is not None else state.budget_price
+        above = -np.inf if total is not None else budget_price
         need = self._need(total)
         if rows is None:
-            fill = self._pool_filler(selection, need, above)
+            fill = self._pool_filler(prompt_price if selection == "dual" else self._gains_of_full_groups(), need, above)
+        elif selection == "dual":
+            fill = self._ranking_filler(rows, prompt_price[rows], above, *self._limits(rows, total))
         else:
-            fill = self._candidate_filler(selection, rows, above)
-        prompts, units = state.virtual_prompt, state.virtual_units = fill(need)
-        state.pending, state.pending_dual = 1, int(selection == "dual")
+            fill = self._gain_filler(rows, above, *self._limits(rows, total))
+        prompts, units = virtual = fill(need)
         if units.sum() * unit > state.ledger.remaining:
             prompts, units = fill(state.ledger.remaining // unit)
+        self._changes.set(state, "virtual_prompt", virtual[0])
+        self._changes.set(state, "virtual_units", virtual[1])
+        self._changes.set(state, "pending", 1)
+        self._changes.set(state, "pending_dual", int(selection == "dual"))
         self._forget_round()
         return prompts, units * unit
 
@@ -157,14 +181,13 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         if total is not None:
             return total // config.rollouts_per_unit
         if config.pacing == "adaptive":
-            return self._capacity
+            return self._state.capacity
         if config.pacing == "fixed":
             return self._even_round(config.rollouts_per_unit)
         return config.pacing[k] // config.rollouts_per_unit if k < config.rounds else 0
 
-    def _pool_filler(self, selection: str, need: int, above: float) -> Filler:
+    def _pool_filler(self, values: FloatArray, need: int, above: float) -> Filler:
         """Admission: prompts in order of their margin, each up to its cap (Algorithm 1, lines 1 to 3)."""
-        values = self._state.prompt_price if selection == "dual" else self._gains_of_full_groups()
         line = self._ties.leading(values, max(1, -(-need // self._cap)), above)
 
         def fill(units: int) -> tuple[IntArray, IntArray]:
@@ -181,83 +204,98 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         gains *= self._equal_share / (self.config.saturation * self._cap)
         return gains
 
-    def _candidate_filler(self, selection: str, rows: IntArray, above: float) -> Filler:
-        """Counts for given candidates, in their order, within floor and cap."""
-        rank, sizes = self._ties.rank[rows], (self._floor, self._cap, self._smallest)
-        if selection == "dual":
-            price = self._state.prompt_price[rows]
-            line = np.lexsort((rank, -price))
-            eager = int(np.count_nonzero(price > above))
-            return lambda units: (rows, fill_in_order(line, eager, units, *sizes))
-        rate = self._saturation_rate(rows)
-        exposure = self._units_given(rows)
+    def _ranking_filler(self, rows: IntArray, price: FloatArray, above: float, floor: int, cap: int) -> Filler:
+        """Candidates in order of their prices, each up to its cap while it is worth it."""
+        line = np.lexsort((self._ties.rank[rows], -price))
+        eager = int(np.count_nonzero(price > above))
+        return lambda units: (rows, fill_in_order(line, eager, units, floor, cap, self._smallest))
+
+    def _gain_filler(self, rows: IntArray, above: float, floor: int, cap: int) -> Filler:
+        """Candidates unit by unit, in order of the gain."""
+        rate, exposure, rank = self._saturation_rate(rows), self._units_given(rows), self._ties.rank[rows]
         price_of_unit = max(above, 0.0) * self.config.saturation / self._equal_share  # mu = cbar nu
+        sizes = floor, cap, self._smallest
         return lambda units: (rows, fill_by_gain(rate, exposure, rank, price_of_unit, units, *sizes))
 
-    def _step_duals(self) -> None:
-        """Take the dual step of the latest round, with the evidence at hand (Algorithm 1, line 5)."""
+    def _stepped_duals(self, selection: str) -> tuple[FloatArray, float]:
+        """Prices after the dual step of the latest round, with the evidence at hand (Algorithm 1, line 5)."""
         state, config = self._state, self.config
+        prompt_price, budget_price = state.prompt_price, state.budget_price
         if not state.pending:
-            return
+            return prompt_price, budget_price
         served = np.flatnonzero(state.virtual_units)
         rows, units = state.virtual_prompt[served], state.virtual_units[served]
         if state.pending_dual:
-            step_prompt_prices(
-                state.prompt_price,
-                self._slope,
+            prompt_price = step_prompt_prices(
+                prompt_price,
+                state.slope,
                 step=config.step,
                 supply=self._equal_share / (config.saturation * config.rounds * self._cap),
                 served=rows,
                 share=units / self._cap,
+                out=self._rewritten("prompt_price"),
             )
         else:
             # Deviation: the marginal rule reads exposures, not duals, so theirs are set where the steps would
             # tend to instead of moved; the rest of the pool need not be touched.
             exposure_share = self._units_given(rows) / self._equal_share
-            state.prompt_price[rows] = exact_prompt_price(self._slope[rows], config.saturation, exposure_share)
+            exact = exact_prompt_price(state.slope[rows], config.saturation, exposure_share)
+            if selection == "dual":  # which reads them now
+                prompt_price = self._rewritten("prompt_price")
+                np.copyto(prompt_price, state.prompt_price)
+                prompt_price[rows] = exact
+            else:
+                self._changes.put(prompt_price, rows, exact)
         if config.pacing == "adaptive":
-            state.budget_price = step_budget_price(
-                state.budget_price,
+            budget_price = step_budget_price(
+                budget_price,
                 step=config.step,
-                mean=self._mean,
+                mean=self._state.mean,
                 dealt=float(units.sum()),
-                capacity=self._capacity,
+                capacity=self._state.capacity,
             )
-        state.pending = 0
+            self._changes.set(state, "budget_price", budget_price)
+        return prompt_price, budget_price
 
     def _learn(
         self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
     ) -> None:
-        state, keep = self._state, self.config.forgetting
+        keep, kept = self.config.forgetting, np.ones(ids.size)
         if keep < 1.0 and self.config.forgetting_clock == "visit":
-            self._forget(ids[report.first])
+            kept[report.first] = keep
         elif keep < 1.0:
             # Late evidence has aged: it weighs what it would weigh had it come in its own round.
-            age = keep ** (state.round - 1 - round)
+            age = keep ** (self._state.round - 1 - round)
             won, lost, graded = won * age, lost * age, graded * age
-        super()._learn(round, ids, won, lost, graded, report)
-        self._slope[ids] = self._slopes(ids)
+        self._add(ids, won, lost, graded, kept)
+
+    def _believe(self, ids: IntArray, successes: FloatArray, failures: FloatArray, graded: FloatArray | None) -> None:
+        super()._believe(ids, successes, failures, graded)
+        self._changes.put(self._state.slope, ids, self._slopes(successes, failures, graded))
 
     def _forget_round(self) -> None:
         """The dealt round's tick of the paper's clock, for visited and unvisited prompts alike."""
-        if self.config.forgetting == 1.0 or self.config.forgetting_clock != "round":
+        state, keep = self._state, self.config.forgetting
+        if keep == 1.0 or self.config.forgetting_clock != "round":
             return
+        successes, failures, slope = (self._rewritten(field) for field in ("successes", "failures", "slope"))
+        graded = self._rewritten("graded") if state.graded.size else None
         for rows in blocks(self.config.num_prompts):
-            self._forget(rows)
-            self._slope[rows] = self._slopes(rows)
+            successes[rows], failures[rows] = forget(state.successes[rows], keep), forget(state.failures[rows], keep)
+            if graded is not None:
+                graded[rows] = forget(state.graded[rows], keep)
+            known = None if graded is None else graded[rows]
+            slope[rows] = self._slopes(successes[rows], failures[rows], known)
 
-    def _forget(self, rows: IntArray | slice) -> None:
-        for evidence in (self._state.successes, self._state.failures, self._state.graded):
-            if evidence.size:
-                evidence[rows] = forget(evidence[rows], self.config.forgetting)
-
-    def _state_loaded(self) -> None:
-        config, plan = self.config, self._state.plan
-        self._mean = plan.mean_round(config) / config.rollouts_per_unit  # Bbar
-        self._capacity = config.capacity_for(plan.budget(config), plan.rounds(config)) // config.rollouts_per_unit  # C
-        self._slope = np.empty(self.config.num_prompts)
-        for rows in blocks(self._slope.size):
-            self._slope[rows] = self._slopes(rows)
+    def _derived(self, state: CeroState) -> CeroState:
+        config, plan, unit = self.config, state.plan, self.config.rollouts_per_unit
+        state.mean = plan.mean_round(config) / unit
+        state.capacity = config.capacity_for(plan.budget(config), plan.rounds(config)) // unit
+        state.slope = np.empty(self.config.num_prompts)
+        for rows in blocks(state.slope.size):
+            graded = state.graded[rows] if state.graded.size else None
+            state.slope[rows] = self._slopes(state.successes[rows], state.failures[rows], graded)
+        return state
 
     def _replanned(self, before: CeroConfig) -> None:
         state, adaptive = self._state, self.config.pacing == "adaptive"
@@ -266,13 +304,12 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         if not state.pending_dual:  # the latest round's rule set prices by exposure, as a share of what R was
             for rows in blocks(state.prompt_price.size):
                 share = self._units_given(rows) / self._equal_share
-                state.prompt_price[rows] = exact_prompt_price(self._slope[rows], self.config.saturation, share)
+                state.prompt_price[rows] = exact_prompt_price(state.slope[rows], self.config.saturation, share)
 
-    def _slopes(self, rows: IntArray | slice) -> FloatArray:
-        r"""Value of a prompt's first rollout, $U'(0)/\bar c = 4\hat q$: kept because every dual step reads it."""
+    def _slopes(self, successes: FloatArray, failures: FloatArray, graded: FloatArray | None) -> FloatArray:
+        r"""Value of a prompt's first rollout for this evidence, $U'(0)/\bar c = 4\hat q$."""
         a, b = self.config.prior
-        won, lost = self._state.successes[rows], self._state.failures[rows]
-        return 4.0 * variance_proxy(a + won, b + lost, self._graded(rows))
+        return 4.0 * variance_proxy(a + successes, b + failures, graded)
 
     def _units_given(self, rows: IntArray | slice) -> FloatArray:
         """Exposure $z$."""
@@ -280,7 +317,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def _saturation_rate(self, rows: IntArray | slice) -> FloatArray:
         """$c$, per unit."""
-        return saturation_rate(self._slope[rows] / 4.0, self.config.saturation, self._equal_share)
+        return saturation_rate(self._state.slope[rows] / 4.0, self.config.saturation, self._equal_share)
 
     def _fault(self, state: CeroState) -> str | None:
         # By the sign bit: -0.0 is no price either, and has no logarithm.
@@ -292,6 +329,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             return "its pending flags are neither 0 nor 1"
         if ((state.virtual_prompt < 0) | (state.virtual_prompt >= self.config.num_prompts)).any():
             return "its virtual allocation has a prompt that is not in the pool"
-        if ((state.virtual_units < 0) | (state.virtual_units > self._cap)).any():
+        config = self.config
+        cap = self._cap if config.max_rollouts_per_prompt is not None else config.budget // config.rollouts_per_unit
+        if ((state.virtual_units < 0) | (state.virtual_units > cap)).any():
             return "its virtual allocation has more than the cap for a prompt, or less than nothing"
         return super()._fault(state)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
-from cero_api.allocators.base import WalkState, added
+from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import KnapsackConfig
 from cero_api.mathematics.contrast import graded_fits, has_contrast
@@ -90,17 +90,16 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
     ) -> None:
         super()._learn(round, ids, won, lost, graded, report)
         state = self._state
-        newer = state.last_round[ids] < round
-        state.last_successes[ids[newer]] = state.last_rollouts[ids[newer]] = 0.0
-        if state.last_graded.size:
-            state.last_graded[ids[newer]] = 0.0
-        state.last_round[ids[newer]] = round
         # Late rewards of an earlier visit are no news to a method that goes by the last one.
-        current = state.last_round[ids] == round
-        state.last_successes[ids[current]] += won[current]
-        state.last_rollouts[ids[current]] += won[current] + lost[current]
-        if graded[current].any():
-            state.last_graded = added(state.last_graded, ids[current], graded[current], self.config.num_prompts)
+        current = state.last_round[ids] <= round
+        rows, won, lost, graded = ids[current], won[current], lost[current], graded[current]
+        same_visit = state.last_round[rows] == round
+        self._changes.put(state.last_round, rows, round)
+        for name, earned in (("last_successes", won), ("last_rollouts", won + lost), ("last_graded", graded)):
+            known = getattr(state, name)
+            if known.size or earned.any():
+                known = known[rows] if known.size else np.zeros(rows.size)
+                self._write(name, rows, np.where(same_visit, known, 0.0) + earned)
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt

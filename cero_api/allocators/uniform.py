@@ -55,13 +55,18 @@ class UniformAllocator(BaseAllocator[UniformConfig, WalkState]):
         if rows is not None and rows.size == 0 and total:
             raise BudgetError(f"total={total} rollouts for no candidates; pass candidates, or total=0")
 
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> None:
+        """Nothing is decided here, and nothing else is expected."""
+
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        remaining, size = self._state.ledger.remaining, self.config.rollouts_per_prompt
+        state, size = self._state, self.config.rollouts_per_prompt
+        remaining = state.ledger.remaining
         if rows is None:
             need = min(self._even_round() if total is None else total, remaining)
             counts = groups_in_order(self.config.num_prompts, need, size, smallest=2)
-            seed = (self.config.seed, self._state.round)
-            return self._state.walk.take(counts.size, seed), counts
+            rows, walk = state.walk.take(counts.size, (self.config.seed, state.round))
+            self._changes.set(state, "walk", walk)
+            return rows, counts
         counts = np.zeros(rows.size, dtype=np.int64)
         if total is None:
             sizes = groups_in_order(rows.size, min(size * rows.size, remaining), size, smallest=2)

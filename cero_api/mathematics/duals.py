@@ -38,30 +38,37 @@ def step_prompt_prices(
     supply: float,
     served: IntArray,
     share: FloatArray,
-) -> None:
-    r"""One step of every prompt's dual, in place.
+    out: FloatArray | None = None,
+) -> FloatArray:
+    r"""One step of every prompt's dual.
 
     $\vartheta_i \leftarrow \Pi_{[0,1]}\left[\vartheta_i - \gamma\left(\tilde N_i - z_i^*(\bar c\vartheta_i)/K\right)
     /N_{\max}\right]$. With $Z = K N_{\max}$ the supporting exposure enters as the share
     $z^*/Z = \mathrm{clip}_{[0,1]}\left(\frac{R}{\lambda Z}\cdot\frac{\ln(4\hat q/\vartheta)}{4\hat q}\right)$.
 
     Args:
-        price: $\vartheta$, float64 `[M]`, overwritten.
+        price: $\vartheta$, float64 `[M]`.
         slope: $4\hat q$ after the round's feedback, float64 `[M]` in (0, 1].
         step: $\gamma$.
         supply: $R/(\lambda Z)$, the equal share over the most exposure there can be.
         served: rows with $\tilde N_i > 0$, int64 `[P]`.
         share: $\tilde N_i/N_{\max}$ of those, float64 `[P]`.
+        out: float64 `[M]`, where the new prices go; None overwrites the old ones.
+
+    Returns:
+        The new prices.
     """
+    out = price if out is None else out
     before = price[served]
     scratch = np.empty(min(SIZE, price.size))
     for rows in blocks(price.size):
-        block = price[rows]
-        block += _rise(block, slope[rows], step, supply, scratch[: block.size])
-        np.minimum(block, 1.0, out=block)
+        old, new = price[rows], out[rows]
+        np.add(old, _rise(old, slope[rows], step, supply, scratch[: old.size]), out=new)
+        np.minimum(new, 1.0, out=new)
     # Again from the old price for the few that were served: their step may go down.
     rise = _rise(before, slope[served], step, supply, np.empty(served.size))
-    price[served] = np.clip(before - step * share + rise, 0.0, 1.0)
+    out[served] = np.clip(before - step * share + rise, 0.0, 1.0)
+    return out
 
 
 def _rise(price: FloatArray, slope: FloatArray, step: float, supply: float, out: FloatArray) -> FloatArray:

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api.changes import Changes, collected
 from cero_api.errors import BudgetError, InvalidOutcomeError
-from cero_api.mathematics.contrast import has_contrast, squares_fit, whole_squares
-from cero_api.state import RAGGED, no_floats, no_integers
+from cero_api.mathematics.contrast import has_contrast, whole_squares
+from cero_api.mathematics.open_groups import Groups, OpenGroups
 
 
 class Report(NamedTuple):
@@ -25,8 +26,8 @@ class Report(NamedTuple):
 class Ledger:
     r"""Budget and outstanding rollouts; `spent + remaining = budget` after every call, in any order.
 
-    Rows of the `open_*` arrays are groups with rollouts still out, sorted by round, then by prompt. A group leaves
-    when its last rollout is reported or refunded; one whose rewards never come stays, and costs 48 bytes.
+    Every method either makes its changes at once, or adds them to those of a larger call, of which it is the only one
+    to touch these books.
 
     >>> ledger = Ledger(budget=100)
     >>> ledger.charge(0, np.array([3, 5]), np.array([8, 8]))
@@ -40,12 +41,7 @@ class Ledger:
     refunded: int = 0
     groups: int = 0  # groups completed so far
     effective_groups: int = 0
-    open_round: IntArray = field(default_factory=no_integers, metadata=RAGGED)
-    open_prompt: IntArray = field(default_factory=no_integers, metadata=RAGGED)
-    open_rollouts: IntArray = field(default_factory=no_integers, metadata=RAGGED)
-    open_successes: FloatArray = field(default_factory=no_floats, metadata=RAGGED)
-    open_failures: FloatArray = field(default_factory=no_floats, metadata=RAGGED)
-    open_squares: FloatArray = field(default_factory=no_floats, metadata=RAGGED)  # of shares of a success
+    open: OpenGroups = field(default_factory=OpenGroups)
 
     @property
     def remaining(self) -> int:
@@ -55,29 +51,19 @@ class Ledger:
     @property
     def outstanding(self) -> int:
         """Rollouts dealt and neither reported nor refunded."""
-        return int(self.open_rollouts.sum())
+        return self.open.rollouts
 
     def check(self) -> str | None:
         """What is wrong with these books, or None: for states that come from outside."""
-        columns = (self.open_prompt, self.open_rollouts, self.open_successes, self.open_failures, self.open_squares)
-        if any(column.shape != self.open_round.shape for column in columns):
-            return "its open rollouts have columns of different length"
         if not 0 <= self.spent <= self.budget or self.refunded < 0:
             return f"spent={self.spent} of budget={self.budget} with {self.refunded} refunded cannot be"
         if not 0 <= self.effective_groups <= self.groups:
             return f"{self.effective_groups} of {self.groups} groups effective cannot be"
-        if (self.open_rollouts < 1).any() or self.outstanding > self.spent:
+        if self.outstanding > self.spent:
             return f"{self.outstanding} rollouts out of {self.spent} spent cannot be"
-        if min(self.open_successes.min(initial=0.0), self.open_failures.min(initial=0.0)) < 0:
-            return "it has negative outcomes"
-        if not squares_fit(self.open_successes, self.open_failures, self.open_squares).all():
-            return "it has outcomes whose squares do not fit"
-        order = np.lexsort((self.open_prompt, self.open_round))
-        if (np.diff(order) != 1).any():
-            return "its open rollouts are out of order"
         return None
 
-    def charge(self, round: int, prompt_ids: IntArray, counts: IntArray) -> None:
+    def charge(self, round: int, prompt_ids: IntArray, counts: IntArray, changes: Changes | None = None) -> None:
         """Book an allocation, `counts` positive or zero.
 
         Raises:
@@ -86,16 +72,9 @@ class Ledger:
         total = int(counts.sum())
         if total > self.remaining:
             raise BudgetError(f"{total} rollouts asked for, {self.remaining} remain; ask for fewer")
-        dealt = np.flatnonzero(counts)
-        dealt = dealt[np.argsort(prompt_ids[dealt])]
-        zeros = np.zeros(dealt.size)
-        self.spent += total
-        self.open_round = np.concatenate([self.open_round, np.full(dealt.size, round)])
-        self.open_prompt = np.concatenate([self.open_prompt, prompt_ids[dealt]])
-        self.open_rollouts = np.concatenate([self.open_rollouts, counts[dealt]])
-        self.open_successes = np.concatenate([self.open_successes, zeros])
-        self.open_failures = np.concatenate([self.open_failures, zeros])
-        self.open_squares = np.concatenate([self.open_squares, zeros])
+        with collected(changes) as later:
+            later.set(self, "spent", self.spent + total)
+            self.open.replace(round, Groups.dealt(prompt_ids, counts), later)
 
     def settle(
         self,
@@ -104,6 +83,7 @@ class Ledger:
         successes: FloatArray,
         failures: FloatArray,
         squares: FloatArray | None = None,
+        changes: Changes | None = None,
     ) -> Report:
         """Book outcomes; nothing changes if any of them was not allocated.
 
@@ -113,38 +93,41 @@ class Ledger:
             successes: float64 `[P]`.
             failures: float64 `[P]`; with the successes at least one rollout each.
             squares: float64 `[P]`, of shares of a success; None is that of whole successes and failures.
+            changes: of the call that this is a part of.
 
         Raises:
             InvalidOutcomeError: more rollouts than are out for a prompt in that round.
         """
         counts = np.rint(successes + failures).astype(np.int64)
-        rows = self._find(round, prompt_ids, counts, "reported")
-        first = self.open_successes[rows] + self.open_failures[rows] == 0
-        self.open_successes[rows] += successes
-        self.open_failures[rows] += failures
-        self.open_squares[rows] += whole_squares(successes, failures) if squares is None else squares
-        groups, effective = self._take(rows, counts)
-        return Report(first, groups, effective)
+        groups, rows = self._find(round, prompt_ids, counts, "reported")
+        first = groups.successes[rows] + groups.failures[rows] == 0
+        squares = whole_squares(successes, failures) if squares is None else squares
+        with collected(changes) as later:
+            told = groups.less(rows, counts).earned(rows, successes, failures, squares)
+            complete = self._take(round, told, later)
+        return Report(first, *complete)
 
-    def refund(self, round: int, prompt_ids: IntArray, counts: IntArray) -> None:
+    def refund(self, round: int, prompt_ids: IntArray, counts: IntArray, changes: Changes | None = None) -> None:
         """Return rollouts that were never generated to the budget; nothing changes if any was not allocated.
 
         Raises:
             InvalidOutcomeError: more rollouts than are out for a prompt in that round.
         """
-        rows = self._find(round, prompt_ids, counts, "refunded")
-        self._take(rows, counts)
-        self.spent -= int(counts.sum())
-        self.refunded += int(counts.sum())
+        groups, rows = self._find(round, prompt_ids, counts, "refunded")
+        total = int(counts.sum())
+        with collected(changes) as later:
+            self._take(round, groups.less(rows, counts), later)
+            later.set(self, "spent", self.spent - total)
+            later.set(self, "refunded", self.refunded + total)
 
-    def _find(self, round: int, prompt_ids: IntArray, counts: IntArray, verb: str) -> IntArray:
-        """Rows of these groups, after checking that they are open for so many rollouts."""
-        start, stop = np.searchsorted(self.open_round, [round, round + 1])
-        rows: IntArray = start + np.searchsorted(self.open_prompt[start:stop], prompt_ids)
-        known = rows < stop
-        known[known] = self.open_prompt[rows[known]] == prompt_ids[known]
+    def _find(self, round: int, prompt_ids: IntArray, counts: IntArray, verb: str) -> tuple[Groups, IntArray]:
+        """The round's groups, and which of them these are, after checking that so many rollouts are out."""
+        groups = self.open.of(round)
+        rows: IntArray = np.searchsorted(groups.prompt, prompt_ids)
+        known = rows < groups.prompt.size
+        known[known] = groups.prompt[rows[known]] == prompt_ids[known]
         out = np.zeros(counts.size, dtype=np.int64)
-        out[known] = self.open_rollouts[rows[known]]
+        out[known] = groups.rollouts[rows[known]]
         excess = np.flatnonzero(counts > out)
         if excess.size:
             worst = excess[0]
@@ -153,18 +136,16 @@ class Ledger:
                 f"{out[worst]} are out ({excess.size} such prompts): report each rollout once, under its "
                 "allocation's round"
             )
-        return rows
+        return groups, rows
 
-    def _take(self, rows: IntArray, counts: IntArray) -> tuple[int, int]:
-        """Rollouts are no longer out; return how many groups that completed, and how many are effective."""
-        self.open_rollouts[rows] -= counts
-        done = self.open_rollouts == 0
-        won, lost, squares = self.open_successes[done], self.open_failures[done], self.open_squares[done]
+    def _take(self, round: int, groups: Groups, later: Changes) -> tuple[int, int]:
+        """Leave of the round what is still out; return how many groups are complete, and how many effective."""
+        done = groups.rollouts == 0
+        won, lost, squares = groups.successes[done], groups.failures[done], groups.squares[done]
         # A group that was refunded whole never was one.
-        groups = int(np.count_nonzero(won + lost > 0))
+        complete = int(np.count_nonzero(won + lost > 0))
         effective = int(np.count_nonzero(has_contrast(won, lost, squares)))
-        self.groups += groups
-        self.effective_groups += effective
-        for column in ("round", "prompt", "rollouts", "successes", "failures", "squares"):
-            setattr(self, f"open_{column}", getattr(self, f"open_{column}")[~done])
-        return groups, effective
+        later.set(self, "groups", self.groups + complete)
+        later.set(self, "effective_groups", self.effective_groups + effective)
+        self.open.replace(round, groups.part(~done), later)
+        return complete, effective

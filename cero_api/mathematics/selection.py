@@ -136,7 +136,8 @@ def fill_in_order(line: IntArray, eager: int, need: int, floor: int, cap: int, s
         line: int `[P]`, places of the candidates, best first.
         eager: how many of the line want more than the floor.
         need: units to deal, as far as caps allow.
-        floor: least units of each; if `need` does not cover it, the first get theirs, and the others 0.
+        floor: least units of each; if `need` does not cover it, the first get theirs, the next what is left if that
+            can teach, and the others 0.
         cap: most units of each.
         smallest: least units of a group that can teach.
 
@@ -150,7 +151,10 @@ def fill_in_order(line: IntArray, eager: int, need: int, floor: int, cap: int, s
     if need < floor * line.size:
         served, left = divmod(need, floor)
         counts[line[:served]] = floor
-        counts[line[: min(served, 1)]] += min(left, cap - floor)
+        sizes = groups_in_order(served, left, cap - floor, 1)
+        counts[line[: sizes.size]] += sizes
+        left -= int(sizes.sum())
+        counts[line[served]] = left if left >= smallest else 0
         return counts
     counts += floor
     sizes = groups_in_order(eager, need - floor * line.size, cap - floor, max(1, smallest - floor))
@@ -181,7 +185,7 @@ def fill_by_gain(
         need: units to deal; exactly these if `price` is 0 and floors and caps allow it.
         floor: least units of each candidate; if `need` does not cover it, the best ones get theirs, and the rest 0.
         cap: most units of each candidate.
-        smallest: least units of a group that can teach; 0 is the only smaller count dealt.
+        smallest: least units of a group that can teach; without a floor 0 is the only smaller count dealt.
 
     Returns:
         int64 `[P]`.
@@ -219,7 +223,8 @@ def fill_by_gain(
             if (most - least).sum() <= rate.size:
                 break
         extra = _best_units(log_first, rate, rank, least.astype(np.int64), most.astype(np.int64), spare)
-    return _without_singles(extra + floor, log_first - rate * extra, rank, cap, smallest)
+    # A floor of one asks for groups of one.
+    return _without_singles(extra + floor, log_first - rate * extra, rank, cap, 1 if floor else smallest)
 
 
 def _best_units(

@@ -15,7 +15,7 @@ from cero_api.mathematics.oracle import optimal_exposure, regret_bound
 from cero_api.mathematics.posterior import variance_proxy
 from cero_api.mathematics.utility import saturation_rate, utility
 
-PAPER = CeroConfig(num_prompts=8958, rounds=500, budget=256_000, rollouts_per_unit=4)
+PAPER = CeroConfig.preset("paper", num_prompts=8958, rounds=500, budget=256_000)
 
 
 class Plain:
@@ -30,7 +30,7 @@ class Plain:
             config.round_capacity // g,
         )
         self.N_max, self.g, self.lam, self.rho = (
-            config.max_rollouts_per_prompt // g,
+            config.limits()[1] // g,
             g,
             config.saturation,
             config.forgetting,
@@ -299,7 +299,7 @@ def test_the_units_change_nothing_but_the_granularity() -> None:
 def test_rounds_that_cannot_be_dealt_are_refused_and_change_nothing(
     rows: list[int] | None, total: int, remedy: str
 ) -> None:
-    config = CeroConfig(num_prompts=50, rounds=40, budget=3200, rollouts_per_unit=4)
+    config = CeroConfig(num_prompts=50, rounds=40, budget=3200, rollouts_per_unit=4, max_rollouts_per_prompt=8)
     refused, other = CeroAllocator(config), CeroAllocator(config)
     for allocator in (refused, other):
         allocation = allocator.allocate()
@@ -359,8 +359,8 @@ def test_late_evidence_weighs_what_it_would_have_weighed_in_time() -> None:
         allocator.allocate([3, 4], total=16)
     timely.observe(RolloutOutcomes([3, 4], [8, 4], [0, 4], round=0))
     for allocator in (late, timely):
-        allocator.allocate([6], total=8)
-        allocator.allocate([7], total=8)
+        allocator.allocate([6, 8], total=16)
+        allocator.allocate([7, 9], total=16)
     late.observe(RolloutOutcomes([3, 4], [8, 4], [0, 4], round=0))
     for row in (3, 4):
         assert evidence(late, row) == pytest.approx(evidence(timely, row))

@@ -64,7 +64,7 @@ def test_the_books_balance_in_any_order_of_calls(make: Callable[[], RolloutAlloc
         action = data.draw(st.sampled_from(["pool", "batch", "exact", "observe", "refund", "reload"]))
         if action in ("pool", "batch", "exact"):
             rows = None if action == "pool" else data.draw(st.permutations(range(POOL)))[:6]
-            total = 24 if action == "exact" else None
+            total = 36 if action == "exact" else None
             before = allocator.state_dict()
             try:
                 allocation = allocator.allocate(rows, total)
@@ -75,7 +75,7 @@ def test_the_books_balance_in_any_order_of_calls(make: Callable[[], RolloutAlloc
             assert total is None or allocation.total == total
             assert rows is None or allocation.prompt_ids.tolist() == list(rows)
             assert rows is not None or (allocation.counts > 0).all()
-            assert not (allocation.counts == 1).any() or allocation.total < 24
+            assert not (allocation.counts == 1).any() or allocation.total < 36
             dealt[allocation.prompt_ids] += allocation.counts
             open_rounds[allocation.round] = rewards(allocation, allocation.round)
         elif action == "reload":

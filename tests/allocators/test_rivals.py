@@ -13,6 +13,9 @@ from scipy import special
 from cero_api import BatchAllocator, ConfigurationError, RolloutOutcomes, make_allocator
 from cero_api.config import GvmConfig, VipConfig
 
+# Brute force is for small rounds, and some of them leave one solution.
+pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
+
 # Of successes, failures and what graded rewards lack (sum of x(1 - x)) in the one visit, and counts.
 Value = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], float]
 

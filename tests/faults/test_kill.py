@@ -27,8 +27,8 @@ WRITING_A_CHECKPOINT = [
     *("os.fsync 0", "os.fsync 1", "os.replace 0", "os.replace 5", "os.fsync 7"),
 ]
 WRITING_A_SNAPSHOT = [
-    *("Path.write_bytes 0", "Path.write_bytes 1", "Path.replace 0", "Path.unlink 0", "Path.unlink 2"),
-    *("Path.write_bytes 2", "Path.write_bytes 3", "Path.replace 1", "Path.unlink 3", "Path.unlink 5"),
+    *("os.fsync 0", "os.fsync 2", "os.replace 0", "os.replace 1", "Path.unlink 0", "Path.unlink 2"),
+    *("os.fsync 4", "os.fsync 6", "os.replace 2", "os.replace 3", "Path.unlink 3", "Path.unlink 5"),
     *("durable._do 40", "durable._request 0", "durable._request 20"),
 ]
 

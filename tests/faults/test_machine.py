@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from cero_api import (
     Allocation,
+    BatchConfig,
     BudgetError,
     CeroConfig,
     InvalidOutcomeError,
@@ -35,6 +36,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     **{name: (name, {}) for name in available_allocators()},
     "cero, units of 4": ("cero", {"rollouts_per_unit": 4}),
     "cero, floor of 0": ("cero", {"min_rollouts_per_prompt": 0}),
+    "cero, floor of 1": ("cero", {"min_rollouts_per_prompt": 1}),
+    "cero, cap of 8": ("cero", {"max_rollouts_per_prompt": 8}),
+    "random_matched, floor of 1": ("random_matched", {"min_rollouts_per_prompt": 1}),
     "cero, marginal": ("cero", {"selection": "marginal"}),
     "cero, dual": ("cero", {"selection": "dual"}),
     "cero, fixed": ("cero", {"pacing": "fixed"}),
@@ -42,8 +46,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cero, forgetful": ("cero", {"forgetting": 0.9}),
     "cero, forgetful at visits": ("cero", {"forgetting": 0.9, "forgetting_clock": "visit"}),
     "knapsack, floor of 0": ("knapsack", {"min_rollouts_per_prompt": 0}),
+    "knapsack, floor of 1": ("knapsack", {"min_rollouts_per_prompt": 1}),
+    "hora, 7 or 8": ("hora", {"min_rollouts_per_prompt": 7, "max_rollouts_per_prompt": 8}),
+    "gvm, floor of 1": ("gvm", {"min_rollouts_per_prompt": 1}),
     "vip, rloo": ("vip", {"estimator": "rloo"}),
 }
+# Random rounds leave nothing to decide now and then, and say so.
+pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 
 # Steps of the long run; CONTRIBUTING.md says how to ask for a million.
@@ -77,7 +86,9 @@ class Books:
     def allocate(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
         rows = None if rng.random() < 0.4 else rng.permutation(POOL)[: rng.integers(0, 9)]
-        total = None if rng.random() < 0.5 else int(rng.integers(0, 60)) // 4 * 4
+        total = None if rng.random() < 0.5 else int(rng.integers(0, rng.choice([5, 20, 60])))
+        if total is not None and rng.random() < 0.5:
+            total = total // 4 * 4
         left, unchanged = SIZE["budget"] - int(self.dealt.sum()), self.allocator.state_dict()
         try:
             allocation = self.allocator.allocate(rows, total)
@@ -189,17 +200,17 @@ class Books:
             else:
                 assert counts.max(initial=0) <= config.rollouts_per_prompt
             return
-        cap, floor = getattr(config, "max_rollouts_per_prompt"), 0  # noqa: B009 - of every config but the base
+        floor, cap = config.limits(None if rows is None else rows.size, total)
         assert (counts <= cap).all()
         if isinstance(config, CeroConfig):
             assert allocation.total <= config.round_capacity
             assert not (counts % config.rollouts_per_unit).any()
-            floor = config.floor if allocation.total else 0
-        elif rows is not None:
-            floor = getattr(config, "min_rollouts_per_prompt")  # noqa: B009
-        if rows is not None and allocation.total < left:  # the floor gives way only where the budget ends
+            floor = floor if allocation.total else 0
+        # The floor gives way only where the budget ends, and never where a total was asked for.
+        if total is not None or allocation.total < left:
             assert (counts >= floor).all()
-            assert floor < 2 or not (counts == 1).any()
+            single = (counts == 1).any() and rows is not None and not isinstance(config, BatchConfig)
+            assert not single or floor == 1 or cap < 3 or allocation.total == 1  # where there is no other way
 
     def _copy(self) -> "Books":
         """Without the allocator, which is on disk."""

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api.errors import BudgetError, InvalidOutcomeError
+from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError
 from cero_api.mathematics.ledger import Ledger
-from cero_api.state import state_entries
+from cero_api.state import state_entries, with_entries
 
 
 def ids(*rows: int) -> np.ndarray:
@@ -52,8 +52,10 @@ def test_spent_and_remaining_are_the_budget_in_any_order(data: st.DataObject) ->
         assert ledger.spent + ledger.remaining == ledger.budget
         assert ledger.refunded == lost
         assert ledger.outstanding == sum(out.values())
-        assert list(zip(ledger.open_round, ledger.open_prompt, strict=True)) == sorted(out)
+        columns = ledger.open.columns()
+        assert list(zip(columns["round"], columns["prompt"], strict=True)) == sorted(out)
         assert ledger.check() is None
+        assert same(with_entries(ledger, state_entries(ledger)), ledger)
 
 
 def test_a_refused_report_changes_nothing() -> None:
@@ -107,6 +109,7 @@ def test_foreign_books_are_found_out() -> None:
     good = Ledger(budget=20)
     good.charge(0, ids(1, 2), ids(4, 4))
     assert good.check() is None
+    entries = state_entries(good)
     for field, value in {
         "spent": 21,
         "refunded": -1,
@@ -117,6 +120,24 @@ def test_foreign_books_are_found_out() -> None:
         "open_successes": np.array([-1.0, 0.0]),
         "open_squares": np.array([1.0, 0.0]),
     }.items():
-        bad = copy.deepcopy(good)
-        setattr(bad, field, value)
-        assert bad.check() is not None, field
+        try:
+            assert with_entries(good, entries | {field: value}).check() is not None, field
+        except CheckpointError:
+            assert field.startswith("open_")
+    for field, value in {"open_prompt": ids(1, 1), "open_rollouts": ids(4, 2**62), "open_round": ids(1, 0)}.items():
+        with pytest.raises(CheckpointError, match="damaged or foreign"):
+            with_entries(good, entries | {field: value})
+
+
+def test_a_call_costs_what_its_round_holds() -> None:
+    """However many groups are open, nobody passes over them: their arrays are the same objects afterwards."""
+    ledger = Ledger(budget=10_000)
+    for round_ in range(50):
+        ledger.charge(round_, ids(*range(8)), np.full(8, 4))
+    before = dict(ledger.open.rounds)
+    ledger.charge(50, ids(1), ids(4))
+    ledger.settle(20, ids(3), np.array([1.0]), np.array([1.0]))
+    ledger.refund(30, ids(5), ids(4))
+    touched = {20, 30, 50}
+    assert all(ledger.open.rounds[round_] is before[round_] for round_ in before.keys() - touched)
+    assert ledger.outstanding == 50 * 32 + 4 - 2 - 4

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter
 
-from cero_api.analysis.learning.record import TrainingRecord, parsed, write_whole
+from cero_api.analysis.learning.record import TrainingRecord, parsed
 from cero_api.errors import TraceError
+from cero_api.files import write_whole
 
 FORMAT, VERSION = "cero-trainings", 1
 R = TypeVar("R", bound=TrainingRecord)
@@ -116,4 +117,6 @@ def write_trainings(records: Iterable[TrainingRecord], path: str | os.PathLike[s
     kept = [{name: value for name, value in row.items() if name not in shared} for row in rows]
     lines = ",\n".join(json.dumps(row, separators=(",", ":")) for row in kept)
     head = json.dumps({"format": FORMAT, "version": VERSION, "shared": shared}, separators=(",", ":"))
-    write_whole(Path(path), f'{head[:-1]},"trainings":[\n{lines}\n]}}\n')
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, f'{head[:-1]},"trainings":[\n{lines}\n]}}\n')

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from cero_api.errors import TraceError
+from cero_api.files import regular_file, write_whole
 from cero_api.frozen import FrozenConfig
 
 T = TypeVar("T")
@@ -97,7 +98,9 @@ class TrainingRecord(FrozenConfig):
         Args:
             path: of the file; its folder is made if need be.
         """
-        write_whole(Path(path), self.model_dump_json())
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, self.model_dump_json())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -112,18 +115,11 @@ class TrainingRecord(FrozenConfig):
         return parsed(Path(path), lambda _, data: cls.model_validate_json(data))
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is there as a whole or not at all; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def parsed(path: Path, parse: Callable[[Path, bytes], T]) -> T:
     """What a file holds, or a refusal that names the file, the record in it, and the reason."""
     try:
-        return parse(path, path.read_bytes())
+        with regular_file(path) as file:
+            return parse(path, file.read())
     except OSError as error:
         raise TraceError(f"{path} cannot be read ({error}); check the path") from error
     except ValidationError as error:
