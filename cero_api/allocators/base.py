@@ -5,22 +5,33 @@ from __future__ import annotations
 import abc
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cero_api._types import BoolArray, FloatArray, IntArray
+from cero_api._types import BoolArray, FloatArray, IntArray, RankArray
 from cero_api.allocators.choice import Choice
+from cero_api.allocators.parts import Parts, PartsState
 from cero_api.allocators.plan import Plan
 from cero_api.allocators.whole import Whole, atomic, changing
 from cero_api.arrays import whole_numbers
+from cero_api.beliefs import Expectation, Results
 from cero_api.config import AllocatorConfig
-from cero_api.errors import BudgetError, CeroWarning, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.errors import (
+    BudgetError,
+    CeroWarning,
+    CheckpointError,
+    ConfigurationError,
+    InvalidOutcomeError,
+    PromptError,
+)
+from cero_api.knowledge import Knowledge
 from cero_api.mathematics.contrast import graded_fits
 from cero_api.mathematics.ledger import Ledger, Report
-from cero_api.mathematics.posterior import posterior_mean
+from cero_api.mathematics.posterior import posterior_mean, variance_proxy
+from cero_api.mathematics.selection import groups_in_order
 from cero_api.mathematics.walk import Walk
 from cero_api.migrations import entries_of, header
 from cero_api.protocol import Allocation, RolloutOutcomes
@@ -38,6 +49,8 @@ class AllocatorState:
     exposure: IntArray  # [M] rollouts dealt, net of refunds
     plan: Plan
     graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
+    tokens: float  # that the rollouts reported with their length have generated
+    parts: PartsState
     decidable: float  # share of the latest round's rollouts that could have gone elsewhere
 
     @classmethod
@@ -51,6 +64,8 @@ class AllocatorState:
             failures=np.zeros(pool),
             exposure=np.zeros(pool, dtype=np.int64),
             plan=Plan(),
+            tokens=0.0,
+            parts=PartsState(),
             graded=no_floats(),
             decidable=0.0,
             **fields,
@@ -80,15 +95,28 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
 
     Args:
         config: the frozen hyper-parameters.
+        knowledge: what is known of the prompts before they are tried; None is nothing.
     """
 
     config_type: ClassVar[type[AllocatorConfig]]
+    # Whether the method goes by what a belief expects; others have their own use for outcomes.
+    asks_belief: ClassVar[bool] = False
 
-    def __init__(self, config: ConfigT) -> None:
+    def __init__(self, config: ConfigT, knowledge: Knowledge | None = None) -> None:
         super().__init__()
         self.config = config
+        self.knowledge = Knowledge() if knowledge is None else knowledge
+        self._parts = Parts(config, self.knowledge)
+        if self._parts.belief is not None and not self.asks_belief:
+            raise ConfigurationError(
+                f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
+                "nothing; leave them out, or take cero, vip or gvm"
+            )
         self._idle_said = False
-        self._state = self._derived(self._initial_state())
+        state = self._initial_state()
+        state.parts = self._parts.start()
+        self._parts_now = state.parts  # as of the call that is under way
+        self._state = self._derived(state)
 
     @changing
     def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
@@ -116,6 +144,8 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
                     f"budget={self.config.budget} remain; ask for fewer, or configure a budget for all rounds"
                 )
         self._check_request(rows, total)
+        self._parts_now = self._parts.learned(self._state.parts)
+        self._changes.set(self._state, "parts", self._parts.ticked(self._parts_now))
         prompt_ids, counts = self._deal(rows, total)
         if total is not None and counts.sum() != total:
             raise BudgetError(
@@ -147,6 +177,11 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         squares = outcomes.squares[reported]
         report = self._state.ledger.settle(round, ids, won, lost, squares, self._changes)
         self._learn(round, ids, won, lost, won - squares, report)
+        tokens = None if outcomes.tokens is None else outcomes.tokens[reported]
+        if tokens is not None:
+            self._changes.set(self._state, "tokens", self._state.tokens + float(tokens.sum()))
+        results = Results(round, ids, won, lost, won - squares, report.first)
+        self._parts.told(self._state.parts, results, tokens, self._changes)
 
     @changing
     def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
@@ -187,8 +222,10 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
             "budget_refunded": float(ledger.refunded),
             "budget_remaining": float(ledger.remaining),
             "outstanding": float(ledger.outstanding),
+            "tokens": state.tokens,
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
+            **self._parts.metrics(state.parts),
         }
 
     @atomic
@@ -199,6 +236,8 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
     @atomic
     def success_rate(self) -> FloatArray:
         """Posterior mean of each prompt's success rate, float64 `[M]`."""
+        if self._parts.belief is not None:
+            return self._parts.belief.ask(self._parts.learned(self._state.parts).belief).mean
         a, b = self.config.prior
         return posterior_mean(a + self._state.successes, b + self._state.failures)
 
@@ -214,7 +253,9 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         Raises:
             CheckpointError: it is of another allocator or pool, or its books do not balance.
         """
-        self._state = self._derived(self._checked(state))
+        loaded = self._checked(state)
+        self._parts_now = loaded.parts
+        self._state = self._derived(loaded)
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Whether `load_state_dict` would take this state.
@@ -240,8 +281,51 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         """Prompts and their rollouts, at most what remains, and exactly `total` if it is given."""
 
+    def _expect(self, rows: IntArray) -> Expectation:
+        """What is expected of these prompts in this round."""
+        if self._parts.belief is not None:
+            return self._parts.expected(self._parts_now, rows)
+        a0, b0 = self.config.prior
+        a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
+        return Expectation(posterior_mean(a, b), variance_proxy(a, b, self._graded(rows)))
+
+    def _deal_window(self, need: int, unit: int = 1, least: float = -np.inf) -> tuple[IntArray, IntArray]:
+        """Full groups for the prompts of the window that are worth most, in this order, until `need` is dealt.
+
+        Args:
+            need: rollouts.
+            unit: that are always dealt together.
+            least: a prompt that is worth no more than this gets nothing.
+        """
+        group, state = self.config.group, self._state
+        offered = self._parts.offered(self._parts_now, -(-need // group), state.round)
+        self._changes.set(state, "parts", replace(self._parts.ticked(self._parts_now), window=offered.walk))
+        worth = self._worth(offered.rows, group)
+        rows, worth = offered.rows[worth > least], worth[worth > least]
+        worth = worth / self._parts.costs(self._parts_now, rows)
+        scale = float(worth.max(initial=0.0))
+        # To so many places, that no machine's rounding decides between equals; those go by the seed.
+        rounded = np.round(worth / scale, 9) if scale > 0 else worth
+        line = np.lexsort((self._rank(rows), -rounded))
+        sizes = groups_in_order(rows.size, need // unit, group // unit, smallest=-(-2 // unit))
+        return rows[line[: sizes.size]], sizes * unit
+
+    def _window_size(self, need: int) -> int:
+        """Prompts that the window offers to a round of so many rollouts."""
+        return min(-(-need // self.config.group) * self.config.window, self.config.num_prompts)
+
+    def _rank(self, rows: IntArray) -> RankArray:
+        """Who goes first among equals: whoever the walk brought first."""
+        return np.arange(rows.size)
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        """Of a full group to each of these prompts; a method that chooses by something says by what."""
+        return np.ones(rows.size)
+
     def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
         """The rounds that were possible where so many rollouts are dealt; None where nothing is meant to be decided."""
+        if rows is None and self.config.offer == "window":
+            return Choice(self._window_size(dealt), 0, self.config.group, dealt, dealt)
         prompts = self.config.num_prompts if rows is None else rows.size
         floor, cap = self.config.limits(None if rows is None else prompts, total)
         if total is not None:
@@ -339,7 +423,11 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
             return "it has evidence whose squares do not fit"
         if state.round > _MOST:
             return f"{state.round} rounds cannot be"
-        return state.plan.fault(state.round, self.config.budget) or state.ledger.check()
+        if state.tokens < 0:
+            return f"{state.tokens} tokens cannot be"
+        return (
+            state.plan.fault(state.round, self.config.budget) or state.ledger.check() or self._parts.fault(state.parts)
+        )
 
     def _round_of(self, round: int | None) -> int:
         latest = self._state.round - 1
