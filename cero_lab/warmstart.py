@@ -18,8 +18,9 @@ from transformers import LlamaForCausalLM
 
 from cero_lab import tasks
 from cero_lab.fast.chances import answer_logits
-from cero_lab.fast.network import Network, Shape, joined, parted
+from cero_lab.fast.network import Network
 from cero_lab.fast.questions import Questions
+from cero_lab.fast.weights import Shape, joined, parted
 from cero_lab.model import make_model, make_tokenizer
 from cero_lab.settings import WarmstartSettings
 from cero_lab.tasks import Puzzle

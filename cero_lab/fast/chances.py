@@ -43,7 +43,7 @@ def answer_logits(
         rows: int64 `[P]`, of the questions.
 
     Returns:
-        Logits `[S, vocabulary]`, the right tokens int64 `[S]`, and the place in `rows` that each belongs to, int64 `[S]`.
+        Logits `[S, vocabulary]`, the right tokens int64 `[S]`, and the place in `rows` of each, int64 `[S]`.
     """
     lengths, begins = questions.lengths[rows, None], questions.prompt_lengths[rows, None]
     tokens = questions.tokens[rows, : int(lengths.max())]

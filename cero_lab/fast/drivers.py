@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.mathematics.walk import Walk
 from cero_lab.fast.training import Ask
-from cero_lab.settings import TrainSettings
 
 
 class Loader:

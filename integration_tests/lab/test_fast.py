@@ -21,9 +21,10 @@ from cero_lab.fast.chances import chances
 from cero_lab.fast.drivers import Dealt, Loader
 from cero_lab.fast.generate import Completions, generate
 from cero_lab.fast.learner import Learner, Wave
-from cero_lab.fast.network import Network, Shape, joined, parted
+from cero_lab.fast.network import Network
 from cero_lab.fast.questions import Questions
 from cero_lab.fast.training import Answer, Ask, Training, train
+from cero_lab.fast.weights import Shape, joined, parted
 from cero_lab.model import make_model, make_tokenizer
 from cero_lab.run import train as train_by_trl
 from cero_lab.settings import EvalSettings, ModelSettings, RunSettings, TrainSettings, WarmstartSettings
@@ -247,7 +248,7 @@ def test_a_round_without_contrast_moves_by_the_optimizers_memory_alone(start: Pa
 
 def test_a_warm_start_learns_from_the_answers_alone(start: Path, reference: Any) -> None:
     puzzles = pool("hard", 70, 0)  # more than are computed at once
-    rows = [encode(p.prompt + p.answer) + [VOCABULARY["<eos>"]] for p in puzzles]
+    rows = [[*encode(p.prompt + p.answer), VOCABULARY["<eos>"]] for p in puzzles]
     ids = torch.tensor([row + [0] * (24 - len(row)) for row in rows])
     mask = torch.tensor([[1] * len(row) + [0] * (24 - len(row)) for row in rows])
     asked = torch.arange(24) < torch.tensor([[len(p.prompt)] for p in puzzles])
@@ -285,9 +286,10 @@ def test_a_round_may_come_in_waves_and_is_booked_once(start: Path) -> None:
     assert first.outcomes.rollouts.tolist() == [2, 0, 2]
     assert training.rounds[0].tokens == [first.tokens[0], first.tokens[2] + second.tokens[0]]
     assert training.tokens == [0, *np.cumsum([sum(r.tokens) for r in training.rounds])[[1, 2]]]
+    short = TrainSettings(prompts=12, rounds=5, prompts_per_round=1, group_size=4)
+    learner = Learner(Network.load(start), questions(12), short, 0)
     with pytest.raises(BudgetError, match="budget of 20"):
-        short = TrainSettings(prompts=12, rounds=5, prompts_per_round=1, group_size=4)
-        train(Learner(Network.load(start), questions(12), short, 0), Twice(), questions(20, 1), short, every=2)
+        train(learner, Twice(), questions(20, 1), short, every=2)
 
 
 def fast(sizes: TrainSettings, start: Path, puzzles: list[Puzzle], held: Questions, seed: int, every: int) -> Training:
