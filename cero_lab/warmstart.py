@@ -104,7 +104,7 @@ def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaFor
 
 def _by_class(settings: WarmstartSettings) -> dict[tuple[str, int], list[Puzzle]]:
     shelves: dict[tuple[str, int], list[Puzzle]] = {}
-    for puzzle in tasks.corpus("warmstart"):
+    for puzzle in tasks.corpus("warmstart", settings.tasks):
         if 3 <= puzzle.length <= settings.longest:
             shelves.setdefault((puzzle.task, puzzle.length), []).append(puzzle)
     return shelves
