@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.mathematics.walk import Walk
@@ -23,7 +24,7 @@ class Loader:
     def __init__(self, prompts: int, batch: int, seed: int) -> None:
         self._walk, self._batch, self._seed, self._drawn = Walk.start(prompts, seed), batch, seed, 0
 
-    def __call__(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    def __call__(self) -> NDArray[np.int64]:
         """The next batch, int64 `[batch]`."""
         self._drawn += 1
         return self._walk.take(self._batch, (self._seed, self._drawn))
@@ -45,7 +46,7 @@ class Dealt:
 
     def play(self, ask: Ask) -> None:
         """Allocate, generate, observe."""
-        batch = () if self.loader is None else (self.loader(),)
-        allocation = self.allocator.allocate(*batch, total=self.total)
+        batch = None if self.loader is None else self.loader()
+        allocation = self.allocator.allocate(batch, total=self.total)
         told = ask(allocation.prompt_ids, allocation.counts).outcomes
         self.allocator.observe(RolloutOutcomes(told.prompt_ids, told.successes, told.failures, allocation.round))

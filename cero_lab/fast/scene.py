@@ -45,6 +45,12 @@ class Scene:
         """Of each prompt its first character, which names the task, as a data set names its source."""
         return [puzzle.prompt[0] for puzzle in self.pool.puzzles]
 
+    def features(self) -> NDArray[np.float64]:
+        """What is seen of each prompt before its first visit, float64 `[M, d]`: tokens, and one column a source."""
+        sources = self.sources()
+        columns = [[source == name for source in sources] for name in sorted(set(sources))]
+        return np.column_stack([self.lengths(), *columns]).astype(np.float64)
+
     def passes(self, samples: int) -> NDArray[np.int64]:
         """How often the other model was right, int64 `[M]`: pass rates as data sets publish them.
 

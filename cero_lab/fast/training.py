@@ -163,7 +163,7 @@ def _round(waves: list[Wave]) -> Round:
     parts = [_summed(wave, rows) for wave in waves]
     return Round(
         prompts=rows.tolist(),
-        counts=sum(part.outcomes.rollouts for part in parts).tolist(),
-        successes=np.rint(sum(part.outcomes.successes for part in parts)).astype(int).tolist(),
-        tokens=sum(part.tokens for part in parts).tolist(),
+        counts=np.sum([part.outcomes.rollouts for part in parts], axis=0).tolist(),
+        successes=np.rint(np.sum([part.outcomes.successes for part in parts], axis=0)).astype(int).tolist(),
+        tokens=np.sum([part.tokens for part in parts], axis=0).tolist(),
     )

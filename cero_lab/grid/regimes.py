@@ -44,10 +44,10 @@ ONE, TWO, SEVEN = 640, 320, 96  # prompts that are visited so often
 
 REGIMES: Mapping[str, Regime] = {
     # A real run passes a large pool once to three times.
-    "one-visit": _regime(prompts=ONE),
-    "two-visits": _regime(prompts=TWO),
-    "seven-visits": _regime(prompts=SEVEN),
-    # How hard: half of hard is out of reach at first, nine tenths of hardest, a quarter of mixed, nothing of easy.
+    "hard-one-visit": _regime(prompts=ONE),
+    "hard-two-visits": _regime(prompts=TWO),
+    "hard-seven-visits": _regime(prompts=SEVEN),
+    # Over half of hard is out of reach at first, four fifths of hardest, a quarter of mixed, nothing of easy.
     "hardest-one-visit": _regime("hardest", prompts=ONE),
     "mixed-one-visit": _regime("mixed", prompts=ONE),
     "easy-one-visit": _regime("easy", prompts=ONE),
@@ -55,24 +55,24 @@ REGIMES: Mapping[str, Regime] = {
     "mixed-seven-visits": _regime("mixed", prompts=SEVEN),
     "easy-seven-visits": _regime("easy", prompts=SEVEN),
     # Groups of sixteen: half as many prompts a round.
-    "one-visit-groups-16": _regime(prompts=ONE // 2, prompts_per_round=4, group_size=16),
-    "seven-visits-groups-16": _regime(prompts=SEVEN // 2, prompts_per_round=4, group_size=16),
+    "hard-one-visit-groups-16": _regime(prompts=ONE // 2, prompts_per_round=4, group_size=16),
+    "hard-seven-visits-groups-16": _regime(prompts=SEVEN // 2, prompts_per_round=4, group_size=16),
     # Larger models.
-    "one-visit-demo": _regime(model="demo", prompts=ONE, learning_rate=2e-4),
-    "two-visits-demo": _regime(model="demo", prompts=TWO, learning_rate=2e-4),
-    "seven-visits-demo": _regime(model="demo", prompts=SEVEN, learning_rate=2e-4),
-    "one-visit-large": _regime(model="large", prompts=ONE, learning_rate=1e-4),
-    "seven-visits-large": _regime(model="large", prompts=SEVEN, learning_rate=1e-4),
+    "hard-one-visit-demo": _regime(model="demo", prompts=ONE, learning_rate=2e-4),
+    "hard-two-visits-demo": _regime(model="demo", prompts=TWO, learning_rate=2e-4),
+    "hard-seven-visits-demo": _regime(model="demo", prompts=SEVEN, learning_rate=2e-4),
+    "hard-one-visit-large": _regime(model="large", prompts=ONE, learning_rate=1e-4),
+    "hard-seven-visits-large": _regime(model="large", prompts=SEVEN, learning_rate=1e-4),
     # Answers of four to twenty-one tokens, cheap and dear ones both within reach and beyond.
-    "one-visit-lengths": _regime("lengths", "long", prompts=ONE, max_new_tokens=22),
-    "seven-visits-lengths": _regime("lengths", "long", prompts=SEVEN, max_new_tokens=22),
+    "lengths-one-visit": _regime("lengths", "long", prompts=ONE, max_new_tokens=22),
+    "lengths-seven-visits": _regime("lengths", "long", prompts=SEVEN, max_new_tokens=22),
 }
 
 SETS: Mapping[str, tuple[str, ...]] = {
-    "visits": ("one-visit", "two-visits", "seven-visits"),
+    "visits": ("hard-one-visit", "hard-two-visits", "hard-seven-visits"),
     "pools": tuple(name for name in REGIMES if name.split("-")[0] in ("hardest", "mixed", "easy")),
-    "groups": ("one-visit-groups-16", "seven-visits-groups-16"),
+    "groups": tuple(name for name in REGIMES if name.endswith("groups-16")),
     "models": tuple(name for name in REGIMES if name.endswith(("-demo", "-large"))),
-    "lengths": ("one-visit-lengths", "seven-visits-lengths"),
+    "lengths": tuple(name for name in REGIMES if name.startswith("lengths")),
     "all": tuple(REGIMES),
 }
