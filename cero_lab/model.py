@@ -7,9 +7,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cero_lab.settings import ModelSettings
-from cero_lab.tasks import ALPHABET
-
-PAD, EOS = "<pad>", "<eos>"
+from cero_lab.vocabulary import EOS, EOS_ID, PAD, PAD_ID, VOCABULARY
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -18,8 +16,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     Returns:
         A left-padding fast tokenizer that needs no files.
     """
-    vocabulary = {token: i for i, token in enumerate([PAD, EOS, *ALPHABET])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=PAD))
+    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token=PAD))
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("."), "isolated")
     tokenizer.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, padding_side="left")
@@ -38,7 +35,7 @@ def make_model(settings: ModelSettings, seed: int) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(ALPHABET) + 2,
+            vocab_size=len(VOCABULARY),
             hidden_size=settings.width,
             intermediate_size=settings.mlp_width,
             num_hidden_layers=settings.layers,
@@ -46,8 +43,8 @@ def make_model(settings: ModelSettings, seed: int) -> LlamaForCausalLM:
             num_key_value_heads=settings.heads,
             max_position_embeddings=64,
             tie_word_embeddings=True,
-            pad_token_id=0,
+            pad_token_id=PAD_ID,
             bos_token_id=None,
-            eos_token_id=1,
+            eos_token_id=EOS_ID,
         )
     )

@@ -11,7 +11,7 @@ from cero_api.advantages import PromptWeight
 
 SETTINGS_FILE = "settings.json"  # of a run, in its folder
 
-PoolName = Literal["hardest", "hard", "mixed", "easy"]
+PoolName = Literal["hardest", "hard", "mixed", "easy", "lengths"]
 Scope = Literal["batch", "pool"]
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
@@ -54,6 +54,7 @@ class WarmstartSettings(Frozen):
             reinforcement can unlearn, and what spreads success rates over (0, 1).
         length_decay: How much rarer an answer one character longer is.
         longest: Characters of the longest answer shown; longer inputs stay out of reach.
+        tasks: Whose puzzles are shown.
         seed: Of weights and data.
     """
 
@@ -66,6 +67,7 @@ class WarmstartSettings(Frozen):
     slips: Annotated[float, Field(ge=0, lt=1)] = 0.15
     length_decay: Positive = 0.5
     longest: Count = 9
+    tasks: tuple[str, ...] = ("spell_backward", "caesar_cipher")
     seed: int = 0
 
 

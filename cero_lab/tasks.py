@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -47,6 +47,9 @@ def _caesar_cipher(entry: Mapping[str, Any]) -> tuple[str, str]:
 
 
 _COMPACT = {"spell_backward": _spell_backward, "caesar_cipher": _caesar_cipher}
+WORDS = tuple(_COMPACT)  # the tasks whose puzzles are single words
+TEXTS = "caesar_text"  # a few words to decipher, run together: answers several times as long
+_LONGEST_TEXT = 24
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "spell_backward": {"min_word_len": 3, "max_word_len": 10},
@@ -76,7 +79,8 @@ def _lengths(task: str, shortest: int, longest: int, share: float) -> dict[tuple
 
 
 # Share of each (task, answer length). After the warm start, answers of up to five characters are sometimes right, and
-# the long ones of the hard pool never are.
+# the long ones of the hard pool never are. "lengths" is for a start of its own (cero_lab/grid/starts.py), whose reach
+# ends in the middle of either task: dear and cheap prompts are within it, and dear and cheap ones beyond.
 _SPELL, _CIPHER = _COMPACT
 MIXTURES: Mapping[PoolName, Mapping[tuple[str, int], float]] = {
     "hardest": {
@@ -98,30 +102,54 @@ MIXTURES: Mapping[PoolName, Mapping[tuple[str, int], float]] = {
         **_lengths(_CIPHER, 7, 9, 0.06),
     },
     "easy": {**_lengths(_SPELL, 3, 5, 0.75), **_lengths(_CIPHER, 3, 5, 0.25)},
+    "lengths": {
+        **_lengths(_SPELL, 3, 5, 0.2),
+        **_lengths(_SPELL, 7, 8, 0.1),
+        **_lengths(_SPELL, 10, 10, 0.2),
+        **_lengths(TEXTS, 10, 14, 0.25),
+        **_lengths(TEXTS, 18, 20, 0.25),
+    },
 }
 
 
+def _words(task: str) -> Iterator[Puzzle]:
+    for entry in _dataset(task):
+        prompt, answer = _COMPACT[task](entry)
+        yield Puzzle(task, prompt, answer, len(answer), entry)
+
+
+def _texts() -> Iterator[Puzzle]:
+    """Words of the ciphers, two to five in a row."""
+    words, rng = [entry["answer"] for entry in _dataset(_CIPHER)], random.Random(0)
+    shift = {chr(a): chr((a - ord("a") + 1) % 26 + ord("a")) for a in range(ord("a"), ord("z") + 1)}
+    for first in range(0, len(words) - 5, 5):
+        chosen = words[first : first + rng.randint(2, 5)]
+        answer = "".join(chosen).lower()
+        if len(answer) <= _LONGEST_TEXT and answer.isascii() and answer.isalpha():
+            prompt = f"C1{''.join(shift[c] for c in answer)}="
+            yield Puzzle(TEXTS, prompt, answer, len(answer), {"answer": " ".join(chosen)})
+
+
 @cache
-def _splits() -> dict[Split, dict[str, Puzzle]]:
+def _splits(task: str) -> dict[Split, dict[str, Puzzle]]:
     splits: dict[Split, dict[str, Puzzle]] = {"warmstart": {}, "pool": {}, "heldout": {}}
-    for task, compact in _COMPACT.items():
-        for entry in _dataset(task):
-            prompt, answer = compact(entry)
-            if _LETTERS.issuperset(prompt + answer):
-                splits[_split_of(prompt)][prompt] = Puzzle(task, prompt, answer, len(answer), entry)
+    for puzzle in _texts() if task == TEXTS else _words(task):
+        if _LETTERS.issuperset(puzzle.prompt + puzzle.answer):
+            splits[_split_of(puzzle.prompt)][puzzle.prompt] = puzzle
     return splits
 
 
-def corpus(split: Split) -> list[Puzzle]:
+def corpus(split: Split, tasks: Iterable[str] = WORDS) -> list[Puzzle]:
     """Every distinct puzzle of a split, in a fixed order.
 
     Args:
         split: Which of the three disjoint splits.
+        tasks: Whose puzzles.
 
     Returns:
         Puzzles without repeated prompts.
     """
-    return list(_splits()[split].values())
+    return [puzzle for task in tasks for puzzle in _splits(task)[split].values()]
 
 
 def pool(name: PoolName, count: int, seed: int) -> list[Puzzle]:
@@ -166,7 +194,7 @@ def draw(split: Split, weights: Mapping[tuple[str, int], float], count: int, see
     """
     rng = random.Random(seed)
     shelves: dict[tuple[str, int], list[Puzzle]] = {key: [] for key in weights}
-    for puzzle in corpus(split):
+    for puzzle in corpus(split, dict.fromkeys(task for task, _ in weights)):
         if (puzzle.task, puzzle.length) in shelves:
             shelves[puzzle.task, puzzle.length].append(puzzle)
     for shelf in shelves.values():
@@ -194,8 +222,11 @@ def solved(puzzle: Puzzle, completion: str) -> bool:
     # spell_backward's scorer adds up ninths and the like, so an answer that runs on can round to full marks.
     if len(text) != puzzle.length:
         return False
-    answer = text.upper() if puzzle.task == "caesar_cipher" else text
-    return float(_dataset(puzzle.task).score_answer(answer, puzzle.entry)) >= 1.0
+    if puzzle.task == _SPELL:
+        return float(_dataset(_SPELL).score_answer(text, puzzle.entry)) >= 1.0
+    answer, letters = puzzle.entry["answer"], iter(text.upper())
+    spaced = "".join(" " if c == " " else next(letters) for c in answer)  # the prompt of a text had no spaces either
+    return float(_dataset(_CIPHER).score_answer(spaced, puzzle.entry)) >= 1.0
 
 
 def by_prompt(puzzles: Iterable[Puzzle]) -> dict[str, Puzzle]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import random
@@ -12,9 +13,14 @@ from pathlib import Path
 from string import ascii_lowercase
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+import torch.nn.functional as F
+from transformers import LlamaForCausalLM
 
 from cero_lab import tasks
+from cero_lab.fast.chances import answer_logits
+from cero_lab.fast.network import Network
+from cero_lab.fast.questions import Questions
+from cero_lab.fast.weights import Shape, joined, parted
 from cero_lab.model import make_model, make_tokenizer
 from cero_lab.settings import WarmstartSettings
 from cero_lab.tasks import Puzzle
@@ -66,68 +72,64 @@ def train(settings: WarmstartSettings, progress: Progress = _silent) -> LlamaFor
     """
     torch.set_num_threads(1)  # the model is too small to share out; more threads are slower on a busy machine
     model = make_model(settings.model, settings.seed)
-    tokenizer = make_tokenizer()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    shape = Shape.of(model.config.to_dict())
+    network = Network(shape, joined(model.state_dict(), shape))
+    optimizer = torch.optim.AdamW([network.vector], lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     shelves = _by_class(settings)
     weights = [settings.length_decay**length for _, length in shelves]
     rng = random.Random(settings.seed)
 
     classes = list(shelves.values())
-    exam = _batch(tokenizer, [(p.prompt, p.answer) for p in map(rng.choice, rng.choices(classes, weights, k=256))])
+    exam = Questions.of(list(map(rng.choice, rng.choices(classes, weights, k=256))))
 
     step, end = 0, settings.max_steps
     while step < end:
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * min(1.0, (step + 1) / 30, (end - step) / settings.cooldown)
         picked = map(rng.choice, rng.choices(classes, weights, k=settings.batch))
-        demonstrations = [(p.prompt, _slip(p.answer, settings.slips, rng)) for p in picked]
-        loss = model(**_batch(tokenizer, demonstrations)).loss
+        slipped = [dataclasses.replace(p, answer=_slip(p.answer, settings.slips, rng)) for p in picked]
         optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        learn(network, Questions.of(slipped))
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         step += 1
         if step % 10 == 0:
-            mastery = _mastery(model, exam)
+            mastery = _mastery(network, exam)
             progress(step, mastery)
             if mastery >= settings.mastery:
                 end = min(end, step + settings.cooldown)
+    model.load_state_dict(parted(network.vector, shape), strict=False)  # the head is the embedding
     return model.eval()
 
 
 def _by_class(settings: WarmstartSettings) -> dict[tuple[str, int], list[Puzzle]]:
     shelves: dict[tuple[str, int], list[Puzzle]] = {}
-    for puzzle in tasks.corpus("warmstart"):
+    for puzzle in tasks.corpus("warmstart", settings.tasks):
         if 3 <= puzzle.length <= settings.longest:
             shelves.setdefault((puzzle.task, puzzle.length), []).append(puzzle)
     return shelves
 
 
+def learn(network: Network, shown: Questions) -> None:
+    """Add the gradient of the mean loss over the tokens of all answers.
+
+    Args:
+        network: Whose weights get it.
+        shown: Prompts with the answers to imitate; the prompts carry no loss.
+    """
+    total = int((shown.lengths - shown.prompt_lengths).sum())
+    for rows in shown.by_length():
+        logits, right, _ = answer_logits(network, shown, rows)
+        (F.cross_entropy(logits, right, reduction="sum") / total).backward()
+
+
 @torch.no_grad()
-def _mastery(model: LlamaForCausalLM, exam: dict[str, torch.Tensor]) -> float:
+def _mastery(network: Network, exam: Questions) -> float:
     """Share of answer positions where the most likely character is the right one."""
-    guesses = model(input_ids=exam["input_ids"], attention_mask=exam["attention_mask"]).logits[:, :-1].argmax(-1)
-    right = exam["labels"][:, 1:]
-    counts = right != -100
-    return float((guesses == right)[counts].float().mean())
+    logits, right, _ = answer_logits(network, exam, torch.arange(len(exam)))
+    return float((logits.argmax(-1) == right).float().mean())
 
 
 def _slip(answer: str, share: float, rng: random.Random) -> str:
     """Replace a share of the characters by random letters."""
     return "".join(rng.choice(ascii_lowercase) if rng.random() < share else c for c in answer)
-
-
-def _batch(tokenizer: PreTrainedTokenizerFast, demonstrations: list[tuple[str, str]]) -> dict[str, torch.Tensor]:
-    """Prompt and answer, padded on the right; the prompt's tokens carry no loss."""
-    rows = [tokenizer(prompt + answer)["input_ids"] + [tokenizer.eos_token_id] for prompt, answer in demonstrations]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [tokenizer.pad_token_id] * (width - len(row)) for row in rows])
-    position = torch.arange(width)
-    lengths = torch.tensor([len(row) for row in rows]).unsqueeze(1)
-    prompts = torch.tensor([len(prompt) for prompt, _ in demonstrations]).unsqueeze(1)
-    inside = position < lengths
-    return {
-        "input_ids": ids,
-        "attention_mask": inside.long(),
-        "labels": ids.masked_fill((position < prompts) | ~inside, -100),
-    }

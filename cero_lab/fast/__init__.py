@@ -1,0 +1,1 @@
+"""The learner's training without a trainer library: the same model, loss, optimizer and schedule as through TRL."""

@@ -1,0 +1,52 @@
+"""Drivers: an allocator over the batches of a loader, or over the whole pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cero_api import RolloutAllocator, RolloutOutcomes
+from cero_api.mathematics.walk import Walk
+from cero_lab.fast.training import Ask
+
+
+class Loader:
+    """Batches of the pool in seeded epochs, as a trainer's loader draws them.
+
+    Args:
+        prompts: in the pool.
+        batch: prompts of one batch.
+        seed: of the order.
+    """
+
+    def __init__(self, prompts: int, batch: int, seed: int) -> None:
+        self._walk, self._batch, self._seed, self._drawn = Walk.start(prompts, seed), batch, seed, 0
+
+    def __call__(self) -> NDArray[np.int64]:
+        """The next batch, int64 `[batch]`."""
+        self._drawn += 1
+        return self._walk.take(self._batch, (self._seed, self._drawn))
+
+
+@dataclass
+class Dealt:
+    """Every round is one allocation of an allocator.
+
+    Args:
+        allocator: over the pool.
+        total: rollouts of a round.
+        loader: whose batches it shares out; None lets it pick the prompts itself.
+    """
+
+    allocator: RolloutAllocator
+    total: int
+    loader: Loader | None
+
+    def play(self, ask: Ask) -> None:
+        """Allocate, generate, observe."""
+        batch = None if self.loader is None else self.loader()
+        allocation = self.allocator.allocate(batch, total=self.total)
+        told = ask(allocation.prompt_ids, allocation.counts).outcomes
+        self.allocator.observe(RolloutOutcomes(told.prompt_ids, told.successes, told.failures, allocation.round))

@@ -1,0 +1,132 @@
+"""What is compared: named ways to make a driver for a training. A new one is a line in `VARIANTS`.
+
+An allocator takes its name and options. What it must know of the prompts comes from the `Scene`, under the names of its
+configuration's fields (`given`); what no allocator can do takes a class with a `driver` of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from cero_api import CeroConfig, make_allocator
+from cero_api.adapting.defaults import RoundShape, allocator_fields
+from cero_lab.fast.drivers import Dealt, Loader
+from cero_lab.fast.oracle import OracleAllocator
+from cero_lab.fast.scene import Scene
+from cero_lab.fast.training import Driver
+
+Scope = Literal["batch", "window", "pool"]
+
+
+class Variant(Protocol):
+    """Makes the driver of a training. Its `repr` is kept in the records, and tells one setting from another."""
+
+    @property
+    def stream(self) -> int:
+        """Of the samples: variants of equal stream draw the same numbers, round by round, while they ask alike."""
+        ...
+
+    @property
+    def ceiling(self) -> str:
+        """The variant that chooses among the same prompts and knows their success rates."""
+        ...
+
+    def driver(self, scene: Scene) -> Driver:
+        """For one training."""
+        ...
+
+
+@dataclass(frozen=True)
+class Allocated:
+    """A registered allocator, with the settings that every adapter would give it.
+
+    Args:
+        allocator: its name.
+        scope: who picks the prompts: it shares out the loader's batches, or chooses itself.
+        options: of its configuration, beside what follows from the training.
+        given: fields of its configuration, and the method of the scene that fills each, called without arguments.
+        stream: see `Variant`.
+        ceiling: see `Variant`.
+    """
+
+    allocator: str
+    scope: Scope = "batch"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    given: Mapping[str, str] = field(default_factory=dict)
+    stream: int = 0
+    ceiling: str = "oracle-batch"
+
+    def driver(self, scene: Scene) -> Driver:
+        """For one training."""
+        told = {name: getattr(scene, method)() for name, method in self.given.items()}
+        own = {"seed": scene.seed, **self.options, **told}
+        fields = allocator_fields(self.allocator, shape_of(scene, self.scope), own)
+        return Dealt(make_allocator(self.allocator, **fields), scene.rollouts, loader_of(scene, self.scope))
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """CERO's rules with the exact success rates.
+
+    Args:
+        scope: "batch" shares out the loader's batches; "window" serves whole groups of those it is offered.
+        window: prompts offered, over those that a round has room for.
+        stream: see `Variant`.
+        ceiling: see `Variant`.
+    """
+
+    scope: Scope
+    window: int = 4
+    stream: int = 0
+    ceiling: str = ""
+
+    def driver(self, scene: Scene) -> Driver:
+        """For one training."""
+        config = CeroConfig(**allocator_fields("cero", shape_of(scene, self.scope), {"seed": scene.seed}))
+        allocator = OracleAllocator(config, scene.rates, self.window)
+        return Dealt(allocator, scene.rollouts, loader_of(scene, self.scope))
+
+
+def shape_of(scene: Scene, scope: Scope) -> RoundShape:
+    """What an allocator's settings follow from."""
+    sizes = scene.train
+    return RoundShape(
+        num_prompts=sizes.prompts,
+        rounds=sizes.rounds,
+        budget=sizes.budget,
+        group_size=sizes.group_size,
+        largest=scene.rollouts,
+        scope=scope,
+    )
+
+
+def loader_of(scene: Scene, scope: Scope) -> Loader | None:
+    """Whose batches are shared out, if they are; of one seed they are the same for every variant."""
+    return Loader(scene.train.prompts, scene.train.prompts_per_round, scene.seed) if scope == "batch" else None
+
+
+VARIANTS: dict[str, Variant] = {
+    "uniform": Allocated("uniform"),
+    # Other samples: how far apart trainings are that differ in nothing.
+    "uniform-again": Allocated("uniform", stream=1),
+    "cero-batch": Allocated("cero"),
+    "cero-pool": Allocated("cero", "pool", ceiling="oracle-window"),
+    "vip": Allocated("vip"),
+    "knapsack": Allocated("knapsack"),
+    "random-matched": Allocated("random_matched", "pool", ceiling="oracle-window"),
+    # The ceilings.
+    "oracle-batch": Oracle("batch"),
+    "oracle-window": Oracle("window"),
+}
+
+VARIANT_SETS: Mapping[str, tuple[str, ...]] = {
+    "main": ("uniform", "cero-batch", "cero-pool", "oracle-batch", "oracle-window"),
+    "rivals": ("vip", "knapsack"),
+    "controls": ("uniform-again", "random-matched"),
+    "all": tuple(VARIANTS),
+}
+
+# Whose saving is a share of whose, for `cero_api.learning.compare_trainings`.
+CEILINGS: Mapping[str, str] = {name: variant.ceiling for name, variant in VARIANTS.items() if variant.ceiling}
