@@ -67,7 +67,7 @@ class Parts:
             self.belief = SharedBelief(pool, prior=config.prior, features=informed, offline=offline)
         elif offline is not None:
             self.belief = BetaBelief(pool, prior=config.prior, offline=offline)
-        self.lengths = LengthBelief(pool, features) if config.cost == "tokens" else None
+        self.lengths = LengthBelief(pool, features=features) if config.cost == "tokens" else None
 
     def start(self) -> PartsState:
         """Before the first round."""
@@ -80,7 +80,9 @@ class Parts:
 
     def learned(self, state: PartsState) -> PartsState:
         """Before a round: what was told has changed what is common to the pool."""
-        return state if self.belief is None else replace(state, belief=self.belief.learned(state.belief))
+        belief = state.belief if self.belief is None else self.belief.learned(state.belief)
+        lengths = state.lengths if self.lengths is None else self.lengths.learned(state.lengths)
+        return replace(state, belief=belief, lengths=lengths)
 
     def ticked(self, state: PartsState) -> PartsState:
         """After a round has been dealt."""
@@ -93,7 +95,8 @@ class Parts:
         if self.belief is not None:
             self.belief.told(state.belief, results, changes)
         if self.lengths is not None and tokens is not None:
-            self.lengths.told(state.lengths, results.rows, tokens, results.successes + results.failures, changes)
+            rollouts = np.rint(results.successes + results.failures).astype(np.int64)
+            self.lengths.told(state.lengths, results.rows, tokens, rollouts, changes)
 
     def expected(self, state: PartsState, rows: IntArray | slice) -> Expectation:
         """Of these prompts, by the belief that is in use."""
@@ -102,7 +105,7 @@ class Parts:
 
     def costs(self, state: PartsState, rows: IntArray) -> FloatArray:
         """Of a rollout of each of these prompts: its tokens, or 1."""
-        return np.ones(rows.size) if self.lengths is None else self.lengths.expected(state.lengths, rows)
+        return np.ones(rows.size) if self.lengths is None else self.lengths.ask(state.lengths, rows)
 
     def offered(self, state: PartsState, room: int, round: int) -> Offered:
         """Prompts of the window for a round with room for so many full groups."""

@@ -55,7 +55,7 @@ class Features:
         """Those of some prompts, float64 `[P, d]`."""
         return self._columns[:, rows].T.astype(np.float64)
 
-    def scores(self, rows: IntArray | slice, coefficients: FloatArray, start: float) -> FloatArray:
+    def scores(self, rows: IntArray | slice, coefficients: FloatArray, start: float, most: float) -> FloatArray:
         """Weighted sum of the features, and `start`; each prompt's the same whoever is asked for beside it.
 
         Computed in single precision, column by column: to the same last bit on every machine, which BLAS does not say.
@@ -64,6 +64,7 @@ class Features:
             rows: int64 `[P]`, or a slice of the pool.
             coefficients: float64 `[d]`.
             start: of the sum.
+            most: the sum is kept from -most to most.
 
         Returns:
             float64 `[P]`.
@@ -74,7 +75,8 @@ class Features:
         for column, coefficient in zip(columns, coefficients.astype(np.float32), strict=True):
             np.multiply(column, coefficient, out=term)
             total += term
-        return total.astype(np.float64)
+        np.maximum(total, -most, out=total)
+        return np.minimum(total, most, out=total).astype(np.float64)
 
 
 def _scaled(column: NDArray[Any]) -> FloatArray:

@@ -82,9 +82,8 @@ class Known(NamedTuple):
             began: rounds since the training began, float64 `[P]` or `[1]`.
             common: what is common to the pool.
         """
-        log_odds = self.features.scores(rows, common.coefficients[FIXED:], common.coefficients[LEVEL])
-        prior = np.clip(log_odds, -_EXTREME, _EXTREME, out=log_odds)
-        np.negative(prior, out=prior)
+        level, effects = common.coefficients[LEVEL], common.coefficients[FIXED:]
+        prior = self.features.scores(rows, -effects, -level, _EXTREME)
         np.exp(prior, out=prior)
         prior += 1.0
         prior = common.strength / prior
@@ -117,9 +116,9 @@ def _moved(seen: Evidence, prior: FloatArray, common: Common) -> Moved:
     """In place where it can be: a pass over the pool is bounded by the memory that it touches."""
     weight = seen.successes + seen.failures
     total = weight + common.strength
-    loss = prior + seen.successes
-    np.multiply(loss, total - loss, out=loss)  # of weight: its own, the expected variance, tau, and the age together
-    loss /= np.multiply(total, total, out=total)
+    mean = np.divide(prior + seen.successes, total, out=total)
+    loss = 1.0 - mean  # of weight: its own, the expected variance, tau and the age together
+    loss *= mean
     loss *= weight
     loss *= common.fading * seen.age
     loss += 1.0

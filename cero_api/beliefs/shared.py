@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.beliefs.base import Belief, Expectation, Results
@@ -43,7 +44,7 @@ class SharedState:
     successes: FloatArray  # [M] own evidence, as of the round in `seen`
     failures: FloatArray  # [M]
     graded: FloatArray  # [M] sum of x (1 - x)
-    seen: IntArray  # [M]
+    seen: NDArray[np.int32]  # [M]
     information: FloatArray  # [D, D]
     pull: FloatArray  # [D]
     coefficients: FloatArray  # [D] level, drift, and one a feature
@@ -108,7 +109,7 @@ class SharedBelief(Belief[SharedState]):
             successes=np.zeros(pool),
             failures=np.zeros(pool),
             graded=np.zeros(pool),
-            seen=np.zeros(pool, dtype=np.int64),
+            seen=np.zeros(pool, dtype=np.int32),
             information=np.zeros((size, size)),
             pull=np.zeros(size),
             coefficients=coefficients,
@@ -123,7 +124,7 @@ class SharedBelief(Belief[SharedState]):
     def expectation(self, state: SharedState, rows: IntArray | slice) -> Expectation:
         r"""Mean and $\hat q = \frac{c\mu(1-\mu) - G}{c + 1}$, with what graded rewards lack in $G$."""
         common = self._common(state)
-        own = Evidence(state.successes[rows], state.failures[rows], state.round - state.seen[rows].astype(np.float64))
+        own = Evidence(state.successes[rows], state.failures[rows], np.subtract(float(state.round), state.seen[rows]))
         found = self._known.posterior(rows, own, np.array([float(state.round)]), common)
         mean, weight = found.mean, found.weight
         spread = 1.0 - mean
@@ -139,7 +140,7 @@ class SharedBelief(Belief[SharedState]):
 
     def told(self, state: SharedState, results: Results, changes: Changes) -> None:
         """Add to the prompts' own evidence; what is common is learned before the next round."""
-        rows, seen = results.rows, state.seen[results.rows]
+        rows, seen = results.rows, state.seen[results.rows].astype(np.int64)
         age = np.maximum(results.round - seen, 0).astype(np.float64)  # late results join what is newer
         own = Evidence(state.successes[rows], state.failures[rows], age)
         found = self._known.posterior(rows, own, np.array([float(results.round)]), self._common(state))

@@ -56,9 +56,9 @@ class OracleAllocator(BaseAllocator[CeroConfig, WalkState]):
             rank = self._ties.rank[rows]
             return rows, fill_by_gain(rate, exposure, rank, 0.0, total, self.config.floor, cap, smallest=2)
         fit = -(-total // cap)
-        rows = self._state.walk.take(
-            min(self._window * fit, self.config.num_prompts), (self.config.seed, self._state.round)
-        )
+        offered = min(self._window * fit, self.config.num_prompts)
+        rows, walk = self._state.walk.take(offered, (self.config.seed, self._state.round))
+        self._changes.set(self._state, "walk", walk)
         gain = marginal_gain(self._rate(rows), self._state.exposure[rows], cap)
         sizes = groups_in_order(rows.size, total, cap, smallest=2)
         best = np.lexsort((self._ties.rank[rows], -np.round(gain, 12)))[: sizes.size]
