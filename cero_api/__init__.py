@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from cero_api.errors import (
         BudgetError,
         CeroError,
+        CeroWarning,
         CheckpointError,
         ConfigurationError,
         InvalidOutcomeError,
