@@ -28,6 +28,15 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "async_save",
         "kwargs",
     ),
+    "verl.trainer.ppo.v1.utils.compute_advantage": (
+        "data",
+        "adv_estimator",
+        "gamma",
+        "lam",
+        "num_repeat",
+        "norm_adv_by_std_in_grpo",
+        "config",
+    ),
     "verl.trainer.ppo.utils.create_rl_dataset": (
         "data_paths",
         "data_config",
@@ -36,9 +45,12 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "is_train",
         "max_samples",
     ),
+    "verl.protocol.DataProto.select_idxs": ("self", "idxs"),
     "verl.utils.checkpoint.checkpoint_manager.find_latest_ckpt_path": ("path", "directory_format"),
     "verl.utils.config.omega_conf_to_dataclass": ("config", "dataclass_type"),
     "verl.utils.dataset.rl_dataset.collate_fn": ("data_list",),
+    "verl.utils.dataset.rl_dataset.RLHFDataset.__getitem__": ("self", "item"),
+    "verl.utils.dataset.rl_dataset.RLHFDataset._build_messages": ("self", "example", "key"),
     "verl.utils.import_utils.load_class_from_fqn": ("fqn", "description"),
     "verl.utils.tensordict_utils.assign_non_tensor_data": ("tensor_dict", "key", "val"),
     "verl.utils.tensordict_utils.assign_non_tensor_stack": ("tensor_dict", "key", "val"),
@@ -52,6 +64,8 @@ WORDS: dict[str, tuple[str, ...]] = {
     f"{_TRAINER}._fetch_one_gen_batch": ("uid", "raw_prompt"),
     f"{_TRAINER}._next_train_batch": ("global_steps",),
     f"{_TRAINER}._validate": ("validate",),
+    "verl.trainer.ppo.v1.utils.compute_advantage_for_multi_trajectories": ("compute_advantage",),
+    "verl.utils.dataset.rl_dataset.RLHFDataset.__getitem__": ("raw_prompt", "index", "extra_info"),
     f"{_TRAINER}._compute_metrics": ("training/global_step",),
 }
 
