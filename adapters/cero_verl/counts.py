@@ -26,6 +26,7 @@ from cero_verl.feedback import ReportingAgentLoopWorker
 from cero_verl.groups import keep_lone_rollouts_out
 from cero_verl.guard import check_verl
 from cero_verl.metrics import log_with_this_step
+from cero_verl.older import save_with_the_trainer
 from cero_verl.preparing import take_prepared
 from cero_verl.prompts import column
 from cero_verl.saved import Progress, save_state
@@ -61,6 +62,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self.allocator = self._start()
         self._seconds = 0.0
         keep_lone_rollouts_out()
+        save_with_the_trainer()
 
     def generate_sequences(self, prompts: Any) -> None:
         """Dispatch prompts; training prompts get their counts on the way.

@@ -19,6 +19,7 @@ from cero_api.allocators import available_allocators, config_type
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroError, ConfigurationError
 from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig
+from cero_verl.older import has_callback
 from cero_verl.refusals import refuse_unsupported
 
 CUSTOM = "custom"
@@ -40,6 +41,10 @@ class RefuseEarly(Callback):
         with _leaving():
             refuse_program(task_function)
             refuse_unsupported(config)
+            if not has_callback():  # by which the files would be judged, where the training runs
+                from cero_verl.preparing import prepare
+
+                prepare(config)
 
 
 class RefuseNearMisses(Callback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cero_api.adapting import check_upstream
+from cero_verl.older import CALLBACK_MODULE, has_callback
 
 _TQ = "verl.trainer.ppo.v1.agent_loop_tq"
 _WORKER = f"{_TQ}.AgentLoopWorkerTQ"
@@ -20,14 +21,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     f"{_TRAINER}._submit_batch_to_rollout": ("self", "batch"),
     f"{_TRAINER}._reissue_inflight_prompts": ("self", "partition_id"),
     f"{_TRAINER}._load_checkpoint": ("self",),
-    "verl.trainer.ppo.checkpoint_callback.CheckpointCallback.on_save": (
-        "self",
-        "trainer",
-        "global_step",
-        "checkpoint_dir",
-        "async_save",
-        "kwargs",
-    ),
+    f"{_TRAINER}._save_checkpoint": ("self",),
     "verl.trainer.ppo.v1.utils.compute_advantage": (
         "data",
         "adv_estimator",
@@ -70,10 +64,24 @@ WORDS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Where verl offers it; see `cero_verl.older`.
+CALLBACK: dict[str, tuple[str, ...]] = {
+    f"{CALLBACK_MODULE}.CheckpointCallback.on_save": (
+        "self",
+        "trainer",
+        "global_step",
+        "checkpoint_dir",
+        "async_save",
+        "kwargs",
+    ),
+}
+
+
 def check_verl() -> None:
     """Refuse a verl whose internals differ from those the adapter was written for; warn at another version.
 
     Raises:
         MissingDependencyError: verl is missing, or a private name is gone or takes other arguments.
     """
-    check_upstream("cero_verl", "verl", functions=FUNCTIONS, words=WORDS)
+    functions = FUNCTIONS | CALLBACK if has_callback() else FUNCTIONS
+    check_upstream("cero_verl", "verl", functions=functions, words=WORDS)

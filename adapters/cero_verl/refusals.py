@@ -8,6 +8,7 @@ from typing import Any
 from cero_api.allocators import config_type
 from cero_api.errors import ConfigurationError
 from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig, check_fields, read_flag, replaces_groups
+from cero_verl.older import has_callback
 
 MODES = ("sync", "colocate_async", "separate_async")
 
@@ -82,6 +83,10 @@ def own_callback(settings: VerlAllocatorConfig) -> Any:
     name = settings.checkpoint_callback
     if name is None:
         return None
+    if not has_callback():
+        raise ConfigurationError(
+            f"{FLAG}.checkpoint_callback={name} needs a verl that calls back; pip install 'verl>=0.9.1', or drop it"
+        )
     from verl.utils.import_utils import load_class_from_fqn
 
     try:
