@@ -24,6 +24,7 @@ import numpy as np
 from cero_api import Allocation, CeroAllocator, CeroConfig, RolloutOutcomes
 
 CANDIDATES = 1024
+OPEN = 384  # rounds whose rewards never come, before the last measurement
 GROUP = 8
 
 
@@ -94,7 +95,24 @@ def measure(prompts: int, number: int) -> dict[str, Any]:
             "ratio": statistics.median(times) / copies["copy into"],
             "ratio to copy()": statistics.median(times) / copies["copy()"],
         }
-    return {"prompts": prompts, "copies": copies, "rounds": table, "bytes per prompt": memory(config, rates)}
+    return {
+        "prompts": prompts,
+        "copies": copies,
+        "rounds": table,
+        "open groups": unreported(config, rates, number),
+        "bytes per prompt": memory(config, rates),
+    }
+
+
+def unreported(config: CeroConfig, rates: np.ndarray, number: int) -> dict[str, float]:
+    """A batch's round while nothing else is open, and after many rounds of which no reward has come."""
+    allocator = CeroAllocator(config)
+    before = statistics.median(rounds(allocator, rates, number, True, time.thread_time))
+    for k in range(OPEN):
+        rows = np.arange(k * CANDIDATES, (k + 1) * CANDIDATES) % rates.size
+        allocator.allocate(rows, total=CANDIDATES * GROUP)
+    after = statistics.median(rounds(allocator, rates, number, True, time.thread_time))
+    return {"groups": OPEN * CANDIDATES, "none open, ms": before, "milliseconds": after, "ratio": after / before}
 
 
 def memory(config: CeroConfig, rates: np.ndarray) -> dict[str, float]:
@@ -125,7 +143,12 @@ def main() -> None:
     print(f"{'':48}{'ms':>8}{'slowest':>9}{'ratio':>8}{'to copy()':>11}")
     for label, row in result["rounds"].items():
         print("{:48}{:8.2f}{:9.2f}{:8.2f}{:11.2f}".format(label, *row.values()))
-    print("\nbytes a prompt: {held:.0f} held, {peak:.0f} at the peak of a round".format(**result["bytes per prompt"]))
+    left = result["open groups"]
+    print(
+        f"\nbatch, {left['groups']:,} groups unreported: {left['milliseconds']:.2f} ms, "
+        f"{left['ratio']:.2f} of {left['none open, ms']:.2f} ms while none is"
+    )
+    print("bytes a prompt: {held:.0f} held, {peak:.0f} at the peak of a round".format(**result["bytes per prompt"]))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(result, indent=2) + "\n")
 

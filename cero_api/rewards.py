@@ -115,10 +115,11 @@ class SuccessRule(FrozenConfig):
             share[there] = reward[there] >= self.lowest_success(epsilon)
             return Judged(share, outside)
         low, high = self.reward_range
-        slack = ROUNDING * (high - low)
-        outside[there] = reward[there] < min(low, as_stored(low, epsilon)) - slack
-        outside[there] |= reward[there] > max(high, as_stored(high, epsilon)) + slack
-        part = (np.clip(reward[there], low, high) - low) / (high - low)
-        # A success up to rounding is a whole one, so that rewards of 0 and 1 stay binary whatever they passed through.
-        share[there] = np.where(part <= ROUNDING, 0.0, np.where(part >= 1.0 - ROUNDING, 1.0, part))
+        slack, stored_low, stored_high = ROUNDING * (high - low), as_stored(low, epsilon), as_stored(high, epsilon)
+        given = reward[there]
+        outside[there] = (given < min(low, stored_low) - slack) | (given > max(high, stored_high) + slack)
+        part = (np.clip(given, low, high) - low) / (high - low)
+        # Up to rounding the ends are whole, so that rewards of 0 and 1 stay binary whatever they passed through.
+        at_low, at_high = given <= max(low, stored_low) + slack, given >= min(high, stored_high) - slack
+        share[there] = np.where(at_low, 0.0, np.where(at_high, 1.0, part))
         return Judged(share, outside)

@@ -20,6 +20,7 @@ from cero_api import (
     TraceError,
     group_advantages,
 )
+from cero_api.analysis.report import RunSummary
 from cero_api.arrays import epsilon_of, real_numbers, whole_numbers
 from cero_api.trace import trace_lines
 
@@ -153,6 +154,8 @@ CALLS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "candidates": ("row ids", lambda odd: ALLOCATOR.allocate(odd)),
     "refunds": ("counts", lambda odd: ALLOCATOR.refund([0, 1], odd)),
     "rows of an index": ("row_ids", lambda odd: PromptIndex(["a", "b"]).keys(odd)),
+    "rows of a report": ("rows", lambda odd: RunSummary.of_rounds("a", [(0, odd, [1, 1], [1, 0])], 2)),
+    "counts of a report": ("counts", lambda odd: RunSummary.of_rounds("a", [(0, [0, 1], odd, [1, 0])], 2)),
     "counts of a trace": ("counts", lambda odd: trace_lines(0, [1, 2], odd, [1, 0])),
     "successes of a trace": ("successes", lambda odd: trace_lines(0, [1, 2], [1, 1], odd)),
 }

@@ -21,6 +21,9 @@ from cero_api import (
 )
 from cero_api.continuing import differences
 
+# Some of these rounds are as small as a floor allows, or have one candidate.
+pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
+
 POOL, ROUNDS, BUDGET = 24, 30, 960
 SIZE: dict[str, Any] = {"num_prompts": POOL, "rounds": ROUNDS, "budget": BUDGET, "seed": 5}
 TABLE: dict[str, tuple[str, dict[str, Any]]] = {

@@ -128,7 +128,7 @@ def by_from_rewards(folder: Path) -> float:
 
 def by_desk(folder: Path) -> float:
     desk = Desk(CeroAllocator(CeroConfig(num_prompts=4, rounds=4, budget=64)))
-    (count,) = desk.deal(["a"], [2], mean=3)
+    count, _ = desk.deal(["a", "b"], [2, 3], mean=3)
     for session in range(count):
         desk.report("a", session, JUST[session])
     desk.book()

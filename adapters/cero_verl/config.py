@@ -15,11 +15,13 @@ from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
 from cero_api.rewards import SuccessRule
+from cero_verl.prompts import Identity
 
 FLAG = "rollout_allocator"
 MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"
 CALLBACK = "cero_verl.checkpoint.AllocatorCheckpoint"
 
+# "batch" shares out what the loader drew; every other scope picks prompts itself.
 Scope = Literal["batch", "pool"]
 
 
@@ -39,9 +41,13 @@ class VerlAllocatorConfig(SuccessRule):
         success_key: a key of `reward_extra_info` that judges success (say "acc"); None is the reward itself.
         reserve: budget over what uniform verl would generate without refills, as a factor; None is 1, or 3 where verl
             replaces groups (filter_groups and the asynchronous modes).
+        identity: "index" knows prompts by `extra_info.index`; "content" by what they say, for datasets that hold the
+            same prompt several times, or number none.
         trace: file that gets one line per prompt and round.
-        fresh_start: where the checkpoint that verl resumes has no allocator state, or another configuration's, begin
-            a new allocator for the steps that remain; one that fits is resumed all the same.
+        fresh_start: where the checkpoint that verl resumes has no allocator state, or one that does not fit this
+            training, begin a new allocator for the steps that remain; one that fits is resumed all the same.
+        allow_unchecked_estimator: take an `algorithm.adv_estimator` that has not been compared with independent
+            formulas for groups of unequal size: verl's other ones, and those that you have registered.
         patience: seconds that generation waits for the allocator before it goes on with uniform counts.
         checkpoint_callback: a class of your own for verl's `trainer.checkpoint_callback_class`, which the flag takes.
         module: a module that registers an allocator of your own, imported in every process that needs it.
@@ -56,11 +62,18 @@ class VerlAllocatorConfig(SuccessRule):
     constant_total: bool = True
     success_key: str | None = None
     reserve: float | None = Field(default=None, ge=1, allow_inf_nan=False)
+    identity: Identity = "index"
     trace: str | None = None
     fresh_start: bool = False
+    allow_unchecked_estimator: bool = False
     patience: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     checkpoint_callback: str | None = None
     module: str | None = None
+
+    @property
+    def picks_prompts(self) -> bool:
+        """Whether prompts come from the allocator, and verl's loader but sets the pace."""
+        return self.scope != "batch"
 
     @property
     def rule(self) -> SuccessRule:
@@ -77,8 +90,10 @@ class Schedule:
     rollouts: int  # per prompt, on average
     group_capacity: int  # verl's rollout.n
     warmup: int  # prompts that the asynchronous modes generate ahead
+    dispatch: int  # prompts of the largest dispatch: a refill can be all that is in flight
     refills: bool  # whether verl replaces groups, at costs that nobody knows beforehand
-    num_prompts: int  # rows of the train dataset
+    dataset_rows: int  # of the train dataset, as verl counts its epochs
+    num_prompts: int  # different ones among them: the pool
 
     @property
     def budget(self) -> int:
@@ -89,6 +104,11 @@ class Schedule:
     def rounds(self) -> int:
         """Allocation rounds, without refills."""
         return self.steps + (self.warmup > 0)
+
+    @property
+    def epochs(self) -> float:
+        """Visits of each prompt of the pool, if all are visited alike."""
+        return self.steps * self.batch / self.num_prompts
 
 
 def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
@@ -111,7 +131,7 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     except ConfigurationError as error:
         raise _named(error) from None
     if settings.module is not None:
-        importlib.import_module(settings.module)
+        _import(settings.module)
     fields = {key: value for key, value in values.items() if key not in VerlAllocatorConfig.model_fields}
     known = config_type(settings.name).model_fields
     unknown = sorted(set(fields) - set(known))
@@ -123,33 +143,47 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     return settings, {key: value for key, value in fields.items() if value is not None}
 
 
-def schedule_of(config: Any, settings: VerlAllocatorConfig, num_prompts: int, done: int = 0) -> Schedule:
+def schedule_of(
+    config: Any, settings: VerlAllocatorConfig, dataset_rows: int, num_prompts: int | None = None, done: int = 0
+) -> Schedule:
     """Steps, batches and warm-up of this training, by verl's own arithmetic.
 
     Args:
         config: verl's.
         settings: the adapter's.
-        num_prompts: rows of the train dataset, after verl's filters.
+        dataset_rows: of the train dataset, after verl's filters.
+        num_prompts: different ones among them; None is all.
         done: steps already trained when the allocator begins.
     """
     batch, trainer = int(config.data.train_batch_size), config.trainer
-    per_epoch = num_prompts // batch
-    steps = per_epoch * int(trainer.total_epochs)
+    steps = dataset_rows // batch * int(trainer.total_epochs)
     if trainer.total_training_steps is not None:
         # verl stops at whichever comes first.
         steps = min(steps, int(trainer.total_training_steps))
     mode = trainer.v1.trainer_mode
-    warmup = 0.0 if mode == "sync" else float(trainer.v1[mode].num_warmup_batches)
+    warmup = 0 if mode == "sync" else math.floor(float(trainer.v1[mode].num_warmup_batches) * batch)
     capacity = int(config.actor_rollout_ref.rollout.n)
     return Schedule(
         steps=steps - done,
         batch=batch,
         rollouts=settings.mean_rollouts_per_prompt or capacity,
         group_capacity=capacity,
-        warmup=math.floor(warmup * batch),
+        warmup=warmup,
+        dispatch=_in_flight(config, batch, warmup),
         refills=mode != "sync" or replaces_groups(config),
-        num_prompts=num_prompts,
+        dataset_rows=dataset_rows,
+        num_prompts=dataset_rows if num_prompts is None else num_prompts,
     )
+
+
+def _in_flight(config: Any, batch: int, warmup: int) -> int:
+    """Prompts that verl may be generating at once, all of which it may replace at once."""
+    if config.trainer.v1.trainer_mode != "sync":
+        return batch + warmup
+    filters = config.algorithm.get("filter_groups")
+    if filters is None or not filters.get("enable", False):
+        return batch
+    return batch * max(int(filters.get("max_inflight_gen_batches", 1)), 1)
 
 
 def replaces_groups(config: Any) -> bool:
@@ -167,7 +201,7 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
     """
     if schedule.steps < 1:
         raise ConfigurationError(
-            f"the train dataset has {schedule.num_prompts} prompts and data.train_batch_size={schedule.batch}, so "
+            f"the train dataset has {schedule.dataset_rows} prompts and data.train_batch_size={schedule.batch}, so "
             "nothing is left to train; lower data.train_batch_size or raise trainer.total_training_steps"
         )
     reserve = settings.reserve or (REFILL_RESERVE if schedule.refills else 1.0)
@@ -176,11 +210,17 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
         rounds=schedule.rounds,
         budget=schedule.budget,
         group_size=schedule.rollouts,
-        largest=max(schedule.batch, schedule.warmup) * schedule.rollouts,
+        largest=schedule.dispatch * schedule.rollouts,
         scope=settings.scope,
         room=schedule.group_capacity,
         reserve=reserve,
     )
+    step, capacity = schedule.batch * schedule.rollouts, fields.get("capacity")
+    if settings.constant_total and capacity is not None and capacity < step:
+        raise ConfigurationError(
+            f"{FLAG}.capacity={capacity} is less than a step of {schedule.batch} prompts with {schedule.rollouts} "
+            f"rollouts each; raise it to {step}, or set {FLAG}.constant_total=false"
+        )
     kind, values = config_type(settings.name), allocator_fields(settings.name, shape, fields)
     try:
         config = kind(**values)
@@ -209,6 +249,21 @@ def check_fields(config: Any, settings: VerlAllocatorConfig, fields: Mapping[str
         # How fields go together is judged when the defaults of the missing ones are known.
         if not isinstance(cause, ValidationError) or any(fault["loc"] for fault in cause.errors()):
             raise _named(error) from None
+
+
+def _import(module: str) -> None:
+    """Import a module of the user's.
+
+    Raises:
+        ConfigurationError: it cannot be imported; the message names the flag.
+    """
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # somebody else's module can raise anything
+        raise ConfigurationError(
+            f"{FLAG}.module={module} cannot be imported ({error!r}); install it where this program and every node of "
+            "Ray finds it, or correct the name"
+        ) from error
 
 
 def _named(error: ConfigurationError) -> ConfigurationError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 import time
@@ -15,19 +14,22 @@ from typing import Any
 import numpy as np
 import ray
 import transfer_queue
+from verl.protocol import DataProto
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 from verl.utils import tensordict_utils
 from verl.utils.dataset.rl_dataset import collate_fn
 
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_ray import AllocatorClient, start_allocator
-from cero_verl.beginning import beginning
-from cero_verl.checkpoint import Progress, save_state
+from cero_verl.config import FLAG
 from cero_verl.feedback import ReportingAgentLoopWorker
+from cero_verl.groups import keep_lone_rollouts_out
 from cero_verl.guard import check_verl
 from cero_verl.metrics import log_with_this_step
-from cero_verl.prompts import column, index_of, prompt_key, train_dataset
-from cero_verl.refusals import refuse_unsupported
+from cero_verl.older import save_with_the_trainer
+from cero_verl.preparing import take_prepared
+from cero_verl.prompts import column
+from cero_verl.saved import Progress, save_state
 
 logger = logging.getLogger(__name__)
 
@@ -51,21 +53,28 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         check_verl()
-        self.settings = refuse_unsupported(self.config)
         self.agent_loop_workers_class = ray.remote(ReportingAgentLoopWorker)
-        dataset = train_dataset(self.config)
-        self._index = index_of(dataset)
-        # Over the pool the prompts come from here; else the index is all that is needed of the dataset.
-        self._pool = dataset if self.settings.scope == "pool" else None
-        self._fingerprint = self._index.fingerprint
-        self._beginning = beginning(self.config, len(self._index), self._fingerprint)
+        self._prepared = take_prepared(self.config)
+        self.settings, self._prompts = self._prepared.settings, self._prepared.prompts
+        self._beginning = self._prepared.beginning
         self.schedule = self._beginning.schedule
         self._begun = False
         self.allocator = self._start()
         self._seconds = 0.0
+        keep_lone_rollouts_out()
+        save_with_the_trainer()
 
     def generate_sequences(self, prompts: Any) -> None:
-        """Dispatch prompts; training prompts get their counts on the way."""
+        """Dispatch prompts; training prompts get their counts on the way.
+
+        Raises:
+            ConfigurationError: whoever asks is not verl's V1 trainer.
+        """
+        if isinstance(prompts, DataProto):
+            raise ConfigurationError(
+                f"a trainer of verl's before V1 asks for generation; it repeats every prompt by a fixed rollout.n, so "
+                f"+{FLAG} would do nothing; run verl.trainer.main_ppo with trainer.use_v1=true"
+            )
         if not _is_validation(prompts):
             started = time.perf_counter()
             prompts = self._with_counts(prompts)
@@ -83,7 +92,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
 
     def save(self, folder: str | Path, step: int) -> None:
         """Write the allocator's state into verl's checkpoint."""
-        progress = Progress(step=step, pool=self._fingerprint, after=self._beginning.after)
+        progress = Progress(step=step, pool=self._prompts.index.fingerprint, after=self._beginning.after)
         save_state(Path(folder), self.allocator.checkpoint(), progress)
 
     async def _init_agent_loop_workers(self) -> None:
@@ -98,32 +107,18 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         # For a successor of the actor on this machine, not for a later run: that has the checkpoint.
         journal = tempfile.mkdtemp(prefix="cero-allocator-")
         weakref.finalize(self, shutil.rmtree, journal, ignore_errors=True)
-        logger.warning(
-            "rollout allocator %s over %d prompts, %s: %d steps of %d prompts, %d rollouts each on average; actor %s",
-            *(self.settings.name, len(self._index), self._beginning.told, self.schedule.steps, self.schedule.batch),
-            *(self.schedule.rollouts, name),
-        )
+        logger.warning("%s; actor %s", self._prepared.start_line(), name)
         module = self.settings.module
         return start_allocator(
             name,
             journal,
             self._beginning.begin,
             rule=self.settings.rule,
-            trace=self._trace(),
+            trace=self._prepared.trace,
             modules=[] if module is None else [module],
             patience=self.settings.patience,
+            option=f"{FLAG}.",
         )
-
-    def _trace(self) -> dict[str, Any] | None:
-        if self.settings.trace is None:
-            return None
-        rows = range(len(self._index))
-        return {
-            "path": os.path.abspath(self.settings.trace),
-            "num_prompts": len(rows),
-            "metadata": {"trainer": "verl", "allocator": self.settings.name},
-            "keys": self._index.keys(rows),
-        }
 
     def _with_counts(self, prompts: Any) -> Any:
         if "__rollout_n__" in prompts:
@@ -134,8 +129,8 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self._check_first(step)
         tickets = [str(uid) for uid in column(prompts, "uid")]
         exact, mean = self.settings.constant_total, self.schedule.rollouts
-        rows = self._index.row_ids(self._keys(prompts)).tolist()
-        if self._pool is None:
+        rows = self._prompts.rows_of(prompts).tolist()
+        if not self.settings.picks_prompts:
             counts = self.allocator.deal(tickets, rows, mean=mean, step=step, exact=exact)
         else:
             rows, counts = self.allocator.deal_pool(tickets, rows, mean=mean, step=step, exact=exact)
@@ -143,16 +138,10 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         tensordict_utils.assign_non_tensor_stack(prompts, "__rollout_n__", counts)
         return prompts
 
-    def _keys(self, prompts: Any) -> list[str]:
-        indices = column(prompts, "index")
-        sources = column(prompts, "data_source") if "data_source" in prompts else [None] * len(indices)
-        return [prompt_key(source, index) for source, index in zip(sources, indices, strict=True)]
-
     def _replaced(self, tickets: list[str], rows: list[int], step: int) -> Any:
         """The admitted prompts under the uids of those that the loader drew; it has but set the pace."""
-        assert self._pool is not None
         # A slot without rollouts keeps some prompt, for its row must have the shape of the others.
-        chosen = collate_fn([self._pool[max(row, 0)] for row in rows])
+        chosen = collate_fn([self._prompts.example(max(row, 0)) for row in rows])
         chosen["uid"] = np.array(tickets, dtype=object)
         batch = tensordict_utils.get_tensordict(chosen)
         if self.config.trainer.v1.trainer_mode != "sync":

@@ -1,14 +1,87 @@
-"""Which row of the train dataset a prompt is: the identity that survives shuffles, epochs and restarts."""
+"""The train dataset as the allocator sees it: which prompt of the pool a row is, whatever shuffles and restarts do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
-from cero_api import PromptIndex
+from cero_api import PromptIndex, content_key
+from cero_api._types import IntArray
 from cero_api.errors import PromptError
+
+Identity = Literal["index", "content"]
+
+# Rows of a dataset that are read at a time, where what they say is read at all.
+_BLOCK = 10_000
+
+
+class TrainPrompts:
+    """The pool: one row of it per prompt of verl's train dataset, in the order in which the prompts first come.
+
+    Args:
+        dataset: as verl's trainer has it, filtered and cut.
+        identity: "index" knows a prompt by its `data_source` and `extra_info.index`, which must be different for each;
+            "content" by its `data_source`, messages and ground truth, so that rows which say the same are one prompt.
+
+    Raises:
+        PromptError: the dataset does not tell its prompts apart in this way.
+    """
+
+    def __init__(self, dataset: Any, identity: Identity = "index") -> None:
+        self.identity = identity
+        self.dataset_rows = len(dataset)
+        self._dataset = dataset
+        keys = list(_indexed(dataset) if identity == "index" else _said(dataset))
+        first: dict[str, int] = {}
+        for row, key in enumerate(keys):
+            first.setdefault(key, row)
+        if identity == "index":
+            _refuse_repeated(keys, len(first))
+        self.index = PromptIndex(first)
+        self.first_row: IntArray = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def rows_of(self, batch: Any) -> IntArray:
+        """Rows of the pool of a batch of verl's, int64 `[P]`.
+
+        Raises:
+            PromptError: a prompt is not in the dataset that was read.
+        """
+        names = ("data_source", *(("index",) if self.identity == "index" else ("raw_prompt", "reward_model")))
+        columns = [column(batch, name) if name in batch else None for name in names]
+        size = len(next(part for part in columns if part is not None))
+        parts = zip(*(part if part is not None else [None] * size for part in columns), strict=True)
+        return self.index.row_ids([(prompt_key if self.identity == "index" else said_key)(*part) for part in parts])
+
+    def example(self, row: int) -> dict[str, Any]:
+        """What verl's loader would give for this row of the pool: of several that say the same, the first."""
+        example: dict[str, Any] = self._dataset[int(self.first_row[row])]
+        return example
+
+    def values(self, name: str) -> list[Any]:
+        """A column of the dataset, one value per prompt of the pool: what is known of it beforehand.
+
+        Raises:
+            PromptError: the dataset has no such column.
+        """
+        frame = _plain_frame(self._dataset)
+        if frame is not None and name in frame.column_names:
+            every = frame[name]
+        else:
+            every = [self._dataset[row].get(name) for row in range(self.dataset_rows)]
+            if all(value is None for value in every):
+                raise PromptError(f"the train dataset has no column {name}; name one that it has")
+        return [every[row] for row in self.first_row.tolist()]
+
+    def release(self) -> None:
+        """Let go of the dataset, where prompts are not read from here; verl's trainer has its own."""
+        self._dataset = None
 
 
 def train_dataset(config: Any) -> Any:
@@ -36,27 +109,28 @@ def prompt_key(data_source: Any, index: Any) -> str:
     return f"{data_source}/{index}"
 
 
-def index_of(dataset: Any) -> PromptIndex:
-    """Row ids of all prompts by their keys.
+def said_key(data_source: Any, messages: Any, reward_model: Any) -> str:
+    """A prompt's name by what it says, and by what would be right.
 
     Raises:
-        PromptError: verl's `index` does not tell the prompts apart.
+        PromptError: it says more than text.
+
+    >>> said_key("gsm8k", [{"role": "user", "content": "2 + 3?"}], {"ground_truth": "5"})[:16]
+    'gsm8k/2c0766eb8b'
     """
-    sources, indices = _columns(dataset)
-    keys = [prompt_key(source, index) for source, index in zip(sources, indices, strict=True)]
-    if len(keys) > 1 and len(set(indices)) == 1:
-        raise PromptError(
-            f"extra_info.index is {indices[0]} for all {len(keys)} prompts of the train dataset (verl's default where "
-            "it is missing), and the allocator knows prompts by it; number the rows, for example with "
-            'dataset.map(lambda row, i: {"extra_info": {**row["extra_info"], "index": i}}, with_indices=True)'
-        )
-    unique, times = np.unique(np.array(keys, dtype=object), return_counts=True)
-    if times.max(initial=0) > 1:
-        raise PromptError(
-            f"extra_info.index repeats in the train dataset: {unique[times.argmax()]} stands for {times.max()} "
-            "prompts; number the rows of each data_source, and drop duplicates"
-        )
-    return PromptIndex(keys)
+    if isinstance(messages, str):
+        messages = [{"role": "user", "content": messages}]
+    said = []
+    for message in messages:
+        if not isinstance(message.get("content"), str | None):
+            raise PromptError(
+                "rollout_allocator.identity=content knows prompts of text alone, and this train dataset has images, "
+                "audio or video; number the rows in extra_info.index, and leave the option out"
+            )
+        said.append({name: value for name, value in message.items() if value is not None})
+    right = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else reward_model
+    texts = (json.dumps(part, sort_keys=True, ensure_ascii=False, default=str) for part in (said, right))
+    return f"{data_source}/{content_key(*texts)}"
 
 
 def column(batch: Any, name: str) -> list[Any]:
@@ -65,20 +139,91 @@ def column(batch: Any, name: str) -> list[Any]:
     return list(values.tolist() if hasattr(values, "tolist") else values)
 
 
-def _columns(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
-    """`data_source` and `extra_info.index` of all rows, without building a million prompts where that can be."""
-    frame: Any = getattr(dataset, "dataframe", None)
-    if hasattr(frame, "with_format") and "extra_info" in getattr(frame, "column_names", ()):
-        import pyarrow.compute
+def _indexed(dataset: Any) -> Iterator[str]:
+    """Keys of all rows by their index, as verl reads it.
 
-        names = [name for name in ("data_source", "extra_info") if name in frame.column_names]
-        table = frame.select_columns(names).with_format("arrow")[:]
-        info = table["extra_info"]
-        if any(part.name == "index" for part in info.type):
-            index = pyarrow.compute.struct_field(info, "index").to_pylist()
-        else:
-            index = [0] * len(table)  # as verl has it
-        source = table["data_source"].to_pylist() if "data_source" in names else [None] * len(table)
-        return source, [0 if value is None else value for value in index]
-    rows = [dataset[row] for row in range(len(dataset))]
-    return [row.get("data_source") for row in rows], [row["index"] for row in rows]
+    Raises:
+        PromptError: some or all have none.
+    """
+    sources, indices = _sources_and_indices(dataset)
+    missing = sum(index is None for index in indices)
+    if missing:
+        raise PromptError(
+            f"extra_info.index is null for {missing} of {len(indices)} prompts of the train dataset, and the allocator "
+            f"knows prompts by it; {_REMEDY}"
+        )
+    if len(indices) > 1 and len(set(indices)) == 1:
+        raise PromptError(
+            f"extra_info.index is {indices[0]} for all {len(indices)} prompts of the train dataset (verl's default "
+            f"where it, or extra_info, is missing), and the allocator knows prompts by it; {_REMEDY}"
+        )
+    return map(prompt_key, sources, indices)
+
+
+_REMEDY = (
+    "number the rows, for example with dataset.map(lambda row, i: "
+    '{"extra_info": {**(row.get("extra_info") or {}), "index": i}}, with_indices=True), or set '
+    "rollout_allocator.identity=content to know them by what they say"
+)
+
+
+def _refuse_repeated(keys: Sequence[str], different: int) -> None:
+    if len(keys) > different:
+        key, times = Counter(keys).most_common(1)[0]
+        raise PromptError(
+            f"extra_info.index repeats in the train dataset: {key} stands for {times} rows; if they are the same "
+            "prompt, set rollout_allocator.identity=content and they count as one; else number the rows of each "
+            "data_source"
+        )
+
+
+def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """`data_source` and index of all rows, without building a million prompts where that can be."""
+    frame = _plain_frame(dataset)
+    if frame is None:
+        rows = [dataset[row] for row in range(len(dataset))]
+        return [row.get("data_source") for row in rows], [row["index"] for row in rows]
+    names = [name for name in ("data_source", "extra_info") if name in frame.column_names]
+    table = frame.select_columns(names).with_format("arrow")[:] if names else None
+    sources = table["data_source"].to_pylist() if table is not None and "data_source" in names else [None] * len(frame)
+    if table is None or "extra_info" not in names:
+        return sources, [0] * len(frame)  # as verl has it
+    import pyarrow.compute
+
+    info = table["extra_info"]
+    if not any(part.name == "index" for part in info.type):
+        return sources, [0] * len(frame)
+    index = pyarrow.compute.struct_field(info, "index").to_pylist()
+    # Where extra_info itself is null verl puts an empty one, whose index is 0; a null index stays one.
+    there = info.is_valid().to_pylist()
+    return sources, [value if valid else 0 for value, valid in zip(index, there, strict=True)]
+
+
+def _said(dataset: Any) -> Iterator[str]:
+    """Keys of all rows by what they say."""
+    frame = _plain_frame(dataset)
+    if frame is None or any(name in frame.column_names for name in (dataset.image_key, dataset.video_key)):
+        for row in range(len(dataset)):
+            example = dataset[row]
+            yield said_key(example.get("data_source"), example["raw_prompt"], example.get("reward_model"))
+        return
+    wanted = ("data_source", dataset.prompt_key, "reward_model")
+    names = [name for name in wanted if name in frame.column_names]
+    for block in frame.select_columns(names).with_format("arrow").iter(batch_size=_BLOCK):
+        columns = [block[name].to_pylist() if name in names else [None] * len(block) for name in wanted]
+        yield from map(said_key, *columns)
+
+
+def _plain_frame(dataset: Any) -> Any:
+    """The table behind verl's own dataset; None where a class of the user's makes the rows, or they are not a table."""
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    frame = getattr(dataset, "dataframe", None)
+    own = all(
+        getattr(type(dataset), name, None) is getattr(RLHFDataset, name) for name in ("__getitem__", "_build_messages")
+    )
+    if not own or not hasattr(frame, "with_format"):
+        return None
+    info = frame.features.get("extra_info")
+    # verl itself asks extra_info for its index, so it is a struct or nothing; text would not get this far.
+    return frame if info is None or isinstance(info, dict) else None

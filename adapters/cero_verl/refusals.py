@@ -1,28 +1,30 @@
-"""What would go wrong silently or late is refused at the start, with what to change."""
+"""What the configuration alone can tell: what would go wrong silently or late is refused, with what to change."""
 
 from __future__ import annotations
 
 import warnings
 from typing import Any
 
+from cero_api.allocators import config_type
 from cero_api.errors import ConfigurationError
 from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig, check_fields, read_flag, replaces_groups
+from cero_verl.older import has_callback
 
 MODES = ("sync", "colocate_async", "separate_async")
 
-# verl's estimators that group by uid, or do not group; each is compared with an independent computation in the tests.
-ESTIMATORS = (
-    "gae",
+# verl's estimators that group by uid; each is compared with an independent computation in the tests.
+GROUPING = (
     "grpo",
     "grpo_passk",
     "grpo_vectorized",
     "gpg",
     "opo",
-    "reinforce_plus_plus",
     "reinforce_plus_plus_baseline",
     "rloo",
     "rloo_vectorized",
 )
+# And those that do not group.
+ESTIMATORS = tuple(sorted((*GROUPING, "gae", "reinforce_plus_plus")))
 
 
 def refuse_unsupported(config: Any) -> VerlAllocatorConfig:
@@ -45,7 +47,10 @@ def refuse_unsupported(config: Any) -> VerlAllocatorConfig:
     settings, fields = read_flag(config)
     check_fields(config, settings, fields)
     _refuse_other_hooks(config)
-    _refuse_rewards(config)
+    own_callback(settings)
+    _refuse_rewards(config, settings)
+    _refuse_another_subset(config)
+    _refuse_estimator(config, settings)
     _refuse_groups(config, settings, fields)
     if config.get("skip") is not None and config.skip.get("rollout_tq", {}).get("enable", False):
         raise ConfigurationError(
@@ -69,23 +74,78 @@ def _refuse_other_hooks(config: Any) -> None:
         )
 
 
-def _refuse_rewards(config: Any) -> None:
+def own_callback(settings: VerlAllocatorConfig) -> Any:
+    """The user's own class for verl's checkpoint callback, or None.
+
+    Raises:
+        ConfigurationError: it cannot be had.
+    """
+    name = settings.checkpoint_callback
+    if name is None:
+        return None
+    if not has_callback():
+        raise ConfigurationError(
+            f"{FLAG}.checkpoint_callback={name} needs a verl that calls back; pip install 'verl>=0.9.1', or drop it"
+        )
+    from verl.utils.import_utils import load_class_from_fqn
+
+    try:
+        found = load_class_from_fqn(name, "CheckpointCallback")
+    except Exception as error:  # somebody else's module can raise anything
+        raise ConfigurationError(
+            f"{FLAG}.checkpoint_callback={name} cannot be imported ({error!r}); give the class by its full dotted name"
+        ) from error
+    if not callable(getattr(found, "on_save", None)):
+        raise ConfigurationError(
+            f"{FLAG}.checkpoint_callback={name} has no on_save; derive it from "
+            "verl.trainer.ppo.checkpoint_callback.CheckpointCallback"
+        )
+    return found
+
+
+def _refuse_rewards(config: Any, settings: VerlAllocatorConfig) -> None:
     model = config.reward.reward_model
-    if model.enable and not model.enable_resource_pool:
+    if not model.enable:
+        return
+    if not model.enable_resource_pool:
         raise ConfigurationError(
             "a colocated reward model scores after generation, where the allocator does not see the rewards; set "
             "reward.reward_model.enable_resource_pool=true, or use a rule-based reward"
         )
+    if settings.success_threshold is None and settings.reward_range is None and settings.success_key is None:
+        raise ConfigurationError(
+            f"nobody knows which scores of a reward model are a success; set {FLAG}.reward_range=[LOWEST,HIGHEST], "
+            f"{FLAG}.success_threshold, or {FLAG}.success_key to a key of what the reward function returns"
+        )
+
+
+def _refuse_another_subset(config: Any) -> None:
+    data = config.data
+    if int(data.get("train_max_samples", -1)) > 0 and data.get("shuffle", False) and data.get("seed") is None:
+        raise ConfigurationError(
+            f"data.train_max_samples={data.train_max_samples} with data.shuffle=true and no data.seed draws another "
+            "part of the train dataset whenever it is read, and a resumed run would train on others; set data.seed=1"
+        )
+
+
+def _refuse_estimator(config: Any, settings: VerlAllocatorConfig) -> None:
+    estimator = config.algorithm.adv_estimator
+    if estimator in ESTIMATORS:
+        return
+    if not settings.allow_unchecked_estimator:
+        raise ConfigurationError(
+            f"algorithm.adv_estimator={estimator} has not been checked with groups of unequal size; choose "
+            f"{', '.join(ESTIMATORS)}, or take it as it is with {FLAG}.allow_unchecked_estimator=true"
+        )
+    warnings.warn(
+        f"algorithm.adv_estimator={estimator} has not been checked with groups of unequal size; see that it groups "
+        "rollouts by their uid, not by rollout.n, and what it does with a group of one",
+        stacklevel=4,
+    )
 
 
 def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str, Any]) -> None:
     rollout, mode = config.actor_rollout_ref.rollout, config.trainer.v1.trainer_mode
-    estimator = config.algorithm.adv_estimator
-    if estimator not in ESTIMATORS:
-        raise ConfigurationError(
-            f"algorithm.adv_estimator={estimator} has not been checked with groups of unequal size; choose "
-            f"{', '.join(ESTIMATORS)}"
-        )
     mean = settings.mean_rollouts_per_prompt or rollout.n
     if rollout.n < 2:
         raise ConfigurationError(
@@ -103,7 +163,9 @@ def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str,
             f"{FLAG}.rollouts_per_unit={unit} does not divide the mean group of {mean} rollouts, so totals could not "
             "be met; choose a divisor"
         )
-    floor, cap = fields.get("min_rollouts_per_prompt"), fields.get("max_rollouts_per_prompt")
+    default = config_type(settings.name).model_fields.get("min_rollouts_per_prompt")
+    floor = fields.get("min_rollouts_per_prompt", default and default.get_default())
+    cap = fields.get("max_rollouts_per_prompt")
     if floor == 1:
         raise ConfigurationError(
             f"{FLAG}.min_rollouts_per_prompt=1 makes groups of one, whose advantage in verl is the raw reward; "
@@ -121,8 +183,10 @@ def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str,
             f"verl's {'group filter' if mode == 'sync' else mode + ' mode'} stops; keep the floor at 2 and the total "
             "constant"
         )
-    if settings.scope == "pool" and not settings.constant_total and mode != "sync":
-        raise ConfigurationError(f"{FLAG}.scope=pool with constant_total=false needs trainer.v1.trainer_mode=sync")
+    if settings.picks_prompts and not settings.constant_total and mode != "sync":
+        raise ConfigurationError(
+            f"{FLAG}.scope={settings.scope} with constant_total=false needs trainer.v1.trainer_mode=sync"
+        )
     if (mode != "sync" or replaces_groups(config)) and mean == rollout.n:
         warnings.warn(
             "batches of different dispatches mix here, so a training batch can hold more rows than "

@@ -5,9 +5,10 @@ import sys
 # Hydra imports the modules of this namespace when an application starts, and its config store is always searched, so
 # no plugin class is needed.
 try:
-    from cero_verl.flag import register_groups
+    from cero_verl.flag import register_groups, watch_for_near_misses
 
     register_groups()
+    watch_for_near_misses()
 except ImportError as error:
     # Hydra would only warn, take the flag for a new key, and verl would train without an allocator.
     if any("rollout_allocator" in argument for argument in sys.argv):

@@ -79,6 +79,6 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         # What is more than uniform's is for rounds beyond the planned ones: refills, retries, a longer training.
         values["rounds"] = max(rounds, math.ceil(int(fields["budget"]) / shape.largest))
     if "capacity" in known and "capacity" not in fields:
-        cap = int(values["max_rollouts_per_prompt"])
-        values["capacity"] = min(shape.largest, shape.num_prompts * cap)
+        cap = values["max_rollouts_per_prompt"]  # None, which a user may give, follows from the round
+        values["capacity"] = shape.largest if cap is None else min(shape.largest, shape.num_prompts * int(cap))
     return values

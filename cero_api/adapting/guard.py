@@ -37,7 +37,7 @@ def check_upstream(
     range_ = TRAINERS[trainer]
     found = installed if installed is not None else _version(adapter, range_)
     changed = [path for path, parameters in functions.items() if not _fits(_parameters(path), parameters)]
-    changed += [path for path, needed in (words or {}).items() if not set(needed) <= _words(_function(path))]
+    changed += [path for path, needed in (words or {}).items() if not set(needed) <= names_in(_function(path))]
     if changed:
         raise MissingDependencyError(
             f"{adapter} was written for {range_.requirement}; in {range_.package} {found} these are gone or work "
@@ -112,8 +112,12 @@ def _parameters(path: str) -> tuple[str, ...] | None:
     return tuple(name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx")
 
 
-def _words(function: Any) -> set[str]:
-    """Every name and string in a function's code, and in the functions inside of it."""
+def names_in(function: Any) -> set[str]:
+    """Every name and string in a function's code, and in the functions inside of it.
+
+    >>> sorted(names_in(lambda trainer: trainer.step("train")))
+    ['step', 'train', 'trainer']
+    """
     code = getattr(function, "__code__", function)
     words = {*getattr(code, "co_names", ()), *getattr(code, "co_varnames", ())}
     for constant in getattr(code, "co_consts", ()):
@@ -122,5 +126,5 @@ def _words(function: Any) -> set[str]:
         elif isinstance(constant, tuple):
             words |= {item for item in constant if isinstance(item, str)}
         elif hasattr(constant, "co_consts"):
-            words |= _words(constant)
+            words |= names_in(constant)
     return words

@@ -18,17 +18,22 @@ class Limits(NamedTuple):
     cap: int  # most
 
 
-def limits(config: AllocatorConfig) -> Limits | None:
+def limits(config: AllocatorConfig, mean: int | None = None) -> Limits | None:
     """Floor and cap of a method that has them; None for one that deals equal counts.
+
+    Args:
+        config: of the method.
+        mean: rollouts of a candidate, on average, on which a cap may depend; None is over the pool.
 
     >>> from cero_api import CeroConfig, UniformConfig
     >>> size = {"num_prompts": 8, "rounds": 4, "budget": 64}
-    >>> limits(CeroConfig(**size)), limits(UniformConfig(**size))
-    (Limits(floor=2, cap=8), None)
+    >>> limits(CeroConfig(**size)), limits(CeroConfig(**size), mean=6), limits(UniformConfig(**size))
+    (Limits(floor=2, cap=8), Limits(floor=2, cap=12), None)
     """
-    floor = getattr(config, "floor", getattr(config, "min_rollouts_per_prompt", None))
-    cap = getattr(config, "max_rollouts_per_prompt", None)
-    return None if floor is None or cap is None else Limits(int(floor), int(cap))
+    if "max_rollouts_per_prompt" not in type(config).model_fields:
+        return None
+    floor, cap = config.limits(candidates=1, rollouts=mean)
+    return Limits(floor, config.limits()[1] if mean is None else cap)
 
 
 def informed(allocator: RolloutAllocator) -> bool:
@@ -57,7 +62,8 @@ def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int,
     'cero: scope batch, 4 rollouts a prompt on average, 2 to 8; a reward of 1 or more is a success; 64 of 64 rollouts
     and 4 of 4 rounds to go, 8 prompts; nothing is known of a prompt before its first visit'
     """
-    config, metrics, bounds = allocator.config, allocator.metrics(), limits(allocator.config)
+    config, metrics = allocator.config, allocator.metrics()
+    bounds = limits(config, None if scope == "pool" else mean)
     counts = f"{mean} rollouts a prompt on average" + (f", {bounds.floor} to {bounds.cap}" if bounds else "")
     left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
     visited = int(np.count_nonzero(allocator.exposure()))

@@ -81,6 +81,8 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
             return "it has a last visit in a round that was not dealt"
         if (state.last_successes < 0).any() or (state.last_successes > state.last_rollouts).any():
             return "it has more successes than rollouts in a last visit"
+        if state.last_rollouts.max() > state.ledger.budget:
+            return "it has more rollouts in a last visit than were ever dealt"
         if not graded_fits(state.last_graded, state.last_successes, state.last_rollouts - state.last_successes):
             return "it has a last visit whose squares do not fit"
         return super()._fault(state)

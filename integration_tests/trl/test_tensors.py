@@ -54,6 +54,19 @@ def test_what_cannot_be_read_is_refused_by_name(odd: Callable[[torch.Tensor], An
             call()
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_a_reward_of_any_precision_reaches_its_threshold(dtype: torch.dtype) -> None:
+    """bfloat16's 0.9 is 0.8984375, and its next lower number is no success."""
+    for threshold in (0.9, 0.3, 1.0, 2.7):
+        reward = torch.tensor([threshold], dtype=dtype)
+        below = torch.tensor([threshold * 0.99], dtype=dtype)
+        outcomes = RolloutOutcomes.from_rewards([0, 1], torch.cat([reward, below]), success_threshold=threshold)
+        assert outcomes.successes.tolist() == [1.0, 0.0]
+        ends = (-0.1, threshold)
+        shares = RolloutOutcomes.from_rewards([0, 1], torch.tensor(ends, dtype=dtype), reward_range=ends)
+        assert shares.successes.tolist() == [0.0, 1.0]
+
+
 def test_ids_are_no_floats_and_no_bools() -> None:
     assert whole_numbers(IDS.int(), "ids").tolist() == IDS.tolist()
     for odd in (SCORES, IDS.bool()):

@@ -22,3 +22,11 @@ def graded(
         raise ValueError("this judge cannot read that")
     right = compute_score(data_source, solution_str, ground_truth, extra_info)
     return {"score": right / 2, "acc": right}
+
+
+def fragile(data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any) -> float:
+    """Every other response makes the judge fail, and the others earn more than there should be, each its own."""
+    draw = zlib.crc32(solution_str.encode())
+    if draw % 2:
+        raise ValueError("this judge cannot read that")
+    return 2.0 + draw / 2**32

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Run, Tiny, mode_flags, train
+from integration_tests.verl.tiny import Run, Tiny, mode_flags, save_prompts, train
 
 N, BATCH = 4, 4
 FLAGS = ("+rollout_allocator=cero", "rollout_allocator.saturation=0.5")
@@ -51,11 +51,41 @@ def test_uneven_counts_and_a_resumed_run(mode: str, tmp_path: Path) -> None:
         assert sum(row.uid == uid for rows in resumed.steps for row in rows) == count
 
 
-def _every_group_is_what_was_dealt(run: Run) -> None:
+@pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
+@pytest.mark.parametrize(("mode", "scope"), [("colocate_async", "batch"), ("separate_async", "pool")])
+def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
+    mode: str, scope: str, tmp_path: Path
+) -> None:
+    """Half of the prompts never have contrast, and all that is in flight may have to be replaced at once."""
+    save_prompts(tmp_path / "train.parquet", 8, copies=3)
+    flags = [
+        *mode_flags(mode, tmp_path, BATCH),
+        *FLAGS,
+        "algorithm.filter_groups.enable=true",
+        "rollout_allocator.identity=content",
+        f"rollout_allocator.scope={scope}",
+        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
+        "rollout_allocator.reserve=10",
+        "data.shuffle=false",  # so that the copies of a prompt are far apart, and then side by side in a refill
+    ]
+    run = train(Tiny(tmp_path, steps=3, batch=BATCH, n=N, mode=mode, extra=flags))
+    _every_group_is_what_was_dealt(run, keyed=False)
+    assert len(run.steps) == 3 * (2 if mode == "separate_async" else 1)
+    for rows in run.steps:
+        for uid in {row.uid for row in rows}:
+            assert len({row.reward for row in rows if row.uid == uid}) == 2, "a group without contrast was trained on"
+    rounds = list(TraceReader(tmp_path / "trace.jsonl"))
+    assert len(rounds) > 4, "nothing was replaced; the test shows nothing"
+    assert max(int(row) for record in rounds for row in record.prompt_ids) < 8, "a copy is a prompt of its own"
+    assert run.log[-1]["data"]["rollout_allocator/unbudgeted"] == 0
+
+
+def _every_group_is_what_was_dealt(run: Run, keyed: bool = True) -> None:
     """In the trainer's data every group has the size that the trace says, whichever update it went into."""
     reader = TraceReader(run.config.rollout_allocator.trace)
     dealt = [
-        (int(str(reader.keys[row]).split("/")[1]), int(count))
+        # Where the key is a prompt's index; where it is what the prompt says, rows are numbered like the indices here.
+        (int(str(reader.keys[row]).split("/")[1]) if keyed else int(row), int(count))
         for record in reader
         for row, count in zip(record.prompt_ids, record.counts, strict=True)
     ]

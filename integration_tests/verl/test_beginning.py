@@ -11,9 +11,10 @@ import pytest
 from cero_api import make_allocator
 from cero_api.errors import CheckpointError
 from cero_ray import DurableDesk
+from cero_ray.durable import restored
 from cero_verl.beginning import Beginning, beginning
-from cero_verl.checkpoint import Progress, save_state
-from cero_verl.prompts import index_of, train_dataset
+from cero_verl.prompts import TrainPrompts, train_dataset
+from cero_verl.saved import Progress, save_state
 from integration_tests.verl.tiny import Tiny, save_prompts
 
 STEPS, SAVED = 6, 4
@@ -23,18 +24,21 @@ STEPS, SAVED = 6, 4
 def folder(tmp_path: Path) -> Path:
     """Of a training that stopped after its fourth step."""
     first = begin(tmp_path)
-    allocator = make_allocator("cero", **first.begin["config"])
+    desk = DurableDesk(tmp_path / "journal", make_allocator("cero", **first.begin["config"]))
+    for step in range(SAVED):
+        tickets, rows = [f"{step}-{i}" for i in range(4)], [(4 * step + i) % 8 for i in range(4)]
+        for ticket, count in zip(tickets, desk.deal(tickets, rows, 4, step, True), strict=True):
+            for session in range(count):
+                desk.report(ticket, session, float(session % 2))
     checkpoint = tmp_path / "checkpoints" / f"global_step_{SAVED}"
-    files = DurableDesk(tmp_path / "journal", allocator).checkpoint()
-    save_state(checkpoint, files, Progress(step=SAVED, pool=pool(tmp_path), after=first.after))
+    save_state(checkpoint, desk.checkpoint(), Progress(step=SAVED, pool=pool(tmp_path), after=first.after))
     (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(SAVED))
     return tmp_path
 
 
 def begin(folder: Path, *flags: str, steps: int = STEPS, allocator: str = "cero") -> Beginning:
     config = composed(folder, *flags, steps=steps, allocator=allocator)
-    index = index_of(train_dataset(config))
-    return beginning(config, len(index), index.fingerprint)
+    return beginning(config, TrainPrompts(train_dataset(config)))
 
 
 def composed(folder: Path, *flags: str, steps: int = STEPS, allocator: str = "cero") -> Any:
@@ -42,7 +46,7 @@ def composed(folder: Path, *flags: str, steps: int = STEPS, allocator: str = "ce
 
 
 def pool(folder: Path) -> str:
-    return index_of(train_dataset(composed(folder))).fingerprint
+    return TrainPrompts(train_dataset(composed(folder))).index.fingerprint
 
 
 def test_from_scratch(tmp_path: Path) -> None:
@@ -65,9 +69,15 @@ def test_auto_and_resume_path_and_disable(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"flags": ("rollout_allocator.saturation=2",)}, r"saturation=1\.0 \(now 2\.0\).*fresh_start=true"),
-        ({"steps": STEPS + 1}, r"rounds=6 \(now 7\)"),
-        ({"allocator": "uniform"}, "a CeroConfig, and this run has a UniformConfig"),
+        (
+            {"flags": ("rollout_allocator.saturation=2",)},
+            r"the saved allocator has saturation=1\.0 \(now 2\.0\);.*fresh_start=true",
+        ),
+        (
+            {"flags": ("rollout_allocator.saturation=2",), "steps": STEPS + 1},
+            r"the saved allocator has saturation=1\.0 \(now 2\.0\);",
+        ),
+        ({"allocator": "uniform"}, r"a CeroConfig \(now a UniformConfig\).*fresh_start=true"),
     ],
 )
 def test_another_configuration(folder: Path, changed: dict[str, Any], said: str) -> None:
@@ -77,6 +87,53 @@ def test_another_configuration(folder: Path, changed: dict[str, Any], said: str)
     fresh = begin(folder, *flags, "rollout_allocator.fresh_start=true", **others)
     assert (fresh.after, fresh.next_step) == (SAVED, SAVED + 1)
     assert fresh.schedule.steps == fresh.begin["config"]["rounds"] == others.get("steps", STEPS) - SAVED
+
+
+@pytest.mark.parametrize(
+    ("steps", "flags", "rounds", "budget"),
+    [
+        (STEPS + 3, [], STEPS + 3, (STEPS + 3) * 16),
+        (STEPS, ["rollout_allocator.budget=150", "rollout_allocator.capacity=32"], STEPS, 150),
+        (STEPS - 1, [], STEPS - 1, (STEPS - 1) * 16),
+    ],
+)
+def test_a_training_of_another_length_goes_on(
+    folder: Path, steps: int, flags: list[str], rounds: int, budget: int
+) -> None:
+    before, found = begin(folder).allocator, begin(folder, *flags, steps=steps)
+    allocator, tickets = restored(found.begin["files"])
+    assert (found.after, found.next_step) == (0, SAVED + 1)
+    assert (allocator.config.rounds, allocator.config.budget) == (rounds, budget)
+    assert "resumed from" in found.told
+    assert f"(now {budget})" in found.told
+    assert allocator.exposure().tolist() == before.exposure().tolist()
+    assert allocator.success_rate().tolist() == before.success_rate().tolist()
+    assert allocator.metrics()["budget_remaining"] == budget - SAVED * 16
+    assert len(tickets["done"]) == SAVED * 4
+
+
+def test_more_rounds_than_were_planned_go_on(folder: Path) -> None:
+    """Refills take rounds of their own."""
+    desk = DurableDesk(folder / "journal", begin(folder).allocator)  # whose journal goes on
+    for step in range(4):
+        desk.deal([f"refill {step}"], [step], 2, SAVED, True)
+    checkpoint = folder / "checkpoints" / f"global_step_{SAVED}"
+    save_state(checkpoint, desk.checkpoint(), Progress(step=SAVED, pool=pool(folder)))
+    longer = begin(folder, steps=STEPS + 1).allocator
+    assert longer.config.rounds == SAVED + 4 + (STEPS + 1 - SAVED)
+    assert longer.metrics()["budget_remaining"] >= (STEPS + 1 - SAVED) * 16
+
+
+@pytest.mark.parametrize("flags", [[], ["rollout_allocator.saturation=2"]])
+@pytest.mark.parametrize("steps", [SAVED, SAVED - 1])
+def test_a_training_that_is_over_has_nothing_to_say(folder: Path, steps: int, flags: list[str]) -> None:
+    found = begin(folder, *flags, steps=steps)
+    assert found.next_step == SAVED + 1
+    assert "the training is over" in found.told
+    for path in (folder / "checkpoints" / f"global_step_{SAVED}").glob("cero_*"):
+        path.unlink()
+    fresh = begin(folder, steps=steps)
+    assert (fresh.after, fresh.next_step) == (SAVED, SAVED + 1)
 
 
 def test_what_fits_is_resumed_whatever_fresh_start_says(folder: Path) -> None:

@@ -1,9 +1,14 @@
-"""Sessions that fail are refunded, and success can be judged by another number than the reward."""
+"""Sessions that fail, rewards out of range, keys that are not there: what a training outlives, and what ends it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from cero_api.errors import ConfigurationError
 from cero_api.trace import TraceReader
 from integration_tests.verl.tiny import Tiny, train
 
@@ -31,3 +36,35 @@ def test_failed_sessions_are_refunded_and_the_key_judges(tmp_path: Path) -> None
         assert record.successes.sum() + record.failures.sum() == len(rows)
         # No reward reaches 1, and `acc` is what counts.
         assert record.successes.sum() == 2 * sum(row.reward for row in rows)
+
+
+def test_a_rollout_that_failures_leave_alone_pushes_nothing(tmp_path: Path) -> None:
+    """`grpo_passk` would stop at it, the other estimators take its raw reward for an advantage."""
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.reward_range=[0,1]",
+        "algorithm.adv_estimator=grpo_passk",
+        "reward.custom_reward_function.name=fragile",
+    ]
+    run = train(Tiny(tmp_path, steps=3, batch=BATCH, n=N, prompts=8, extra=flags))
+    rows = [row for step in run.steps for row in step]
+    sizes = Counter(row.uid for row in rows)
+    lone = [row for row in rows if sizes[row.uid] == 1]
+    assert lone, "no group was left with one rollout; the test shows nothing"
+    assert {row.advantage for row in lone} == {0.0}
+    assert any(row.advantage > 0 for row in rows)
+    # Rewards of 2 and 3 count as the nearest end of the range, and the log says how many did.
+    last = run.log[-1]["data"]
+    assert last["rollout_allocator/rewards_clipped"] == len(rows) == last["rollout_allocator/budget_spent"]
+
+
+def test_a_key_that_no_reward_has_ends_the_training_at_once(tmp_path: Path) -> None:
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.success_key=accuracy",
+        "reward.custom_reward_function.name=graded",
+    ]
+    steps: list[Any] = []
+    with pytest.raises(ConfigurationError, match=r"success_key=accuracy .* which is acc, score; name one of them"):
+        train(Tiny(tmp_path, steps=5, batch=BATCH, n=N, prompts=8, extra=flags), hook=steps.append)
+    assert len(steps) == 1

@@ -10,9 +10,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from cero_api import available_allocators
+from cero_api.errors import ConfigurationError
+from cero_verl.flag import refuse_near_misses
 from integration_tests.verl.tiny import Tiny
 
 
@@ -66,3 +69,82 @@ def test_programs_that_repeat_by_a_fixed_n_are_refused(program: str) -> None:
     assert ran.returncode != 0
     assert "repeats every prompt by a fixed rollout.n" in ran.stderr
     assert "Error executing job" not in ran.stderr
+
+
+PROGRAM = """
+import hydra
+
+{runner}
+
+@hydra.main(config_path="pkg://verl.trainer.config", config_name="ppo_trainer", version_base=None)
+def main(config):
+    print("trained")
+
+if __name__ == "__main__":
+    main()
+"""
+OWN_RUNNER = """
+import warnings; warnings.simplefilter("ignore")
+from verl.trainer.main_ppo import TaskRunnerV1
+class MyRunner(TaskRunnerV1.__ray_metadata__.modified_class): pass
+del TaskRunnerV1
+"""
+
+
+def run_program(folder: Path, *arguments: str, runner: str = "") -> tuple[int, str]:
+    """A main of somebody else's, as recipes have them."""
+    (folder / "main_dapo.py").write_text(PROGRAM.format(runner=runner))
+    command = [sys.executable, "-W", "ignore", "main_dapo.py", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_recipe_with_a_trainer_of_its_own_is_refused(tmp_path: Path) -> None:
+    code, said = run_program(tmp_path, "+rollout_allocator=cero")
+    assert code != 0
+    assert "main_dapo.py does not run verl's TaskRunnerV1" in said
+    assert "trained" not in said
+
+
+def test_a_program_around_verls_own_runner_is_taken(tmp_path: Path) -> None:
+    n = "actor_rollout_ref.rollout.n=8"
+    code, said = run_program(tmp_path, "+rollout_allocator=cero", n, runner=OWN_RUNNER)
+    assert (code, "trained" in said) == (0, True), said
+
+
+def test_a_flag_that_is_almost_right_is_refused_in_any_program_of_verls(tmp_path: Path) -> None:
+    assert run_program(tmp_path) == (0, "trained\n"), "a program without the flag is left alone"
+    code, said = run_program(tmp_path, "+rolout_allocator=cero")
+    assert (code != 0, "trained" in said) == (True, False), said
+    assert "did you mean +rollout_allocator=NAME" in said
+    (tmp_path / "mine.yaml").write_text("defaults: [ppo_trainer, _self_]\nrollout_allocator: {name: cero}\n")
+    verls = "hydra.searchpath=[pkg://verl.trainer.config]"
+    code, said = run_program(tmp_path, "--config-path", str(tmp_path), "--config-name", "mine", verls)
+    assert (code != 0, "trained" in said) == (True, False), said
+    assert "'- rollout_allocator: NAME' in the defaults list" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("+rolout_allocator=cero", "rolout_allocator is no option of verl's"),
+        ("+rollout_alocator.name=cero", "rollout_alocator is no option"),
+        ("+allocator=cero", "allocator is no option"),
+        ("+trainer.rollout_allocator=cero", "trainer.rollout_allocator is no option"),
+        ("+actor_rollout_ref.rollout.rollout_allocator=cero", "rollout.rollout_allocator is no option"),
+        ("+rollout_allocator.name=cero", "not by its config group"),
+        ("+rollout_allocator={name:cero}", "not by its config group"),
+        ("++rollout_allocator.saturation=2", "not by its config group"),
+    ],
+)
+def test_near_misses(flag: str, said: str) -> None:
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        refuse_near_misses(compose("ppo_trainer"))
+        refuse_near_misses(compose("ppo_trainer", overrides=["+rollout_allocator=cero"]))
+        with pytest.raises(ConfigurationError, match=re.escape(said)) as refused:
+            refuse_near_misses(compose("ppo_trainer", overrides=[flag]))
+    assert "NAME is one of cero, " in str(refused.value)
+
+
+def test_other_programs_with_such_a_key_are_none_of_our_business() -> None:
+    refuse_near_misses(OmegaConf.create({"rolout_allocator": "cero", "allocator": 1}))

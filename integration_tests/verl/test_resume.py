@@ -46,14 +46,28 @@ def test_a_resumed_run_deals_as_if_it_had_never_stopped(tmp_path: Path) -> None:
     spent = [record["data"]["rollout_allocator/budget_spent"] for record in resumed.log]
     assert spent == [16 * step for step in range(SAVED + 1, STEPS + 1)]
 
+    # And on, for two steps more than it was planned for: what is known and spent is carried over.
+    tiny.steps = STEPS + 2
+    longer = train(tiny)
+    assert [len(rows) for rows in longer.steps] == [16, 16]
+    assert any(len(set(step.values())) > 1 for step in longer.counts())
+    last = longer.log[-1]["data"]
+    assert last["rollout_allocator/budget"] == last["rollout_allocator/budget_spent"] == 16 * (STEPS + 2)
+    written = lines(tmp_path)
+    assert written[: len(before)] == before
+    assert len(written) == len(before) + 2 * 4
 
-def test_a_fresh_start_begins_anew_for_the_steps_that_remain(tmp_path: Path) -> None:
+
+def test_a_fresh_start_begins_anew_for_the_steps_that_remain_and_ends_quietly(tmp_path: Path) -> None:
     tiny = Tiny(tmp_path, steps=2, prompts=8)
     tiny.extra = ["trainer.save_freq=1", "trainer.max_actor_ckpt_to_keep=1"]
     train(tiny)  # without the flag
     tiny.steps = 4
-    tiny.extra = ["+rollout_allocator=cero", "rollout_allocator.fresh_start=true"]
+    tiny.extra = ["+rollout_allocator=cero", "rollout_allocator.fresh_start=true", "trainer.save_freq=4"]
     run = train(tiny)
     assert len(run.steps) == 2
     assert run.log[-1]["data"]["rollout_allocator/budget"] == 2 * 16
     assert run.log[-1]["data"]["rollout_allocator/budget_remaining"] == 0
+
+    again = train(tiny)  # a finished training that is started again
+    assert (again.steps, again.log) == ([], [])

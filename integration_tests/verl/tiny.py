@@ -46,8 +46,8 @@ def save_model(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def save_prompts(path: Path, count: int = 16, indices: Sequence[int] | None = None) -> Path:
-    rows = [
+def save_prompts(path: Path, count: int = 16, indices: Sequence[int] | None = None, copies: int = 1) -> Path:
+    rows = copies * [
         {
             "data_source": "tiny",
             "prompt": [{"role": "user", "content": f"{i}+{i % 3}="}],

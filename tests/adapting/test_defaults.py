@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from cero_api import available_allocators, make_allocator
 from cero_api.adapting import RoundShape, allocator_fields, limits
 
+# Any shape of a training is tried, those among them that leave nothing to decide.
+pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
+
 
 @pytest.mark.parametrize("scope", ["batch", "pool"])
 @pytest.mark.parametrize("name", available_allocators())

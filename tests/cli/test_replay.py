@@ -374,3 +374,14 @@ def test_a_report_of_a_pipe(cero: Cero, run_folder: Path) -> None:
     threading.Thread(target=lambda: (run_folder / "pipe").write_bytes(content), daemon=True).start()
     code, out, _ = cero("report", run_folder / "pipe", "--json")
     assert (code, json.loads(out)["runs"][0]["rollouts"]) == (0, 1280)
+
+
+def test_bars_say_what_things_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cero_api.cli.contest import progress_bar
+
+    console = pytest.importorskip("rich.console")
+    screen = io.StringIO()
+    monkeypatch.setattr("cero_api.cli.contest.errors", console.Console(file=screen, force_terminal=True, width=200))
+    with progress_bar() as bar:
+        bar.add_task("reading [/] and [red]x", total=1.0)
+    assert "reading [/] and [red]x" in screen.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from cero_api.analysis.contest.arena import Arena
 from cero_api.analysis.contest.estimate import Estimate
 from cero_api.analysis.contest.results import METRICS, Result
 from cero_api.analysis.contest.terms import Terms
-from cero_api.errors import CeroError, ConfigurationError
+from cero_api.errors import CeroError, CeroWarning, ConfigurationError
 from cero_api.protocol import RolloutOutcomes
 
 _CERTAIN = 1e-3  # rates this close to 0 or 1 give a group of 8 contrast once in 125 times
@@ -47,7 +48,9 @@ def contest(
     first: CeroError | None = None
     for name, config in terms.configs.items():
         try:
-            runs = [_run(arena, name, config, seed, progress) for seed in seeds]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", CeroWarning)  # each seed would say it again; a note does
+                runs = [_run(arena, name, config, seed, progress) for seed in seeds]
         except CeroError as error:
             named = type(error)(f"{name}: {error}")
             if name in terms.configured:
@@ -55,6 +58,8 @@ def contest(
             first = first or named
             notes.append(f"{name} is left out, since it cannot deal these rounds: {error}")
             continue
+        if "max_rollouts_per_prompt" in config and not any(run["decided"] for run in runs):
+            notes.append(f"{name} had nothing to decide in any round, since its floor and cap left one way to deal it.")
         metrics = {metric: Estimate.of([run[metric] for run in runs]) for metric in METRICS if metric in runs[0]}
         results.append(Result(name, config, metrics))
     if first is not None and not results:
@@ -67,6 +72,7 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
     rng = np.random.default_rng((seed, 1))  # a stream of its own: the arena and the ties use the seed too
     rollouts = groups = effective = dealt = 0
     expected = signal = certain = seconds = 0.0
+    decided = False
     for k, (moment, rows, total) in enumerate(arena.turns(seed)):
         started = time.perf_counter()
         allocation = allocator.allocate(rows, total)
@@ -86,6 +92,7 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
         expected += float((1.0 - p**n - (1.0 - p) ** n).sum())
         signal += float((n * p * (1.0 - p)).sum())
         certain += float(n[(p < _CERTAIN) | (p > 1.0 - _CERTAIN)].sum())
+        decided = decided or allocator.metrics().get("decidable", 1.0) > 0.0
         if progress is not None and (k + 1) % 16 == 0:
             progress(name, seed, (k + 1) / arena.rounds)
     if progress is not None:
@@ -93,6 +100,7 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
     exposure = allocator.exposure()
     return {
         "rollouts": rollouts,
+        "decided": decided,
         "rounds_dealt": dealt,
         "effective_group_rate": effective / max(groups, 1),
         "expected_effective_groups": expected,

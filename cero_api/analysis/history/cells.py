@@ -22,6 +22,7 @@ _MISSING = {
 }  # fmt: skip
 _WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 _FRACTION = re.compile(r"\s*([\d.]+)\s*(?:/|\u2044|of|out of)\s*(\d+)\s*")
+_DECIMAL_COMMA = re.compile(r"0,\d+|\d{1,3},\d+%")  # which can be no thousands, whatever else has commas
 _COUNTS = 2**31
 
 
@@ -80,7 +81,8 @@ def _of_text(value: str, name: str, where: str, decimal_comma: bool) -> list[Cel
                 raise TraceError(f"{where}: {name} {value!r} is more than one; correct the row")
             return [Cell(min(won, of), of)] if of else []
         percent = text.endswith("%")
-        number = float((text[:-1] if percent else text).replace(",", "." if decimal_comma else ","))
+        comma = decimal_comma or _DECIMAL_COMMA.fullmatch(text) is not None
+        number = float((text[:-1] if percent else text).replace(",", "." if comma else ","))
     except ValueError as error:
         if isinstance(error, TraceError):
             raise

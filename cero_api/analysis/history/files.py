@@ -120,6 +120,8 @@ def records_in(folder: Path) -> list[Path]:
     for place, folders, names in _walk(folder):
         own = [name for name in names if not name.startswith(".") and name not in _ASIDE and _ending(name)]
         kinds = {_ending(name) for name in own}
+        if len(kinds) > 1:  # settings, beside the record
+            own, kinds = [name for name in own if _ending(name) != ".json"], kinds - {".json"}
         if len(kinds) > 1:
             raise TraceError(f"{place} holds {' and '.join(sorted(kinds))} files; give those of one record")
         if own:

@@ -56,13 +56,22 @@ class Place:
 
 
 def inside(value: Any, way: Sequence[str]) -> Any:
-    """What an object, or a text that is one in JSON, has at this place; None if it has nothing there."""
-    for part in way:
-        if isinstance(value, str) and value.lstrip().startswith("{"):
-            with contextlib.suppress(ValueError):
-                value = json.loads(value)
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+    """What an object, or a text that is one in JSON, has at this place; None if it has nothing there.
+
+    >>> inside({"solved by": {"a-1.5b": 3}}, ["solved by", "a-1", "5b"])  # names have dots of their own
+    3
+    """
+    if not way:
+        return value
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    if isinstance(value, dict):
+        for end in range(len(way), 0, -1):
+            name = ".".join(way[:end])
+            if name in value:
+                return inside(value[name], way[end:])
+    return None
 
 
 def shown(value: object) -> str:

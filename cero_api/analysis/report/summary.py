@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.errors import TraceError
 from cero_api.mathematics.contrast import group_variance, has_contrast, whole_squares
 from cero_api.trace import TraceReader
@@ -97,14 +98,17 @@ class RunSummary:
             rounds: (number, rows `[P]`, counts `[P]`, successes `[P]`) of each.
             num_prompts: of the pool, M.
 
+        Raises:
+            TraceError: an array is none of numbers, or of rows and counts that are not whole.
+
         >>> run = RunSummary.of_rounds("cero", [(0, [0, 2], [4, 2], [1, 2])], num_prompts=3)
         >>> run.effective, run.exposure
         (array([1]), array([4, 0, 2]))
         """
         tally = _Tally()
         for number, rows, counts, successes in rounds:
-            count, won = np.asarray(counts, dtype=np.int64), np.asarray(successes, dtype=np.float64)
-            row = np.asarray(rows, dtype=np.int64)
+            count, row = whole_numbers(counts, "counts", TraceError), whole_numbers(rows, "rows", TraceError)
+            won = real_numbers(successes, "successes", TraceError)
             tally.add(np.full(count.size, number), row, count, won, count - won, whole_squares(won, count - won))
         return tally.summary(label, num_prompts, None)
 

@@ -1,0 +1,109 @@
+"""The allocator's files in verl's checkpoint folder, and where verl resumes from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
+
+from cero_api.errors import CheckpointError
+from cero_api.files import write_whole
+from cero_ray.durable import ALLOCATOR_FILE, TICKETS_FILE
+from cero_verl.config import FLAG
+
+PROGRESS_FILE = "cero_verl.json"
+
+
+class Progress(BaseModel):
+    """Where the training stood; plain JSON beside the allocator.
+
+    Args:
+        step: verl's global step.
+        pool: fingerprint of the prompts and their order, of which the allocator's rows speak.
+        after: steps before the allocator began, if it began in the middle of a training.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    step: int
+    pool: str
+    after: int = 0
+
+
+class Resumed(NamedTuple):
+    """The checkpoint that verl resumes."""
+
+    path: Path
+    step: int
+
+
+def resumed_folder(config: Any) -> Resumed | None:
+    """The checkpoint that verl loads with this configuration, by its own rules; None if it starts from scratch."""
+    trainer = config.trainer
+    if trainer.resume_mode == "disable":
+        return None
+    if trainer.resume_mode == "auto":
+        found = find_latest_ckpt_path(os.path.abspath(trainer.default_local_dir))
+    else:
+        found = trainer.resume_from_path
+    if found is None:
+        return None
+    path = Path(os.path.abspath(found))
+    return Resumed(path, int(str(path).split("global_step_")[-1]))
+
+
+def save_state(folder: Path, files: dict[str, bytes], progress: Progress) -> None:
+    """Write a desk's checkpoint; the progress comes last and makes it whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PROGRESS_FILE).unlink(missing_ok=True)
+    for name, content in files.items():
+        write_whole(folder / name, content)
+    write_whole(folder / PROGRESS_FILE, progress.model_dump_json(indent=2))
+
+
+def saved_progress(folder: Path) -> Progress | None:
+    """Where a checkpoint's training stood; None if it has no allocator state.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    path = folder / PROGRESS_FILE
+    if not path.is_file():
+        return None
+    try:
+        return Progress.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); resume an earlier checkpoint") from error
+
+
+def load_state(folder: Path, expected: Progress) -> dict[str, bytes]:
+    """A desk's checkpoint, if it is of these prompts and this step.
+
+    Args:
+        folder: verl's `global_step_N`.
+        expected: what this run would save at this step.
+
+    Raises:
+        CheckpointError: there is none, or it is torn or of another run; the message says what to do.
+    """
+    progress = saved_progress(folder)
+    missing = [name for name in (ALLOCATOR_FILE, TICKETS_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
+    if missing or progress is None:
+        raise CheckpointError(
+            f"{folder} has no {', '.join(missing)}: it was written without +{FLAG}, or only in part, and to go on "
+            "would be to restart the allocator unnoticed; resume an earlier checkpoint with trainer.resume_mode="
+            f"resume_path and trainer.resume_from_path, or begin a new allocator for the remaining steps with "
+            f"{FLAG}.fresh_start=true"
+        )
+    if progress.pool != expected.pool:
+        raise CheckpointError(
+            f"{folder} was written with other train prompts, or the same in another order, and the allocator knows "
+            "prompts by their row; resume with data.train_files and the filters of that run, or begin a new allocator "
+            f"with {FLAG}.fresh_start=true"
+        )
+    if progress.step != expected.step:
+        raise CheckpointError(f"{folder} holds the allocator of step {progress.step}; resume an earlier checkpoint")
+    return {name: (folder / name).read_bytes() for name in (ALLOCATOR_FILE, TICKETS_FILE)}
