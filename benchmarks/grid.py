@@ -17,7 +17,8 @@ from pathlib import Path
 from rich.console import Console
 
 from cero_lab.crew import run_tasks
-from cero_lab.grid.jobs import Job, make
+from cero_lab.grid.jobs import Job
+from cero_lab.grid.making import make
 from cero_lab.grid.record import read
 from cero_lab.grid.regimes import REGIMES, SETS
 from cero_lab.grid.report import publish, report

@@ -5,19 +5,20 @@ from __future__ import annotations
 import abc
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cero_api._types import BoolArray, FloatArray, IntArray, RankArray
+from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.allocators.choice import Choice
-from cero_api.allocators.parts import Parts, PartsState
-from cero_api.allocators.plan import Plan
-from cero_api.allocators.whole import Whole, atomic, changing
+from cero_api.allocators.choosing import Choosing
+from cero_api.allocators.parts import Parts
+from cero_api.allocators.states import AllocatorState as AllocatorState
+from cero_api.allocators.states import WalkState as WalkState
+from cero_api.allocators.whole import atomic, changing
 from cero_api.arrays import whole_numbers
-from cero_api.beliefs import Expectation, Results
+from cero_api.beliefs import Results
 from cero_api.config import AllocatorConfig
 from cero_api.errors import (
     BudgetError,
@@ -29,55 +30,11 @@ from cero_api.errors import (
 )
 from cero_api.knowledge import Knowledge
 from cero_api.mathematics.contrast import graded_fits
-from cero_api.mathematics.ledger import Ledger, Report
-from cero_api.mathematics.posterior import posterior_mean, variance_proxy
-from cero_api.mathematics.selection import groups_in_order
-from cero_api.mathematics.walk import Walk
+from cero_api.mathematics.ledger import Report
+from cero_api.mathematics.posterior import posterior_mean
 from cero_api.migrations import entries_of, header
 from cero_api.protocol import Allocation, RolloutOutcomes
-from cero_api.state import RAGGED, no_floats, state_entries, with_entries
-
-
-@dataclass
-class AllocatorState:
-    """What changes during training, for any allocator over a pool of M prompts."""
-
-    round: int  # rounds dealt so far
-    ledger: Ledger
-    successes: FloatArray  # [M] evidence beyond the prior, in rollouts
-    failures: FloatArray  # [M]
-    exposure: IntArray  # [M] rollouts dealt, net of refunds
-    plan: Plan
-    graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
-    tokens: float  # that the rollouts reported with their length have generated
-    parts: PartsState
-    decidable: float  # share of the latest round's rollouts that could have gone elsewhere
-
-    @classmethod
-    def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
-        """Nothing dealt, nothing seen."""
-        pool = config.num_prompts
-        return cls(
-            round=0,
-            ledger=Ledger(config.budget),
-            successes=np.zeros(pool),
-            failures=np.zeros(pool),
-            exposure=np.zeros(pool, dtype=np.int64),
-            plan=Plan(),
-            tokens=0.0,
-            parts=PartsState(),
-            graded=no_floats(),
-            decidable=0.0,
-            **fields,
-        )
-
-
-@dataclass
-class WalkState(AllocatorState):
-    """State of a method that walks through the pool, or shares out the batches that a loader draws."""
-
-    walk: Walk
-
+from cero_api.state import state_entries, with_entries
 
 _MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
 
@@ -85,7 +42,7 @@ ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
 
 
-class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
+class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
     """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
 
     A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
@@ -281,47 +238,6 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         """Prompts and their rollouts, at most what remains, and exactly `total` if it is given."""
 
-    def _expect(self, rows: IntArray) -> Expectation:
-        """What is expected of these prompts in this round."""
-        if self._parts.belief is not None:
-            return self._parts.expected(self._parts_now, rows)
-        a0, b0 = self.config.prior
-        a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
-        return Expectation(posterior_mean(a, b), variance_proxy(a, b, self._graded(rows)))
-
-    def _deal_window(self, need: int, unit: int = 1, least: float = -np.inf) -> tuple[IntArray, IntArray]:
-        """Full groups for the prompts of the window that are worth most, in this order, until `need` is dealt.
-
-        Args:
-            need: rollouts.
-            unit: that are always dealt together.
-            least: a prompt that is worth no more than this gets nothing.
-        """
-        group, state = self.config.group, self._state
-        offered = self._parts.offered(self._parts_now, -(-need // group), state.round)
-        self._changes.set(state, "parts", replace(self._parts.ticked(self._parts_now), window=offered.walk))
-        worth = self._worth(offered.rows, group)
-        rows, worth = offered.rows[worth > least], worth[worth > least]
-        worth = worth / self._parts.costs(self._parts_now, rows)
-        scale = float(worth.max(initial=0.0))
-        # To so many places, that no machine's rounding decides between equals; those go by the seed.
-        rounded = np.round(worth / scale, 9) if scale > 0 else worth
-        line = np.lexsort((self._rank(rows), -rounded))
-        sizes = groups_in_order(rows.size, need // unit, group // unit, smallest=-(-2 // unit))
-        return rows[line[: sizes.size]], sizes * unit
-
-    def _window_size(self, need: int) -> int:
-        """Prompts that the window offers to a round of so many rollouts."""
-        return min(-(-need // self.config.group) * self.config.window, self.config.num_prompts)
-
-    def _rank(self, rows: IntArray) -> RankArray:
-        """Who goes first among equals: whoever the walk brought first."""
-        return np.arange(rows.size)
-
-    def _worth(self, rows: IntArray, group: int) -> FloatArray:
-        """Of a full group to each of these prompts; a method that chooses by something says by what."""
-        return np.ones(rows.size)
-
     def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
         """The rounds that were possible where so many rollouts are dealt; None where nothing is meant to be decided."""
         if rows is None and self.config.offer == "window":
@@ -380,10 +296,6 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         begun = np.zeros(self.config.num_prompts)
         begun[rows] = values
         self._changes.set(self._state, field, begun)
-
-    def _graded(self, rows: IntArray | slice) -> FloatArray | None:
-        """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
-        return self._state.graded[rows] if self._state.graded.size else None
 
     def _derived(self, state: StateT) -> StateT:
         """The same new state, with what follows from it filled in."""

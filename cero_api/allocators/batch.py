@@ -52,8 +52,8 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
             most = config.num_prompts * config.group
             if total > most or total == 1:
                 raise BudgetError(
-                    f"total={total} cannot be dealt in groups of {config.group} to {config.num_prompts} prompts; ask for 0, "
-                    f"or 2 to {most}"
+                    f"total={total} cannot be dealt in groups of {config.group} to {config.num_prompts} prompts; ask "
+                    f"for 0, or 2 to {most}"
                 )
             return
         if rows is None:

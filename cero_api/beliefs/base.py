@@ -103,4 +103,3 @@ class Belief(abc.ABC, Generic[StateT]):
     def metrics(self, state: StateT) -> dict[str, float]:
         """Numbers worth logging."""
         return {}
-

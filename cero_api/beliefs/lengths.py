@@ -101,7 +101,9 @@ class LengthBelief:
             answer[block] = self._expected(state, block)
         return answer
 
-    def told(self, state: LengthState, rows: IntArray, tokens: FloatArray, rollouts: IntArray, changes: Changes) -> None:
+    def told(
+        self, state: LengthState, rows: IntArray, tokens: FloatArray, rollouts: IntArray, changes: Changes
+    ) -> None:
         """Rollouts came in: in any order, late, in parts.
 
         Args:

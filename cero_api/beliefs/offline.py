@@ -25,8 +25,8 @@ class OfflineRates:
         strength: $k$; None finds it by how well the rates predict.
 
     Raises:
-        ConfigurationError: another number of rows, a rate that is missing or no share, samples or a strength that cannot
-            be.
+        ConfigurationError: another number of rows, a rate that is missing or no share, samples or a strength that
+            cannot be.
 
     >>> rates = OfflineRates([0.25, 1.0], num_prompts=2, samples=[4, 4], strength=4.0)
     >>> rates.evidence(4.0, np.array([0, 1]))
@@ -47,8 +47,8 @@ class OfflineRates:
         share = np.where(known, share, 0.0)
         if np.isnan(share).any():
             raise ConfigurationError(
-                f"offline rates have none in row {np.flatnonzero(np.isnan(share))[0]} ({int(np.isnan(share).sum())} such "
-                "rows); give their samples too, 0 for the prompts without a rate"
+                f"offline rates have none in row {np.flatnonzero(np.isnan(share))[0]} ({int(np.isnan(share).sum())} "
+                "such rows); give their samples too, 0 for the prompts without a rate"
             )
         wrong = np.flatnonzero((share < 0.0) | (share > 1.0))
         if wrong.size:
@@ -89,8 +89,8 @@ def _samples(samples: ArrayLike, num_prompts: int) -> NDArray[np.float32]:
     wrong = np.flatnonzero(~((counts >= 0.0) & (counts < 2.0**31)))
     if wrong.size:
         raise ConfigurationError(
-            f"offline samples have {counts[wrong[0]]:g} in row {wrong[0]}; give the number of samples behind each rate, "
-            "0 where there is none"
+            f"offline samples have {counts[wrong[0]]:g} in row {wrong[0]}; give the number of samples behind each "
+            "rate, 0 where there is none"
         )
     return counts.astype(np.float32)
 

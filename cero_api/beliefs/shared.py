@@ -176,7 +176,7 @@ class SharedBelief(Belief[SharedState]):
         goal = most_probable(information, pull, mean, precision)
         longest = float(np.abs(design @ (goal - common.coefficients)).max())
         common = common._replace(coefficients=_towards(common.coefficients, goal, longest))
-        covariance = np.linalg.inv(information + np.diag(precision))
+        covariance: FloatArray = np.asarray(np.linalg.inv(information + np.diag(precision)), dtype=np.float64)
         spread = (visits.won + visits.lost) * found.mean * (1.0 - found.mean)
         learned = replace(
             state,
@@ -220,7 +220,7 @@ class SharedBelief(Belief[SharedState]):
         return state.visits.fault(self.num_prompts, state.round)
 
     def metrics(self, state: SharedState) -> dict[str, float]:
-        """What the pool tells of a prompt, and an offline rate, in rollouts; and the drift of the log-odds in a round."""
+        """What the pool tells of a prompt, and an offline rate, in rollouts; and a round's drift of the log-odds."""
         strength, _, offline = self._found(state)
         numbers = {"belief_strength": strength, "belief_drift": self._common(state).drift}
         return numbers if self._strengths is None else numbers | {"offline_strength": offline}
@@ -281,4 +281,4 @@ def _towards(coefficients: FloatArray, goal: FloatArray, longest: float) -> Floa
 def _own_pull(design: FloatArray, slope: Slopes, covariance: FloatArray) -> FloatArray:
     """How far each visit has pulled its own prediction, in log-odds and to first order: leverage times its score."""
     leverage = np.einsum("vd,vd->v", design @ covariance, design)
-    return leverage * slope.score / np.maximum(1.0 - leverage * slope.information, 0.1)
+    return np.asarray(leverage * slope.score / np.maximum(1.0 - leverage * slope.information, 0.1))

@@ -27,7 +27,7 @@ def window(walk: Walk, room: int, factor: int, seed: tuple[int, ...]) -> Offered
     >>> import numpy as np
     >>> offered = window(Walk(np.arange(6), 4), room=1, factor=3, seed=(0, 1))
     >>> offered.rows, offered.walk.cursor
-    (array([4, 5, 0]), 1)
+    (array([4, 5, 1]), 1)
     """
     rows, after = walk.take(min(room * factor, walk.order.size), seed)
     return Offered(rows, after)

@@ -50,7 +50,7 @@ class OracleAllocator(BaseAllocator[CeroConfig, WalkState]):
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         assert total is not None  # checked
-        cap = self.config.max_rollouts_per_prompt
+        cap = self.config.limits(None if rows is None else rows.size, total)[1]
         if rows is not None:
             rate, exposure = self._rate(rows), self._state.exposure[rows].astype(np.float64)
             rank = self._ties.rank[rows]
