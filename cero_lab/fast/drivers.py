@@ -27,7 +27,8 @@ class Loader:
     def __call__(self) -> NDArray[np.int64]:
         """The next batch, int64 `[batch]`."""
         self._drawn += 1
-        return self._walk.take(self._batch, (self._seed, self._drawn))
+        rows, self._walk = self._walk.take(self._batch, (self._seed, self._drawn))
+        return rows
 
 
 @dataclass

@@ -23,7 +23,7 @@ class Regime(Frozen):
     pool: PoolName
     train: TrainSettings
     model: str
-    evaluation: EvalSettings = EvalSettings(prompts=256, samples=0, every=4)
+    evaluation: EvalSettings
 
     @property
     def visits(self) -> float:
@@ -36,8 +36,9 @@ class Regime(Frozen):
         return self.train.prompts_per_round * self.train.group_size
 
 
-def _regime(pool: PoolName = "hard", model: str = "small", **sizes: object) -> Regime:
-    return Regime(pool=pool, train=BASE.model_copy(update=sizes), model=model)
+def _regime(pool: PoolName = "hard", model: str = "small", held: int = 256, **sizes: object) -> Regime:
+    evaluation = EvalSettings(prompts=held, samples=0, every=4)
+    return Regime(pool=pool, train=BASE.model_copy(update=sizes), model=model, evaluation=evaluation)
 
 
 ONE, TWO, SEVEN = 640, 320, 96  # prompts that are visited so often
@@ -57,12 +58,12 @@ REGIMES: Mapping[str, Regime] = {
     # Groups of sixteen: half as many prompts a round.
     "hard-one-visit-groups-16": _regime(prompts=ONE // 2, prompts_per_round=4, group_size=16),
     "hard-seven-visits-groups-16": _regime(prompts=SEVEN // 2, prompts_per_round=4, group_size=16),
-    # Larger models.
+    # Larger models; where half of the time would be evaluation, half as many prompts are held out.
     "hard-one-visit-demo": _regime(model="demo", prompts=ONE, learning_rate=2e-4),
     "hard-two-visits-demo": _regime(model="demo", prompts=TWO, learning_rate=2e-4),
     "hard-seven-visits-demo": _regime(model="demo", prompts=SEVEN, learning_rate=2e-4),
-    "hard-one-visit-large": _regime(model="large", prompts=ONE, learning_rate=1e-4),
-    "hard-seven-visits-large": _regime(model="large", prompts=SEVEN, learning_rate=1e-4),
+    "hard-one-visit-large": _regime(model="large", held=128, prompts=ONE, learning_rate=1e-4),
+    "hard-seven-visits-large": _regime(model="large", held=128, prompts=SEVEN, learning_rate=1e-4),
     # Answers of four to twenty-one tokens, cheap and dear ones both within reach and beyond.
     "lengths-one-visit": _regime("lengths", "long", prompts=ONE, max_new_tokens=22),
     "lengths-seven-visits": _regime("lengths", "long", prompts=SEVEN, max_new_tokens=22),
