@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cero_lab.grid.regimes import REGIMES, Regime
+from cero_lab.grid.regimes import Regime, regime_of
 from cero_lab.grid.starts import MODELS, STARTS, start, start_name
 from cero_lab.grid.variants import VARIANTS
 from cero_lab.settings import EvalSettings, PoolName, WarmstartSettings
@@ -21,7 +21,7 @@ class Job:
     """A training.
 
     Args:
-        regime: name in `REGIMES`.
+        regime: name that `regime_of` knows.
         variant: name in `VARIANTS`.
         start: index of the start.
         seed: of the pool's draw, the batches, the samples and the driver's ties.
@@ -35,7 +35,7 @@ class Job:
     @property
     def settings(self) -> Regime:
         """What is equal for every variant."""
-        return REGIMES[self.regime]
+        return regime_of(self.regime)
 
     @property
     def model(self) -> WarmstartSettings:

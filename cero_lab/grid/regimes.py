@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cero_api.errors import ConfigurationError
 from cero_lab.settings import EvalSettings, Frozen, PoolName, TrainSettings
 
 # 64 rollouts a step everywhere, and 80 steps: a prompt is visited as often as the pool is small.
@@ -68,6 +69,28 @@ REGIMES: Mapping[str, Regime] = {
     "lengths-one-visit": _regime("lengths", "long", prompts=ONE, max_new_tokens=22),
     "lengths-seven-visits": _regime("lengths", "long", prompts=SEVEN, max_new_tokens=22),
 }
+
+
+def regime_of(name: str) -> Regime:
+    """A regime by its name, or one at another learning rate: "hard-one-visit@0.5" is at half of it.
+
+    Raises:
+        ConfigurationError: no regime has this name.
+
+    >>> regime_of("hard-one-visit@0.5").train.learning_rate
+    0.0002
+    """
+    base, _, factor = name.partition("@")
+    try:
+        place, scale = REGIMES[base], float(factor or 1.0)
+    except (KeyError, ValueError):
+        raise ConfigurationError(
+            f"no regime is called {name!r}; choose from {', '.join(REGIMES)}, or one of these at a multiple of its "
+            "learning rate, as in hard-one-visit@0.5"
+        ) from None
+    rate = {"learning_rate": place.train.learning_rate * scale}
+    return place.model_copy(update={"train": place.train.model_copy(update=rate)})
+
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "visits": ("hard-one-visit", "hard-two-visits", "hard-seven-visits"),

@@ -154,7 +154,7 @@ def test_the_judge_is_the_tasks(task: str) -> None:
 class Spy(TrainerCallback):
     """TRL's training, as it went: what was said, and the gradient and the weights of each step."""
 
-    def __init__(self, trainer: CeroGRPOTrainer, shape: Shape) -> None:
+    def __init__(self, trainer: Any, shape: Shape) -> None:
         self.waves: list[dict[str, Any]] = []
         self.gradients: list[torch.Tensor] = []
         self.weights: list[torch.Tensor] = []
@@ -166,7 +166,7 @@ class Spy(TrainerCallback):
             self.waves.append(dict(output))
             return output
 
-        vars(trainer)["_generate_and_score_completions"] = generate
+        trainer._generate_and_score_completions = generate
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         gradients = {name: weight.grad for name, weight in self._trainer.model.named_parameters()}

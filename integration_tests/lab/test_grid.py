@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cero_api import CeroConfig, check_allocator
 from cero_api.analysis.learning import compare_regimes, read_trainings
+from cero_api.errors import ConfigurationError
 from cero_lab.crew import TaskFailedError, run_tasks
 from cero_lab.fast.chances import chances
 from cero_lab.fast.drivers import Dealt
@@ -19,10 +20,9 @@ from cero_lab.fast.network import Network
 from cero_lab.fast.oracle import OracleAllocator
 from cero_lab.fast.questions import Questions
 from cero_lab.fast.scene import Scene
-from cero_lab.grid import jobs as grid_jobs
 from cero_lab.grid.jobs import Job, make
 from cero_lab.grid.record import GridRecord, read
-from cero_lab.grid.regimes import REGIMES, SETS, Regime
+from cero_lab.grid.regimes import REGIMES, SETS, Regime, regime_of
 from cero_lab.grid.report import publish, report
 from cero_lab.grid.starts import MODELS, STARTS, start
 from cero_lab.grid.variants import CEILINGS, VARIANT_SETS, VARIANTS, Allocated
@@ -48,7 +48,7 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """A regime and a model that cost nothing."""
-    monkeypatch.setattr(grid_jobs, "REGIMES", {**REGIMES, "tiny": TINY})
+    monkeypatch.setitem(REGIMES, "tiny", TINY)
     monkeypatch.setitem(MODELS, "tiny", MODEL)
 
 
@@ -80,9 +80,18 @@ def test_a_regime_says_how_often_prompts_are_visited(name: str) -> None:
 
 
 def test_sets_name_what_there_is() -> None:
-    assert {name for names in SETS.values() for name in names} == set(REGIMES)
+    assert {name for names in SETS.values() for name in names} == set(REGIMES) - {"tiny"}
     assert {name for names in VARIANT_SETS.values() for name in names} == set(VARIANTS)
     assert set(CEILINGS.values()) <= set(VARIANTS)
+
+
+def test_a_regime_at_another_rate_is_another_one() -> None:
+    twice = regime_of("hard-one-visit@2")
+    assert twice.train.learning_rate == 2 * REGIMES["hard-one-visit"].train.learning_rate
+    assert regime_of("hard-one-visit@1") == regime_of("hard-one-visit") == REGIMES["hard-one-visit"]
+    for name in ("hard-one-visits", "hard-one-visit@fast"):
+        with pytest.raises(ConfigurationError, match="choose from"):
+            regime_of(name)
 
 
 # Variants
@@ -92,7 +101,7 @@ def test_sets_name_what_there_is() -> None:
 def records(starts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, GridRecord]:
     folder = tmp_path_factory.mktemp("records")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(grid_jobs, "REGIMES", {**REGIMES, "tiny": TINY})
+        patch.setitem(REGIMES, "tiny", TINY)
         patch.setitem(MODELS, "tiny", MODEL)
         found = {}
         for variant in VARIANTS:
@@ -219,7 +228,7 @@ def test_what_a_name_stood_for_is_part_of_a_record(
     assert read(job, tmp_path) is None
     monkeypatch.undo()
     slower = TINY.model_copy(update={"train": TINY.train.model_copy(update={"learning_rate": 1e-4})})
-    monkeypatch.setattr(grid_jobs, "REGIMES", {"tiny": slower})
+    monkeypatch.setitem(REGIMES, "tiny", slower)
     monkeypatch.setitem(MODELS, "tiny", MODEL)
     assert read(job, tmp_path) is None
     job.path(tmp_path).write_text('{"label": ')
