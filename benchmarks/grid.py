@@ -20,7 +20,7 @@ from cero_lab.crew import run_tasks
 from cero_lab.grid.jobs import Job
 from cero_lab.grid.making import make
 from cero_lab.grid.record import read
-from cero_lab.grid.regimes import REGIMES, SETS
+from cero_lab.grid.regimes import REGIMES, SETS, regime_of
 from cero_lab.grid.report import publish, report
 from cero_lab.grid.starts import STARTS, start
 from cero_lab.grid.variants import VARIANT_SETS, VARIANTS
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results" / "grid"
 def names(text: str, known: Mapping[str, object], sets: Mapping[str, tuple[str, ...]]) -> list[str]:
     """Comma-separated names, or names of sets of them."""
     chosen = [name for part in text.split(",") for name in sets.get(part, (part,))]
-    unknown = set(chosen) - set(known)
+    unknown = {name.partition("@")[0] for name in chosen} - set(known)
     if unknown:
         raise SystemExit(f"unknown: {', '.join(sorted(unknown))}; choose from {', '.join([*sets, *known])}")
     return list(dict.fromkeys(chosen))
@@ -40,7 +40,8 @@ def names(text: str, known: Mapping[str, object], sets: Mapping[str, tuple[str, 
 def main() -> None:
     """Train what is missing, then report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--regimes", default="visits", help=f"of {', '.join([*SETS, *REGIMES])}")
+    known = ", ".join([*SETS, *REGIMES])
+    parser.add_argument("--regimes", default="visits", help=f"of {known}; REGIME@0.5 is at half the learning rate")
     parser.add_argument("--variants", default="main", help=f"of {', '.join([*VARIANT_SETS, *VARIANTS])}")
     parser.add_argument("--starts", type=int, default=STARTS, help="warm starts of each size")
     parser.add_argument("--first-start", type=int, default=0)
@@ -62,7 +63,7 @@ def main() -> None:
     jobs = [Job(r, v, start, seed) for seed in seeds for start in starts for r in regimes for v in variants]
     if not options.report:
         models = options.models or options.out / "models"
-        sizes = dict.fromkeys(REGIMES[name].model for name in regimes)
+        sizes = dict.fromkeys(regime_of(name).model for name in regimes)
         warm = [partial(start, size, index, models) for size in sizes for index in starts]
         run_tasks(warm, options.jobs, options.out / "logs", "warm starts", console)
         todo = [job for job in jobs if read(job, options.out) is None]

@@ -45,24 +45,31 @@ class OracleAllocator(BaseAllocator[CeroConfig, WalkState]):
         return WalkState.initial(self.config, walk=Walk.start(self.config.num_prompts, self.config.seed))
 
     def _check_request(self, rows: IntArray | None, total: int | None) -> None:
-        if total is None:
-            raise BudgetError("an oracle deals exact totals; pass total")
+        least, most = self._room(rows, total)
+        if total is not None and (not least <= total <= most or (rows is None and total == 1)):
+            raise BudgetError(f"total={total} cannot be shared out; ask for {least or 2} to {most}, or change the cap")
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        assert total is not None  # checked
-        cap = self.config.limits(None if rows is None else rows.size, total)[1]
+        state, config = self._state, self.config
+        need = self._even_round() if total is None else total
+        need = min(need, state.ledger.remaining, self._room(rows, total)[1])
+        _, cap = config.limits(None if rows is None else rows.size, total)
         if rows is not None:
-            rate, exposure = self._rate(rows), self._state.exposure[rows].astype(np.float64)
-            rank = self._ties.rank[rows]
-            return rows, fill_by_gain(rate, exposure, rank, 0.0, total, self.config.floor, cap, smallest=2)
-        fit = -(-total // cap)
-        offered = min(self._window * fit, self.config.num_prompts)
-        rows, walk = self._state.walk.take(offered, (self.config.seed, self._state.round))
-        self._changes.set(self._state, "walk", walk)
-        gain = marginal_gain(self._rate(rows), self._state.exposure[rows], cap)
-        sizes = groups_in_order(rows.size, total, cap, smallest=2)
+            exposure, rank = state.exposure[rows].astype(np.float64), self._ties.rank[rows]
+            return rows, fill_by_gain(self._rate(rows), exposure, rank, 0.0, need, config.floor, cap, smallest=2)
+        offered = min(self._window * -(-need // cap), config.num_prompts)
+        rows, walk = state.walk.take(offered, (config.seed, state.round))
+        self._changes.set(state, "walk", walk)
+        gain = marginal_gain(self._rate(rows), state.exposure[rows], cap)
+        sizes = groups_in_order(rows.size, need, cap, smallest=2)
         best = np.lexsort((self._ties.rank[rows], -np.round(gain, 12)))[: sizes.size]
         return rows[best], sizes
+
+    def _room(self, rows: IntArray | None, total: int | None) -> tuple[int, int]:
+        """Least and most rollouts of a round."""
+        least, most = self.config.limits(None if rows is None else rows.size, total)
+        size = self.config.num_prompts if rows is None else rows.size
+        return least * size, most * size
 
     def _rate(self, rows: IntArray) -> FloatArray:
         """Of saturation, by rollout."""

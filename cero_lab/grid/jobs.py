@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from cero_lab.grid.regimes import REGIMES, Regime
+from cero_lab.grid.regimes import Regime, regime_of
 from cero_lab.grid.starts import MODELS, start_name
 from cero_lab.grid.variants import VARIANTS
 from cero_lab.settings import WarmstartSettings
@@ -16,7 +16,7 @@ class Job:
     """A training.
 
     Args:
-        regime: name in `REGIMES`.
+        regime: name that `regime_of` knows.
         variant: name in `VARIANTS`.
         start: index of the start.
         seed: of the pool's draw, the batches, the samples and the driver's ties.
@@ -30,7 +30,7 @@ class Job:
     @property
     def settings(self) -> Regime:
         """What is equal for every variant."""
-        return REGIMES[self.regime]
+        return regime_of(self.regime)
 
     @property
     def model(self) -> WarmstartSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cero_api.errors import ConfigurationError
 from cero_lab.settings import EvalSettings, Frozen, PoolName, TrainSettings
 
 # 64 rollouts a step everywhere, and 80 steps: a prompt is visited as often as the pool is small.
@@ -23,7 +24,7 @@ class Regime(Frozen):
     pool: PoolName
     train: TrainSettings
     model: str
-    evaluation: EvalSettings = EvalSettings(prompts=256, samples=0, every=4)
+    evaluation: EvalSettings
 
     @property
     def visits(self) -> float:
@@ -36,8 +37,9 @@ class Regime(Frozen):
         return self.train.prompts_per_round * self.train.group_size
 
 
-def _regime(pool: PoolName = "hard", model: str = "small", **sizes: object) -> Regime:
-    return Regime(pool=pool, train=BASE.model_copy(update=sizes), model=model)
+def _regime(pool: PoolName = "hard", model: str = "small", held: int = 256, **sizes: object) -> Regime:
+    evaluation = EvalSettings(prompts=held, samples=0, every=4)
+    return Regime(pool=pool, train=BASE.model_copy(update=sizes), model=model, evaluation=evaluation)
 
 
 ONE, TWO, SEVEN = 640, 320, 96  # prompts that are visited so often
@@ -57,16 +59,38 @@ REGIMES: Mapping[str, Regime] = {
     # Groups of sixteen: half as many prompts a round.
     "hard-one-visit-groups-16": _regime(prompts=ONE // 2, prompts_per_round=4, group_size=16),
     "hard-seven-visits-groups-16": _regime(prompts=SEVEN // 2, prompts_per_round=4, group_size=16),
-    # Larger models.
+    # Larger models; where half of the time would be evaluation, half as many prompts are held out.
     "hard-one-visit-demo": _regime(model="demo", prompts=ONE, learning_rate=2e-4),
     "hard-two-visits-demo": _regime(model="demo", prompts=TWO, learning_rate=2e-4),
     "hard-seven-visits-demo": _regime(model="demo", prompts=SEVEN, learning_rate=2e-4),
-    "hard-one-visit-large": _regime(model="large", prompts=ONE, learning_rate=1e-4),
-    "hard-seven-visits-large": _regime(model="large", prompts=SEVEN, learning_rate=1e-4),
+    "hard-one-visit-large": _regime(model="large", held=128, prompts=ONE, learning_rate=1e-4),
+    "hard-seven-visits-large": _regime(model="large", held=128, prompts=SEVEN, learning_rate=1e-4),
     # Answers of four to twenty-one tokens, cheap and dear ones both within reach and beyond.
     "lengths-one-visit": _regime("lengths", "long", prompts=ONE, max_new_tokens=22),
     "lengths-seven-visits": _regime("lengths", "long", prompts=SEVEN, max_new_tokens=22),
 }
+
+
+def regime_of(name: str) -> Regime:
+    """A regime by its name, or one at another learning rate: "hard-one-visit@0.5" is at half of it.
+
+    Raises:
+        ConfigurationError: no regime has this name.
+
+    >>> regime_of("hard-one-visit@0.5").train.learning_rate
+    0.0002
+    """
+    base, _, factor = name.partition("@")
+    try:
+        place, scale = REGIMES[base], float(factor or 1.0)
+    except (KeyError, ValueError):
+        raise ConfigurationError(
+            f"no regime is called {name!r}; choose from {', '.join(REGIMES)}, or one of these at a multiple of its "
+            "learning rate, as in hard-one-visit@0.5"
+        ) from None
+    rate = {"learning_rate": place.train.learning_rate * scale}
+    return place.model_copy(update={"train": place.train.model_copy(update=rate)})
+
 
 SETS: Mapping[str, tuple[str, ...]] = {
     "visits": ("hard-one-visit", "hard-two-visits", "hard-seven-visits"),

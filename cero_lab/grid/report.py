@@ -11,7 +11,7 @@ from cero_api.analysis.learning import TrainingRecord, TrainingResult, by_regime
 from cero_api.analysis.report import learning_cells
 from cero_lab.evidence.page import fill
 from cero_lab.evidence.tables import markdown, table
-from cero_lab.grid.regimes import REGIMES
+from cero_lab.grid.regimes import regime_of
 from cero_lab.grid.variants import CEILINGS
 
 # What the overview shows of every variant; the tables of the regimes have the rest.
@@ -43,7 +43,7 @@ def report(records: Iterable[TrainingRecord], console: Console, page: Path | Non
 
 def described(regime: str) -> str:
     """The regime in one line."""
-    place = REGIMES[regime]
+    place = regime_of(regime)
     sizes = place.train
     return (
         f"`{regime}`: pool {place.pool} of {sizes.prompts} prompts, {sizes.rounds} optimiser steps of "

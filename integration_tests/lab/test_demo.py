@@ -29,7 +29,7 @@ from cero_lab.settings import (
     WarmstartSettings,
 )
 from cero_lab.summary import rollouts_to_reach, summarize, verdict
-from cero_lab.tasks import corpus, heldout, pool, solved
+from cero_lab.tasks import TEXTS, WORDS, corpus, heldout, pool, solved
 from cero_lab.warmstart import cached_checkpoint
 
 TRAIN = TrainSettings(prompts=12, rounds=4, prompts_per_round=3, group_size=4, warmup=0, save_every=100)
@@ -56,12 +56,12 @@ def demo_settings(start: Path, out: Path) -> DemoSettings:
 
 
 def test_splits_are_disjoint_and_large_enough() -> None:
-    prompts = [{p.prompt for p in corpus(split)} for split in ("warmstart", "pool", "heldout")]
+    prompts = [{p.prompt for p in corpus(split, (*WORDS, TEXTS))} for split in ("warmstart", "pool", "heldout")]
     assert sum(map(len, prompts)) == len(set().union(*prompts))
     assert min(map(len, prompts)) > 1000
 
 
-@pytest.mark.parametrize("name", ["hard", "mixed", "easy"])
+@pytest.mark.parametrize("name", ["hard", "mixed", "easy", "lengths"])
 def test_a_pool_is_distinct_seeded_and_like_what_is_held_out(name: PoolName) -> None:
     sizes = TrainSettings()
     drawn = pool(name, sizes.prompts, seed=0)
@@ -72,7 +72,7 @@ def test_a_pool_is_distinct_seeded_and_like_what_is_held_out(name: PoolName) -> 
 
 
 def test_the_scorer_accepts_the_answer_and_nothing_less() -> None:
-    for puzzle in corpus("heldout")[::50]:
+    for puzzle in corpus("heldout", (*WORDS, TEXTS))[::50]:
         assert solved(puzzle, puzzle.answer)
         assert not solved(puzzle, puzzle.answer[:-1])
         assert not solved(puzzle, puzzle.answer + "a")

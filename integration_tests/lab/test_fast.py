@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig
 
-from cero_api import make_allocator
+from cero_api import UniformAllocator, UniformConfig
 from cero_api.errors import BudgetError, ConfigurationError
 from cero_lab import history
 from cero_lab.evaluate import expected
@@ -154,7 +154,7 @@ def test_the_judge_is_the_tasks(task: str) -> None:
 class Spy(TrainerCallback):
     """TRL's training, as it went: what was said, and the gradient and the weights of each step."""
 
-    def __init__(self, trainer: CeroGRPOTrainer, shape: Shape) -> None:
+    def __init__(self, trainer: Any, shape: Shape) -> None:
         self.waves: list[dict[str, Any]] = []
         self.gradients: list[torch.Tensor] = []
         self.weights: list[torch.Tensor] = []
@@ -294,10 +294,10 @@ def test_a_round_may_come_in_waves_and_is_booked_once(start: Path) -> None:
 
 def fast(sizes: TrainSettings, start: Path, puzzles: list[Puzzle], held: Questions, seed: int, every: int) -> Training:
     learner = Learner(Network.load(start), Questions.of(puzzles), sizes, seed)
-    config = {"num_prompts": sizes.prompts, "rounds": sizes.rounds, "budget": sizes.budget, "seed": seed}
+    config = UniformConfig(num_prompts=sizes.prompts, rounds=sizes.rounds, budget=sizes.budget, seed=seed)
     loader = Loader(sizes.prompts, sizes.prompts_per_round, seed)
     total = sizes.prompts_per_round * sizes.group_size
-    return train(learner, Dealt(make_allocator("uniform", **config), total, loader), held, sizes, every)
+    return train(learner, Dealt(UniformAllocator(config), total, loader), held, sizes, every)
 
 
 def test_the_same_seed_is_the_same_training(start: Path) -> None:
