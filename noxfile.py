@@ -83,7 +83,7 @@ def wheel(session: nox.Session) -> None:
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
         not_of_the_wheel = shutil.ignore_patterns(
-            "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py"
+            "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"
         )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
         shutil.copy(ROOT / "pyproject.toml", away)
