@@ -62,7 +62,7 @@ def fitting_allocator(
 
 def warn_of_idleness(allocator: RolloutAllocator, settings: CeroTRLConfig, schedule: Schedule, stacklevel: int) -> None:
     """Warn of settings with which the allocator has nothing to decide."""
-    bounds = limits(allocator.config)
+    bounds = limits(allocator.config, None if settings.chooses else schedule.group_size)
     if bounds is None:  # uniform counts are what such a method is for
         return
     reasons = idle_reasons(
