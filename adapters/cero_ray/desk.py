@@ -301,7 +301,7 @@ def expect_total(allocation: Allocation, total: int) -> None:
 
 @contextlib.contextmanager
 def _no_word_of_lone_tickets(tickets: Sequence[str]) -> Iterator[None]:
-    """That one prompt takes all is no news where a trainer replaces a single group, and nothing can be done about it."""
+    """That one prompt takes all is no news where a trainer replaces a single group, and nobody can do anything."""
     with warnings.catch_warnings():
         if len(tickets) == 1:
             warnings.simplefilter("ignore", CeroWarning)
