@@ -15,7 +15,8 @@ nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl",
 
 ROOT = pathlib.Path(__file__).parent
 
-OPENRLHF_LOWEST = "0.10.3"  # of cero_api/adapting/versions.py; a test holds it to that
+# Of cero_api/adapting/versions.py; a test holds them to that.
+OPENRLHF_LOWEST, VERL_LOWEST = "0.10.3", "0.9.0"
 # What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
 OPENRLHF_NEEDS = (
     *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),
@@ -129,10 +130,14 @@ def unsloth(session: nox.Session) -> None:
 def verl(session: nox.Session) -> None:
     """The verl adapter and the Ray actor: their doctests, and verl's own trainer on a tiny model, on the CPU."""
     session.install("-e", ".[verl,test]", "-c", "constraints/verl.txt")
+    folder = "integration_tests/verl"
     session.run(
-        "pytest", "integration_tests/verl", "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules",
-        *session.posargs,
+        "pytest", folder, "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules", *session.posargs,
     )  # fmt: skip
+    # The other end of the range, in the same environment: estimators, counts, and what is saved without a callback.
+    session.install("--no-deps", f"verl=={VERL_LOWEST}")
+    chosen = ("estimators", "uneven", "resume")
+    session.run("pytest", *(f"{folder}/test_{name}.py" for name in chosen), *session.posargs)
 
 
 @nox.session
