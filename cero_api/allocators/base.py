@@ -254,7 +254,9 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             return
         self._changes.set(self._state, "decidable", choice.decidable(dealt))
         ends = total is None and dealt == self._state.ledger.remaining  # and with it what the method would have dealt
-        if choice.nothing and not ends and not self._idle_said:
+        # A straggler, as of a retry or a last batch, is no matter in a training that decides otherwise.
+        straggler = choice.prompts == 1 and self._state.decidable > 0.0
+        if choice.nothing and not (ends or straggler or self._idle_said):
             self._idle_said = True
             warnings.warn(
                 f"round {self._state.round}: there is nothing to decide, for {choice.remedy}. This is said once; the "
