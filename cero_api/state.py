@@ -124,8 +124,12 @@ def plain_array(value: Any) -> NDArray[Any] | None:
     (array([2, 3]), None)
     """
     try:
+        if np.ndim(value) > 1 and not hasattr(value, "detach"):  # a table: row by row, and put together again
+            return np.stack([flat_array(row, "an entry", CheckpointError) for row in value])
+        if getattr(value, "ndim", 1) > 1:
+            return np.asarray(value.detach().cpu())
         return flat_array(value, "an entry", CheckpointError)
-    except CheckpointError:
+    except (CheckpointError, AttributeError, RuntimeError, TypeError, ValueError):  # as NumPy or a tensor refuses
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from cero_api.adapting import informed_fields, refuse_token_cost
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
@@ -19,7 +20,7 @@ from cero_api.errors import ConfigurationError
 from cero_api.rewards import SuccessRule
 
 PREFIX = "cero"
-Scope = Literal["batch", "pool"]
+Scope = Literal["batch", "window", "pool"]
 
 
 class OpenRLHFAllocatorConfig(SuccessRule):
@@ -28,7 +29,8 @@ class OpenRLHFAllocatorConfig(SuccessRule):
     Args:
         allocator: name of a registered allocator; its own fields stand beside these.
         scope: "batch" shares a batch's rollouts among the prompts that the loader drew; "pool" puts prompts that the
-            allocator picks from the whole train dataset in their place, as in the paper.
+            allocator picks from the whole train dataset in their place, as in the paper; "window" lets it choose among
+            four times as many as fit, each offered once an episode, by their length and their datasource.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: lowest and highest reward in place of a threshold: success is the fraction of the way up.
         success_key: what judges success: "reward", "score", or a key of the reward function's extra_logs.
@@ -94,7 +96,8 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
         )
     for name, value in given.items():
         _check(name, known[name], value)
-    return settings, given
+    refuse_token_cost(given, f"--{PREFIX}.cost tokens")
+    return settings, informed_fields(settings.allocator, settings.scope, given)
 
 
 def _check(name: str, field: FieldInfo, value: Any) -> None:

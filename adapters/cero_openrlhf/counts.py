@@ -142,7 +142,7 @@ class AllocatedSamplesGenerator(SamplesGenerator):
 
     @property
     def _over_pool(self) -> bool:
-        return self._settings.scope == "pool"
+        return self._settings.scope != "batch"
 
 
 def batches(prompts: int, size: int, waiting: int) -> list[slice]:

@@ -54,7 +54,7 @@ def check_files(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[st
             batch=schedule.batch,
             num_prompts=schedule.num_prompts,
             epochs=schedule.prompts / schedule.num_prompts,
-            informed=False,
+            informed=config.belief == "features",
             option=lambda text: f"--{PREFIX}." + text.replace("=", " "),
         )
     )

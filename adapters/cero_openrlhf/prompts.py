@@ -6,6 +6,8 @@ import hashlib
 from typing import Any
 
 from cero_api import PromptIndex, content_key
+from cero_api._types import FloatArray
+from cero_api.adapting import prompt_features
 from cero_api.errors import PromptError
 
 
@@ -44,6 +46,13 @@ class DatasetIndex:
         keys = [_key(*parts) for parts in zip(prompts, labels, images, strict=True)]
         rows: list[int] = self._index.row_ids(keys).tolist()
         return rows
+
+    def features(self) -> FloatArray:
+        """What is known of each prompt before it is tried, float64 `[M, d]`: its length, and its datasource."""
+        prompts = [self._dataset.prompts[place] for place in self._places]
+        sources = getattr(self._dataset, "datasources", None)
+        columns = {} if sources is None else {"datasource": [sources[place] for place in self._places]}
+        return prompt_features(prompts, columns)
 
     def prompt(self, row: int) -> tuple[str, Any, Any]:
         """Prompt, label and images of a row."""

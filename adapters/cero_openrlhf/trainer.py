@@ -76,7 +76,8 @@ def generate_with_allocator(owner: Any) -> Books:
     index = DatasetIndex(dataset)
     schedule = schedule_of(stock.args, len(dataset), len(index))
     config = allocator_config(settings, fields, schedule)
-    allocator = make_allocator(settings.allocator, config)
+    known = {"features": index.features()} if config.belief == "features" else {}
+    allocator = make_allocator(settings.allocator, config, **known)
     books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
     loader = LoaderWithBooks(
         owner.prompts_dataloader, books, index.fingerprint, settings.fresh_start, stock.args.ckpt.path

@@ -53,7 +53,8 @@ class AllocatorActor:
         if "files" in begin:
             allocator, tickets = restored(begin["files"])
         else:
-            allocator = make_allocator(begin["name"], config_type(begin["name"])(**begin["config"]))
+            config = config_type(begin["name"])(**begin["config"])
+            allocator = make_allocator(begin["name"], config, **begin.get("known", {}))
         self._desk = DurableDesk(folder, allocator, SuccessRule(**rule), tickets, trace, option)
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -251,7 +252,8 @@ def start_allocator(
     Args:
         actor_name: under which `ray.get_actor` finds it.
         folder: on this machine's disk, for the actor's journal.
-        begin: `{"name": ..., "config": {...}}`, or `{"files": checkpoint}`.
+        begin: `{"name": ..., "config": {...}}`, with `"known"`, what is known of the prompts, as `make_allocator` takes
+            it; or `{"files": checkpoint}`.
         rule: how a reward becomes a success.
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
         modules: to import there first, for allocators that register themselves.

@@ -12,15 +12,16 @@ from cero_api.adapting.defaults import RoundShape
 from cero_api.advantages import PromptWeight
 from cero_api.rewards import SuccessRule
 
-Scope = Literal["batch", "pool"]
+Scope = Literal["batch", "window", "pool"]
 
 
 class CeroTRLConfig(SuccessRule):
     """How counts go into TRL's generation and how its rewards come back.
 
     Args:
-        scope: "batch" shares a generation batch's rollouts among the prompts the loader drew; "pool" lets the
-            allocator pick prompts from the whole train dataset, as in the paper; the loader is but a clock.
+        scope: "batch" shares a generation batch's rollouts among the prompts the loader drew; "window" lets the
+            allocator choose among four times as many, from a walk that offers each once an epoch; "pool" from the whole
+            train dataset, as in the paper. In the last two the loader is but a clock.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.
         success_reward: name of the one reward function that judges success; None is TRL's weighted sum.

@@ -58,12 +58,15 @@ def judged_rewards(
     return total.cpu()
 
 
-def outcomes_of(allocation: Allocation, shares: NDArray[np.float64]) -> RolloutOutcomes | None:
+def outcomes_of(
+    allocation: Allocation, shares: NDArray[np.float64], tokens: NDArray[np.float64] | None = None
+) -> RolloutOutcomes | None:
     """Successes and failures of a round; rollouts without a reward are left out, None if all are.
 
     Args:
         allocation: the round as dealt.
         shares: float64 `[N]`, success of each rollout, aligned with `allocation.prompt_ids_per_rollout`.
+        tokens: float64 `[N]`, generated in each rollout; None where nobody counts them.
 
     >>> allocation = Allocation(0, np.array([8, 5]), np.array([2, 2]))
     >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]))
@@ -74,7 +77,10 @@ def outcomes_of(allocation: Allocation, shares: NDArray[np.float64]) -> RolloutO
     if not scored.any():
         return None
     rows = allocation.prompt_ids_per_rollout[scored]
-    return RolloutOutcomes.from_rewards(rows, shares[scored], round=allocation.round, reward_range=(0.0, 1.0))
+    counted = None if tokens is None else tokens[scored]
+    return RolloutOutcomes.from_rewards(
+        rows, shares[scored], round=allocation.round, reward_range=(0.0, 1.0), tokens=counted
+    )
 
 
 def record_of(

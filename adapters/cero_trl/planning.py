@@ -13,6 +13,7 @@ from cero_api import AllocatorConfig, BaseAllocator, RolloutAllocator, continued
 from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, warn_if_idle
 from cero_api.errors import CeroWarning, ConfigurationError
 from cero_trl.config import CeroTRLConfig, Schedule
+from cero_trl.known import Known
 
 
 def fitting_allocator(
@@ -20,6 +21,7 @@ def fitting_allocator(
     allocator_config: Mapping[str, Any] | None,
     settings: CeroTRLConfig,
     schedule: Schedule,
+    known: Known | None = None,
 ) -> RolloutAllocator:
     """The allocator, made if need be, and sure to last for the whole training and to fill its rounds.
 
@@ -28,6 +30,7 @@ def fitting_allocator(
         allocator_config: settings for one by name, or None.
         settings: of the adapter.
         schedule: of the training.
+        known: of the prompts before they are tried; None is nothing.
 
     Raises:
         ConfigurationError: they do not fit; the message says what to change.
@@ -39,10 +42,15 @@ def fitting_allocator(
             f"{schedule.prompts} prompts, so nothing would be trained; lower its size"
         )
     if isinstance(allocator, str):
-        fields = allocator_fields(allocator, schedule.shape(settings.scope), allocator_config or {})
+        told = (known or Known()).told(allocator, allocator_config or {})
+        fields = allocator_fields(allocator, schedule.shape(settings.scope), told)
         allocator = make_allocator(allocator, **fields)
     elif allocator_config is not None:
         raise ConfigurationError("allocator_config goes with an allocator's name; configure the allocator itself")
+    elif known is not None and known.given:
+        raise ConfigurationError(
+            "features and offline_rates go with an allocator's name; give them to the allocator itself (make_allocator)"
+        )
     config = allocator.config
     if config.num_prompts != schedule.num_prompts:
         raise ConfigurationError(

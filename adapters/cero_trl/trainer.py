@@ -7,7 +7,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,7 @@ from cero_trl.config import CeroTRLConfig, Scope, rounds_between, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
+from cero_trl.known import known_of
 from cero_trl.planning import begun, fitting_allocator, lasting, length_of, of_the_length_of, warn_of_idleness
 from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
@@ -53,8 +54,13 @@ class CeroGRPOTrainer(GRPOTrainer):
         allocator: a registered name, or an allocator over the rows of `train_dataset`.
         allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what
             this training would generate at uniform counts.
-        scope: "batch" shares each batch's rollouts among the prompts the loader drew; "pool" picks prompts
-            from the whole train dataset.
+        scope: "batch" shares each batch's rollouts among the prompts the loader drew; "window" chooses among four
+            times as many, by what is known of them; "pool" picks prompts from the whole train dataset.
+        features: what is known of each row of the train dataset before it is tried: numbers `[M, d]`, or names of
+            columns. With scope="window" the prompt's length and its source (a column `data_source`, `source`, `task`,
+            …) are taken by themselves.
+        offline_rates: pass rates of another model or run, an array `[M]` or the name of a column.
+        offline_samples: from how many samples each rate is, an array `[M]` or the name of a column.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: (lowest, highest) in place of a threshold, for fractional successes.
         success_reward: name of the reward function that judges success; None is TRL's weighted sum.
@@ -88,6 +94,9 @@ class CeroGRPOTrainer(GRPOTrainer):
         allocator: str | RolloutAllocator = "cero",
         allocator_config: Mapping[str, Any] | None = None,
         scope: Scope = "batch",
+        features: ArrayLike | Sequence[str] | None = None,
+        offline_rates: str | ArrayLike | None = None,
+        offline_samples: str | ArrayLike | None = None,
         success_threshold: float | None = None,
         reward_range: tuple[float, float] | None = None,
         success_reward: str | None = None,
@@ -109,7 +118,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         refuse_arguments(given, settings)
         dataset, options = given["train_dataset"], given.get("args") or GRPOConfig("out")
         self.schedule = schedule_of(options, len(dataset))
-        self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule)
+        known = known_of(dataset, features, offline_rates, offline_samples, automatic=scope == "window")
+        self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule, known)
         warn_of_idleness(self.allocator, settings, self.schedule, stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)
         self._length = length_of(self.allocator.config)
@@ -182,7 +192,9 @@ class CeroGRPOTrainer(GRPOTrainer):
             self._dealt = False
         (rewards_per_func,) = used
         self._replace_advantages(output, allocation, rewards_per_func)
-        self._learn(allocation, rewards_per_func)
+        # All ranks', in the order of the rows that were dealt, as the rewards are.
+        tokens = self.accelerator.gather(output["completion_mask"].sum(dim=1)).double().cpu().numpy()
+        self._learn(allocation, rewards_per_func, tokens)
         return output
 
     def _deal(self, batch: list[Any]) -> list[dict[str, Any]]:
@@ -261,7 +273,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             aggregation=self.multi_objective_aggregation,
         )
 
-    def _learn(self, allocation: Allocation, rewards_per_func: torch.Tensor) -> None:
+    def _learn(self, allocation: Allocation, rewards_per_func: torch.Tensor, tokens: NDArray[np.float64]) -> None:
         """Tell the allocator, the log and the listener what the round earned."""
         rows = allocation.prompt_ids_per_rollout
         judged = judged_rewards(
@@ -276,7 +288,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         advice = self._watch.look(rows, rewards, shares)
         if advice is not None and self.is_world_process_zero():
             warnings.warn(advice, stacklevel=2)
-        outcomes = outcomes_of(allocation, shares)
+        outcomes = outcomes_of(allocation, shares, tokens)
         if outcomes is not None:
             self._timed(self.allocator.observe, outcomes)
         self._rollouts_so_far += allocation.total

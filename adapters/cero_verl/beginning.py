@@ -69,8 +69,9 @@ def _new(
         # Nothing is left to train, and verl will say so; the allocator needs but some length.
         schedule = _schedule(config, settings, prompts, 0)
     wanted = allocator_config(settings, fields, schedule)
-    begin = {"name": settings.name, "config": wanted.model_dump(mode="json")}
-    allocator = make_allocator(settings.name, wanted)
+    known = prompts.known(wanted.belief, settings.features, settings.offline_rates, settings.offline_samples)
+    begin = {"name": settings.name, "config": wanted.model_dump(mode="json"), "known": known}
+    allocator = make_allocator(settings.name, wanted, **known)
     return Beginning(begin, allocator, schedule, after, after + 1, f"new after step {after}")
 
 

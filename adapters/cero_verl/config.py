@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
+from cero_api.adapting import informed_fields, refuse_token_cost
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
 from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig
@@ -22,7 +23,7 @@ MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"
 CALLBACK = "cero_verl.checkpoint.AllocatorCheckpoint"
 
 # "batch" shares out what the loader drew; every other scope picks prompts itself.
-Scope = Literal["batch", "pool"]
+Scope = Literal["batch", "window", "pool"]
 
 
 class VerlAllocatorConfig(SuccessRule):
@@ -31,7 +32,13 @@ class VerlAllocatorConfig(SuccessRule):
     Args:
         name: of a registered allocator.
         scope: "batch" shares the rollouts of a batch among the prompts that verl's loader drew; "pool" puts prompts
-            that the allocator picks from the whole train dataset in their place, as in the paper.
+            that the allocator picks from the whole train dataset in their place, as in the paper; "window" lets it
+            choose among four times as many as fit, each offered once an epoch, by what is known of them.
+        features: columns of the train dataset that say something of a prompt beforehand, dotted where they are nested
+            (`extra_info.level`), beside its length; None is `data_source`. Looked at where belief=features, which is
+            the default of scope=window.
+        offline_rates: column of pass rates from 0 to 1 that were known before, such as `extra_info.pass_rate`.
+        offline_samples: column of the number of samples behind each of these.
         mean_rollouts_per_prompt: None is verl's `rollout.n`; a batch of P prompts gets P times this. Less than
             `rollout.n` leaves room in verl's batches for groups of different size, where several batches mix.
         constant_total: whether every batch gets exactly that total; False lets the budget's price decide.
@@ -58,6 +65,9 @@ class VerlAllocatorConfig(SuccessRule):
 
     name: str
     scope: Scope = "batch"
+    features: tuple[str, ...] | None = None
+    offline_rates: str | None = None
+    offline_samples: str | None = None
     mean_rollouts_per_prompt: int | None = Field(default=None, ge=1)
     constant_total: bool = True
     success_key: str | None = None
@@ -140,7 +150,11 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
             f"{FLAG}.{unknown[0]} is unknown; {settings.name} has {', '.join(sorted(known))}, and the adapter "
             f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}"
         )
-    return settings, {key: value for key, value in fields.items() if value is not None}
+    fields = {key: value for key, value in fields.items() if value is not None}
+    refuse_token_cost(fields, f"{FLAG}.cost=tokens")
+    if settings.offline_rates is not None:
+        fields.setdefault("belief", "features" if settings.scope == "window" or settings.features else "pooled")
+    return settings, informed_fields(settings.name, settings.scope, fields)
 
 
 def schedule_of(

@@ -11,6 +11,7 @@ import numpy as np
 
 from cero_api import PromptIndex, content_key
 from cero_api._types import IntArray
+from cero_api.adapting import prompt_features
 from cero_api.errors import PromptError
 
 Identity = Literal["index", "content"]
@@ -78,6 +79,37 @@ class TrainPrompts:
             if all(value is None for value in every):
                 raise PromptError(f"the train dataset has no column {name}; name one that it has")
         return [every[row] for row in self.first_row.tolist()]
+
+    def known(
+        self, belief: str, features: Sequence[str] | None, rates: str | None, samples: str | None
+    ) -> dict[str, Any]:
+        """What the allocator is told of the prompts before they are tried, as `make_allocator` takes it.
+
+        Args:
+            belief: of the allocator; "features" looks at them.
+            features: columns beside the prompt's length; None is `data_source`.
+            rates: column of offline pass rates, or None.
+            samples: column of the samples behind them, or None.
+
+        Raises:
+            PromptError: there is no such column.
+        """
+        told: dict[str, Any] = {}
+        if belief == "features":
+            names = ["data_source"] if features is None else list(features)
+            columns = {name: self._nested(name) for name in names}
+            told["features"] = prompt_features(self.values(self._dataset.prompt_key), columns)
+        for name, given in (("offline_rates", rates), ("offline_samples", samples)):
+            if given is not None:
+                told[name] = np.array(self._nested(given), dtype=np.float64)
+        return told
+
+    def _nested(self, name: str) -> list[Any]:
+        column, *inside = name.split(".")
+        values = self.values(column)
+        for part in inside:
+            values = [value.get(part) if isinstance(value, Mapping) else None for value in values]
+        return values
 
     def release(self) -> None:
         """Let go of the dataset, where prompts are not read from here; verl's trainer has its own."""

@@ -5,6 +5,7 @@ from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
+from cero_api.adapting.known import SOURCES, informed_fields, prompt_features, refuse_token_cost, told_before
 from cero_api.adapting.rounds import round_numbers
 from cero_api.adapting.starting import Limits, informed, limits, start_line
 from cero_api.adapting.versions import TRAINERS, Supported
@@ -12,6 +13,7 @@ from cero_api.adapting.watching import RewardWatch
 from cero_api.continuing import differences
 
 __all__ = [
+    "SOURCES",
     "TRAINERS",
     "Judge",
     "Limits",
@@ -24,11 +26,15 @@ __all__ = [
     "differences",
     "idle_reasons",
     "informed",
+    "informed_fields",
     "limits",
     "name_of",
     "plain",
+    "prompt_features",
+    "refuse_token_cost",
     "round_numbers",
     "run_identity",
     "start_line",
+    "told_before",
     "warn_if_idle",
 ]

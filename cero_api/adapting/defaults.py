@@ -9,6 +9,9 @@ from typing import Any
 
 from cero_api.allocators import config_type
 
+WINDOW = 4
+"""Prompts offered for each that a round has room for: twice or eight times as many are nearly as good."""
+
 REFILL_RESERVE = 3.0
 """Budget over uniform's where groups are replaced: nobody knows beforehand how many, and two in three is a lot."""
 
@@ -75,6 +78,10 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         elif "rollouts_per_prompt" not in known:
             values["max_rollouts_per_prompt"] = shape.group_size * (2 if shape.scope == "batch" else 1)
     values |= fields
+    if shape.scope == "window" and "window" not in fields:
+        # As wide as a small pool allows.
+        room = max(-(-shape.largest // shape.group_size), 1)
+        values["window"] = max(min(WINDOW, shape.num_prompts // room), 1)
     if "budget" in fields and "rounds" not in fields:
         # What is more than uniform's is for rounds beyond the planned ones: refills, retries, a longer training.
         values["rounds"] = max(rounds, math.ceil(int(fields["budget"]) / shape.largest))

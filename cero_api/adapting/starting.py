@@ -43,7 +43,7 @@ def informed(allocator: RolloutAllocator) -> bool:
     >>> informed(make_allocator("cero", num_prompts=8, rounds=4, budget=64))
     False
     """
-    return bool(np.ptp(allocator.success_rate()) > 0)
+    return bool(getattr(allocator, "knowledge", None)) or bool(np.ptp(allocator.success_rate()) > 0)
 
 
 def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int, rule: SuccessRule) -> str:
@@ -68,7 +68,10 @@ def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int,
     left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
     visited = int(np.count_nonzero(allocator.exposure()))
     known = "nothing is known of a prompt before its first visit"
-    if informed(allocator):
+    knowledge = getattr(allocator, "knowledge", None)
+    if knowledge:
+        known = f"known of a prompt before its first visit: {', '.join(knowledge.entries()).replace('_', ' ')}"
+    elif informed(allocator):
         known = f"success rates are told apart, {visited} prompts visited"
     return (
         f"{name}: scope {scope}, {counts}; {_success(rule)}; {left} of {config.budget} rollouts and {rounds} of "

@@ -102,3 +102,12 @@ def test_a_killed_run_deals_again_what_it_had_dealt_since_its_checkpoint(tmp_pat
     assert after[: len(before)] == before
     assert [number for number, _ in after] == [0, 1, 2, 3, 4, 5]
     assert resumed.steps[-1][f"{PREFIX}budget_spent"] == 96
+
+
+def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> None:
+    folder = tiny.prepare(tmp_path)
+    run = tiny.train(folder, tiny.arguments(folder, **{"cero.scope": "window", "train.num_episodes": 2}))
+    assert run.returncode == 0, run.output[-4000:]
+    assert {(step[f"{PREFIX}count_min"], step[f"{PREFIX}count_max"]) for step in run.steps} == {(4, 4)}
+    assert "known of a prompt before its first visit: features" in run.output
+    assert run.steps[-1][f"{PREFIX}decidable"] > 0.5

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes
+from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, make_allocator
+from cero_api.adapting import prompt_features
 from cero_api.trace import TraceReader
 from integration_tests.verl.tiny import Tiny, mode_flags, train
 
@@ -48,6 +50,33 @@ def test_an_asynchronous_mode_trains_on_the_admitted_prompts(mode: str, updates:
     assert len(run.steps) == 3 * updates
     assert trained <= admitted
     assert len({row.uid for rows in run.steps for row in rows}) == 3 * 4
+
+
+def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> None:
+    flags = [
+        "+rollout_allocator=cero",
+        "rollout_allocator.scope=window",
+        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
+    ]
+    run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
+    assert [sorted(counts.values()) for counts in run.counts()] == [[4, 4, 4, 4]] * 4
+    # Twelve are offered for four: each round is a pass over the pool, of which the best are served.
+    alone = make_allocator(
+        "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=3,
+        belief="features", features=known_features(tmp_path),
+    )  # fmt: skip
+    for rows, counts in zip(run.steps, run.counts(), strict=True):
+        allocation = alone.allocate(total=16)
+        assert set(counts) == set(allocation.prompt_ids.tolist())
+        prompts = allocation.prompt_ids
+        won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
+        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
+
+
+def known_features(folder: Path) -> np.ndarray:
+    """Of the tiny dataset, as the adapter makes them: lengths and one source."""
+    table = pq.read_table(folder / "prompts.parquet").to_pylist()
+    return prompt_features([row["prompt"] for row in table], {"data_source": [row["data_source"] for row in table]})
 
 
 def test_prices_may_leave_room_in_a_batch(tmp_path: Path) -> None:

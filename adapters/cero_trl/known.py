@@ -1,0 +1,84 @@
+"""What the train dataset tells of its prompts before they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import ArrayLike
+
+from cero_api.adapting import SOURCES, prompt_features, told_before
+from cero_api.errors import ConfigurationError
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Arrays with an entry for each row of the train dataset.
+
+    Args:
+        features: `[M, d]`, or None.
+        offline_rates: `[M]`, or None.
+        offline_samples: `[M]`, or None.
+        given: whether the user asked for any of it.
+    """
+
+    features: ArrayLike | None = None
+    offline_rates: ArrayLike | None = None
+    offline_samples: ArrayLike | None = None
+    given: bool = False
+
+    def told(self, allocator: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of an allocator by name, with these arrays and a belief that looks at them."""
+        return told_before(
+            allocator,
+            fields,
+            features=self.features,
+            offline_rates=self.offline_rates,
+            offline_samples=self.offline_samples,
+            automatic=not self.given,
+        )
+
+
+def known_of(
+    dataset: Dataset,
+    features: ArrayLike | Sequence[str] | None,
+    offline_rates: str | ArrayLike | None,
+    offline_samples: str | ArrayLike | None,
+    automatic: bool,
+) -> Known:
+    """Read what was asked for; where nothing was, and it helps, the length of a prompt and its source.
+
+    Args:
+        dataset: the train dataset.
+        features: an array `[M, d]`, or names of columns beside the length; None is what there is.
+        offline_rates: pass rates, or the name of their column.
+        offline_samples: from how many samples each is, or the name of their column.
+        automatic: whether features are made without being asked for.
+
+    Raises:
+        ConfigurationError: a column is missing.
+    """
+    named = isinstance(features, list | tuple) and all(isinstance(name, str) for name in features)
+    given = features is not None or offline_rates is not None
+    values: ArrayLike | None = None
+    if named or (features is None and automatic):
+        names = [str(name) for name in np.atleast_1d(np.asarray(features))] if named else []
+        names = names or [name for name in SOURCES if name in dataset.column_names]
+        prompts = _column(dataset, "prompt") if "prompt" in dataset.column_names else [""] * len(dataset)
+        values = prompt_features(prompts, {name: _column(dataset, name) for name in names})
+    elif features is not None:
+        values = features
+    return Known(values, _array(dataset, offline_rates), _array(dataset, offline_samples), given)
+
+
+def _array(dataset: Dataset, given: str | ArrayLike | None) -> ArrayLike | None:
+    return np.asarray(_column(dataset, given), dtype=np.float64) if isinstance(given, str) else given
+
+
+def _column(dataset: Dataset, name: str) -> list[Any]:
+    if name not in dataset.column_names:
+        raise ConfigurationError(f"the train dataset has no column {name!r}; it has {', '.join(dataset.column_names)}")
+    return list(dataset[name])

@@ -1,0 +1,127 @@
+"""What an adapter knows of prompts before their first visit: length, source, and columns that a user names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cero_api._types import FloatArray
+from cero_api.allocators import allocator_type
+from cero_api.errors import ConfigurationError
+
+SOURCES = ("data_source", "source", "dataset", "task", "ability")
+"""Columns that say where a prompt comes from, by the names that data sets give them."""
+
+_CLASSES = 16  # of one column: the most frequent; the others are none of them
+
+
+def prompt_features(prompts: Sequence[object], columns: Mapping[str, Sequence[object]]) -> FloatArray:
+    r"""Features of prompts, `[M, d]`: the logarithm of the length, and what columns say.
+
+    The length is in characters: tokens need a tokenizer, and go with them. A column of numbers is taken as it is,
+    missing ones being the mean; of any other each of its (at most 16 most frequent) values gets a column of 0 and 1.
+
+    Args:
+        prompts: `[M]`, texts or chats.
+        columns: `[M]` each, by name.
+
+    Raises:
+        ConfigurationError: a column has another number of rows.
+
+    >>> prompt_features(["2+2=", [{"role": "user", "content": "Why?"}]], {"source": ["a", "b"]}).round(2)
+    array([[1.61, 1.  , 0.  ],
+           [1.61, 0.  , 1.  ]])
+    """
+    lengths = np.log1p([float(_length(prompt)) for prompt in prompts])
+    parts: list[NDArray[Any]] = [lengths[:, None]]
+    for name, values in columns.items():
+        if len(values) != lengths.size:
+            raise ConfigurationError(
+                f"column {name!r} has {len(values)} rows for {lengths.size} prompts; give one value a prompt"
+            )
+        parts.append(_columns(values))
+    return np.hstack(parts).astype(np.float64)
+
+
+def told_before(
+    name: str,
+    fields: Mapping[str, Any],
+    *,
+    features: ArrayLike | None,
+    offline_rates: ArrayLike | None,
+    offline_samples: ArrayLike | None = None,
+    automatic: bool,
+) -> dict[str, Any]:
+    """The allocator's fields, with what is known of the prompts and the belief that makes use of it.
+
+    A method that goes by outcomes alone is told nothing that was found without the user's doing.
+
+    Args:
+        name: of a registered allocator.
+        fields: the user's own settings, which win.
+        features: `[M, d]`; None is nothing.
+        offline_rates: `[M]`, from 0 to 1; None is nothing.
+        offline_samples: `[M]`, behind each rate.
+        automatic: whether nobody asked for the features.
+
+    >>> told_before("cero", {}, features=[[1.0]], offline_rates=None, automatic=True)["belief"]
+    'features'
+    >>> told_before("hora", {}, features=[[1.0]], offline_rates=None, automatic=True)
+    {}
+    """
+    asks = getattr(allocator_type(name), "asks_belief", False)
+    values = dict(fields)
+    if features is not None and (asks or not automatic) and values.get("belief", "features") == "features":
+        values |= {"features": features, "belief": "features"}
+    elif features is not None and values.get("cost") == "tokens":
+        values["features"] = features
+    if offline_rates is not None:
+        values["offline_rates"] = offline_rates
+        if offline_samples is not None:
+            values["offline_samples"] = offline_samples
+        if asks:
+            values.setdefault("belief", "pooled")
+    return values
+
+
+def informed_fields(name: str, scope: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's own settings, and where prompts are chosen by what is known of them, the belief that looks at it.
+
+    >>> informed_fields("cero", "window", {}), informed_fields("hora", "window", {})
+    ({'belief': 'features'}, {})
+    """
+    asks = getattr(allocator_type(name), "asks_belief", False)
+    return {"belief": "features", **fields} if scope == "window" and asks else dict(fields)
+
+
+def refuse_token_cost(fields: Mapping[str, Any], option: str) -> None:
+    """Refuse a cost in tokens where an adapter reports none: every rollout would cost the same, without a word.
+
+    Raises:
+        ConfigurationError: it is asked for.
+    """
+    if fields.get("cost") == "tokens":
+        raise ConfigurationError(
+            f"{option} needs the length of every rollout, which this adapter does not report yet; leave it out, or use "
+            "TRL"
+        )
+
+
+def _length(prompt: object) -> int:
+    if isinstance(prompt, list):  # a chat
+        return sum(_length(message.get("content")) for message in prompt if isinstance(message, Mapping))
+    return len(prompt) if isinstance(prompt, str) else 0
+
+
+def _columns(values: Sequence[object]) -> NDArray[Any]:
+    if all(value is None or isinstance(value, int | float) for value in values):
+        numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        known = np.isfinite(numbers)
+        mean = numbers[known].mean() if known.any() else 0.0
+        return np.where(known, numbers, mean)[:, None]
+    frequent = [value for value, _ in Counter(map(str, values)).most_common(_CLASSES)]
+    return np.array([[str(value) == one for one in sorted(frequent)] for value in values], dtype=np.float64)

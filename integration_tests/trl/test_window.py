@@ -1,0 +1,100 @@
+"""A window in TRL: the allocator chooses among more prompts than fit, by what is known of them from the first round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from cero_api.errors import ConfigurationError
+from cero_trl import CeroGRPOTrainer, RoundRecord
+from integration_tests.trl import tiny
+
+
+def dataset(rows: int = 48) -> Dataset:
+    kinds = ["out of reach" if i % 2 else "within reach" for i in range(rows)]
+    return Dataset.from_dict(
+        {
+            "prompt": [f"{i % 10}+{i // 10}=" for i in range(rows)],
+            "source": kinds,
+            "rate": [0.5 - 0.5 * (i % 2) for i in range(rows)],
+        }
+    )
+
+
+def half_in_vain(prompts: list[str], completions: list[str], source: list[str], **_: Any) -> list[float]:
+    """Prompts of one source are never solved; others half of the time."""
+    return [float(kind == "within reach" and len(text) % 2) for kind, text in zip(source, completions, strict=True)]
+
+
+def trained(folder: Path, **options: Any) -> tuple[CeroGRPOTrainer, list[RoundRecord]]:
+    rounds: list[RoundRecord] = []
+    trainer = CeroGRPOTrainer(
+        model=tiny.model(),
+        reward_funcs=half_in_vain,
+        args=tiny.arguments(
+            folder, max_steps=options.pop("steps", 10), save_steps=options.pop("save_steps", 500), save_strategy="steps"
+        ),
+        train_dataset=dataset(),
+        processing_class=tiny.tokenizer(),
+        on_round=rounds.append,
+        **{"scope": "window", **options},
+    )
+    trainer.train(resume_from_checkpoint=options.get("resume"))
+    return trainer, rounds
+
+
+def share_within_reach(rounds: list[RoundRecord]) -> float:
+    served = np.concatenate([np.repeat(part.prompt_ids, part.counts) for part in rounds])
+    return float((served % 2 == 0).mean())
+
+
+def test_the_source_of_a_prompt_decides_before_its_first_visit(tmp_path: Path) -> None:
+    trainer, rounds = trained(tmp_path)
+    assert trainer.allocator.config.offer == "window"
+    assert trainer.allocator.config.belief == "features"
+    assert {int(part.counts.sum()) for part in rounds} == {trainer.schedule.rollouts}
+    assert all((part.counts == trainer.schedule.group_size).all() for part in rounds)  # whole groups
+    assert share_within_reach(rounds[3:]) > 0.8
+    assert trainer.allocator.metrics()["tokens"] > 0
+
+
+def test_offline_rates_of_a_column_decide_in_the_first_round(tmp_path: Path) -> None:
+    _, rounds = trained(tmp_path, offline_rates="rate", features=np.zeros((48, 1)), steps=2)
+    assert share_within_reach(rounds) == 1.0
+
+
+def test_lengths_are_learned_where_tokens_cost(tmp_path: Path) -> None:
+    trainer, _ = trained(tmp_path, allocator_config={"cost": "tokens"})
+    assert trainer.allocator.state_dict()["parts.lengths.rollouts"].sum() == trainer.schedule.budget
+
+
+def test_what_is_wrong_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
+    for options, advice in (
+        ({"offline_rates": "no_such"}, "no column 'no_such'"),
+        ({"features": np.full((48, 2), np.nan)}, "fill them in"),
+        ({"offline_rates": np.full(48, 50.0)}, "divide percentages by 100"),
+        ({"features": np.zeros((47, 2))}, "48"),
+    ):
+        with pytest.raises(ConfigurationError, match=advice):
+            trained(tmp_path, **options)
+
+
+def test_a_resumed_window_deals_on(tmp_path: Path) -> None:
+    whole = trained(tmp_path / "whole", save_steps=4)[1]
+    assert (tmp_path / "whole" / "checkpoint-4").is_dir()
+    rest: list[RoundRecord] = []
+    trainer = CeroGRPOTrainer(
+        model=tiny.model(),
+        reward_funcs=half_in_vain,
+        args=tiny.arguments(tmp_path / "rest", max_steps=10),
+        train_dataset=dataset(),
+        processing_class=tiny.tokenizer(),
+        on_round=rest.append,
+        scope="window",
+    )
+    trainer.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-4"))
+    assert [part.prompt_ids.tolist() for part in rest] == [part.prompt_ids.tolist() for part in whole[-len(rest) :]]
