@@ -128,6 +128,12 @@ def test_a_cap_that_is_asked_for_is_kept_or_refused(
     assert max(largest.values()) <= cap
 
 
+def test_rounds_without_a_choice_are_a_note_and_no_warning() -> None:
+    report = replay(recorded(2), ["uniform", "cero", "knapsack"], seeds=[0, 1, 2])
+    assert "Floor and cap left one way to deal every round: nothing to decide for cero, knapsack." in report.notes
+    assert not any("nothing to decide" in note for note in replay(recorded(8), ["cero"], seeds=[0]).notes)
+
+
 def test_a_cap_below_a_group_that_is_asked_for_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="cap=2 is less than a group of 8; raise the cap"):
         replay(recorded(8), ["uniform"], cap=2, group_size=8, scope="pool")

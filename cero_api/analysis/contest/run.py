@@ -46,6 +46,7 @@ def contest(
     results: list[Result] = []
     notes = list(terms.notes)
     first: CeroError | None = None
+    idle: list[str] = []
     for name, config in terms.configs.items():
         try:
             with warnings.catch_warnings():
@@ -59,11 +60,13 @@ def contest(
             notes.append(f"{name} is left out, since it cannot deal these rounds: {error}")
             continue
         if "max_rollouts_per_prompt" in config and not any(run["decided"] for run in runs):
-            notes.append(f"{name} had nothing to decide in any round, since its floor and cap left one way to deal it.")
+            idle.append(name)
         metrics = {metric: Estimate.of([run[metric] for run in runs]) for metric in METRICS if metric in runs[0]}
         results.append(Result(name, config, metrics))
     if first is not None and not results:
         raise first
+    if idle:
+        notes.append(f"Floor and cap left one way to deal every round: nothing to decide for {', '.join(idle)}.")
     return tuple(results), tuple(notes)
 
 
