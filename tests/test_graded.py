@@ -60,7 +60,8 @@ def exposures(squares_known: bool) -> list[float]:
     """Mean exposure of prompts always half right, right in 15% of their rollouts, and never right."""
     kinds, means = np.arange(60) % 3, []
     for seed in range(3):
-        allocator = CeroAllocator(CeroConfig(num_prompts=60, rounds=60, budget=60 * 32, seed=seed))
+        config = CeroConfig(num_prompts=60, rounds=60, budget=60 * 32, max_rollouts_per_prompt=8, seed=seed)
+        allocator = CeroAllocator(config)
         rng = np.random.default_rng(seed)
         for _ in range(60):
             allocation = allocator.allocate()
