@@ -36,6 +36,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cero, forgetful at visits": ("cero", {"forgetting": 0.9, "forgetting_clock": "visit"}),
     "cero, dual": ("cero", {"selection": "dual"}),
     "cero, marginal": ("cero", {"selection": "marginal"}),
+    "cero, pooled": ("cero", {"belief": "pooled"}),
+    "vip, pooled, from a window": ("vip", {"belief": "pooled", "offer": "window", "window": 2}),
 }
 
 
