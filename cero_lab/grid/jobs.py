@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cero_lab.grid.regimes import Regime, regime_of
 from cero_lab.grid.starts import MODELS, STARTS, start, start_name
@@ -14,6 +14,8 @@ from cero_lab.settings import EvalSettings, PoolName, WarmstartSettings
 
 if TYPE_CHECKING:
     from cero_lab.fast.questions import Questions
+
+Trainer = Literal["fast", "trl"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Job:
         variant: name in `VARIANTS`.
         start: index of the start.
         seed: of the pool's draw, the batches, the samples and the driver's ties.
+        trainer: "fast", or "trl": the judge of a chosen few.
     """
 
     regime: str
     variant: str
     start: int
     seed: int
+    trainer: Trainer = "fast"
 
     @property
     def settings(self) -> Regime:
@@ -54,7 +58,8 @@ class Job:
 
     def path(self, folder: Path) -> Path:
         """Of its record; a regime's are in one folder, which `cero report` takes."""
-        return folder / self.regime / f"{self.variant}.{self.start_name}.seed{self.seed}.json"
+        place = folder / self.regime if self.trainer == "fast" else folder / self.trainer / self.regime
+        return place / f"{self.variant}.{self.start_name}.seed{self.seed}.json"
 
 
 def make(job: Job, folder: Path, starts: Path) -> None:
@@ -78,16 +83,22 @@ def make(job: Job, folder: Path, starts: Path) -> None:
 
     torch.set_num_threads(1)  # the model is too small to share out
     place, variant = job.settings, VARIANTS[job.variant]
-    network = Network.load(start(place.model, job.start, starts))
+    checkpoint = start(place.model, job.start, starts)
+    network = Network.load(checkpoint)
     prompts = Questions.of(pool(place.pool, place.train.prompts, job.seed))
-    learner = Learner(network, prompts, place.train, (job.seed, variant.stream))
 
     def other() -> Network:
         return Network.load(start(place.model, (job.start + 1) % STARTS, starts))
 
-    driver = variant.driver(Scene(place.train, job.seed, prompts, network, other))
-    held = _heldout(place.pool, place.evaluation)
-    training = train(learner, driver, held, place.train, place.evaluation.every)
+    scene = Scene(place.train, job.seed, prompts, network, other)
+    if job.trainer == "trl":
+        from cero_lab.grid.judge import train_by_trl
+
+        training = train_by_trl(variant, scene, place, checkpoint)
+    else:
+        learner = Learner(network, prompts, place.train, (job.seed, variant.stream))
+        held = _heldout(place.pool, place.evaluation)
+        training = train(learner, variant.driver(scene), held, place.train, place.evaluation.every)
     GridRecord.of(job, training).save(job.path(folder))
 
 

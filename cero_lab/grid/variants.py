@@ -60,10 +60,13 @@ class Allocated:
 
     def driver(self, scene: Scene) -> Driver:
         """For one training."""
-        told = {name: getattr(scene, method)() for name, method in self.given.items()}
-        own = {"seed": scene.seed, **self.options, **told}
-        fields = allocator_fields(self.allocator, shape_of(scene, self.scope), own)
+        fields = allocator_fields(self.allocator, shape_of(scene, self.scope), self.fields(scene))
         return Dealt(make_allocator(self.allocator, **fields), scene.rollouts, loader_of(scene, self.scope))
+
+    def fields(self, scene: Scene) -> dict[str, Any]:
+        """Of the allocator's configuration, what does not follow from the sizes of the training."""
+        told = {name: getattr(scene, method)() for name, method in self.given.items()}
+        return {"seed": scene.seed, **self.options, **told}
 
 
 @dataclass(frozen=True)
