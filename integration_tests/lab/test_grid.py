@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +22,8 @@ from cero_lab.fast.network import Network
 from cero_lab.fast.oracle import OracleAllocator
 from cero_lab.fast.questions import Questions
 from cero_lab.fast.scene import Scene
-from cero_lab.grid.jobs import Job, make
+from cero_lab.grid.jobs import Job
+from cero_lab.grid.make import make
 from cero_lab.grid.record import GridRecord, read
 from cero_lab.grid.regimes import REGIMES, SETS, Regime, regime_of
 from cero_lab.grid.report import publish, report
@@ -277,6 +280,11 @@ def test_the_report_has_a_line_for_each_variant(records: dict[str, GridRecord], 
     assert page.read_text().count("| hard-one-visit |") == len(VARIANTS) - 1
     report([], Console(file=screen))
     assert screen.getvalue().endswith("No trainings.\n")
+
+
+def test_a_report_needs_no_torch() -> None:
+    code = "import sys, benchmarks.grid; print({'torch', 'transformers', 'reasoning_gym'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 # Workers
