@@ -15,7 +15,8 @@ nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl",
 
 ROOT = pathlib.Path(__file__).parent
 
-OPENRLHF_LOWEST = "0.10.3"  # of cero_api/adapting/versions.py; a test holds it to that
+# Of cero_api/adapting/versions.py; a test holds them to that.
+OPENRLHF_LOWEST, VERL_LOWEST = "0.10.3", "0.9.0"
 # What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
 OPENRLHF_NEEDS = (
     *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),
@@ -23,6 +24,12 @@ OPENRLHF_NEEDS = (
     *("torchdata", "tqdm"),
 )
 
+
+# What Unsloth 2026.10 imports when it trains on a CPU, and the newest TRL that it takes.
+UNSLOTH_NEEDS = (
+    *("torch==2.13.0", "transformers==4.57.6", "trl==1.14.2", "peft", "cut_cross_entropy", "einops", "hf_transfer"),
+    *("msgspec", "nest-asyncio", "pillow", "protobuf", "psutil", "regex", "sentencepiece", "tyro"),
+)
 
 # The versions that the suites were last run with; see CONTRIBUTING.md. `wheel` takes what a user would get.
 TESTED = ("-c", "constraints/dev.txt")
@@ -77,7 +84,7 @@ def wheel(session: nox.Session) -> None:
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
         not_of_the_wheel = shutil.ignore_patterns(
-            "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py"
+            "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"
         )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
         shutil.copy(ROOT / "pyproject.toml", away)
@@ -89,7 +96,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def trl(session: nox.Session) -> None:
     """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
-    session.install("-e", ".[demo,test]", *TESTED)
+    session.install("-e", ".[demo,test]", "peft", *TESTED)
     session.run(
         "pytest", "integration_tests/trl", "integration_tests/lab", "adapters/cero_trl", "cero_lab",
         "--doctest-modules", *session.posargs,
@@ -109,13 +116,28 @@ def trl_lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def unsloth(session: nox.Session) -> None:
+    """The TRL adapter with Unsloth, on a CPU: 1.5 GB of its own, so not part of `make test`."""
+    session.install("-e", ".[test,trl]", *UNSLOTH_NEEDS)
+    session.install("--no-deps", "unsloth==2026.10.9", "unsloth_zoo==2026.10.9")
+    for name in ("cpu_backend", "rewritten"):  # a process each: it patches whole libraries as it is imported
+        session.run(
+            "pytest", f"integration_tests/unsloth/test_{name}.py", *session.posargs, env={"HF_HUB_OFFLINE": "1"}
+        )
+
+
+@nox.session
 def verl(session: nox.Session) -> None:
     """The verl adapter and the Ray actor: their doctests, and verl's own trainer on a tiny model, on the CPU."""
     session.install("-e", ".[verl,test]", "-c", "constraints/verl.txt")
+    folder = "integration_tests/verl"
     session.run(
-        "pytest", "integration_tests/verl", "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules",
-        *session.posargs,
+        "pytest", folder, "adapters/cero_verl", "adapters/cero_ray", "--doctest-modules", *session.posargs,
     )  # fmt: skip
+    # The other end of the range, in the same environment: estimators, counts, and what is saved without a callback.
+    session.install("--no-deps", f"verl=={VERL_LOWEST}")
+    chosen = ("estimators", "uneven", "resume")
+    session.run("pytest", *(f"{folder}/test_{name}.py" for name in chosen), *session.posargs)
 
 
 @nox.session

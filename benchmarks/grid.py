@@ -19,7 +19,7 @@ from rich.console import Console
 
 from cero_lab.crew import run_tasks
 from cero_lab.grid.jobs import Job, Trainer
-from cero_lab.grid.make import make
+from cero_lab.grid.making import make
 from cero_lab.grid.record import read
 from cero_lab.grid.regimes import REGIMES, SETS, regime_of
 from cero_lab.grid.report import publish, report

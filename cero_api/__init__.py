@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         PromptError,
         TraceError,
     )
+    from cero_api.knowledge import Knowledge
     from cero_api.prompts import PromptIndex, content_key
     from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
     from cero_api.testing import check_allocator
@@ -80,6 +81,7 @@ __all__ = [
     "InvalidOutcomeError",
     "KnapsackAllocator",
     "KnapsackConfig",
+    "Knowledge",
     "MissingDependencyError",
     "PromptError",
     "PromptIndex",
@@ -127,6 +129,7 @@ _exported = lazy_exports(
         "InvalidOutcomeError": "errors",
         "KnapsackAllocator": "allocators",
         "KnapsackConfig": "config",
+        "Knowledge": "knowledge",
         "MissingDependencyError": "errors",
         "PromptError": "errors",
         "PromptIndex": "prompts",

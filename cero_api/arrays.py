@@ -31,7 +31,7 @@ def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = Invalid
     >>> whole_numbers(np.uint8([3, 5]), "ids")
     array([3, 5])
     """
-    array = _flat(values, name, error)
+    array = flat_array(values, name, error)
     if array.size == 0:
         return np.empty(0, dtype=np.int64)  # of whatever type: numpy calls an empty list floats
     if array.dtype.kind not in "iu":
@@ -55,7 +55,7 @@ def real_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidO
     >>> real_numbers([True, 0.5], "rewards")
     array([1. , 0.5])
     """
-    array = _flat(values, name, error)
+    array = flat_array(values, name, error)
     if array.dtype.kind == "O":
         bad = next((at for at, value in enumerate(array.tolist()) if not _is_real(value)), None)
         if bad is not None:
@@ -82,7 +82,7 @@ def epsilon_of(values: ArrayLike) -> float:
     return next((epsilon for known, epsilon in _EPSILON.items() if name.startswith(known)), _FLOAT32)
 
 
-def _flat(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
+def flat_array(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
     """As an array of one dimension and of numpy's own types, nothing masked away."""
     if isinstance(values, np.ma.MaskedArray):
         masked = int(np.ma.getmaskarray(values).sum())

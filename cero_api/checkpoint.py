@@ -22,6 +22,7 @@ from cero_api.protocol import RolloutAllocator
 
 _FORMAT, _VERSION = "cero-allocator", VERSION
 _METADATA = "metadata.json"
+_KNOWN = "knowledge."  # before the names of what is known of the prompts, beside the state
 _DIRECTORY = 1 << 20  # bytes: an allocator's members have names of fewer
 
 
@@ -138,6 +139,7 @@ def _content(allocator: RolloutAllocator) -> tuple[dict[str, Any], dict[str, Any
     if isinstance(allocator, BaseAllocator):
         for entry in header(type(allocator)):  # the metadata says it
             del state[entry]
+        state |= {_KNOWN + name: column for name, column in allocator.knowledge.entries().items()}
     return metadata, state
 
 
@@ -163,7 +165,8 @@ def _loaded(source: Callable[[], AbstractContextManager[BinaryIO]], where: str) 
                     "earlier one"
                 )
             state |= header(kind)
-        allocator = make_allocator(name, config)
+        known = {key.removeprefix(_KNOWN): state.pop(key) for key in list(state) if key.startswith(_KNOWN)}
+        allocator = make_allocator(name, config, **known)
         allocator.load_state_dict(state)
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{where}: metadata is incomplete ({error!r}); load an earlier checkpoint") from error

@@ -40,6 +40,15 @@ class AllocatorConfig(FrozenConfig):
         budget: rollouts for the whole training ($gB$).
         prior: Beta prior of a prompt's success rate, `(successes, failures)` as pseudo-counts ($a_0, b_0$).
         seed: of whatever the allocator decides by chance, ties above all.
+        offer: among whom a round without candidates chooses: "pool" is everybody (or the walk of a method that shares
+            out batches); "window" is `window` times as many prompts as the round has room for at full groups, from a
+            seeded walk that offers each prompt once an epoch. A window's prompts get a full group or nothing, in order
+            of what a group there is worth.
+        window: W of that.
+        belief: what is expected of a prompt: "beta" by its own past alone, as in the papers; "pooled" by a prior that
+            is fitted to the pool; "features" also by what its features say, which must be given.
+        offline_strength: rollouts that an offline pass rate is worth; None finds it.
+        cost: of a rollout: "tokens" divides what a group is worth by its expected length.
 
     Raises:
         ConfigurationError: a value is missing, unknown, or out of range.
@@ -53,6 +62,30 @@ class AllocatorConfig(FrozenConfig):
     budget: Count
     prior: tuple[Positive, Positive] = (1.0, 1.0)
     seed: Annotated[int, Field(ge=0)] = 0
+    offer: Literal["pool", "window"] = "pool"
+    window: Annotated[int, Field(ge=1, le=4096)] = 4
+    belief: Literal["beta", "pooled", "features"] = "beta"
+    offline_strength: Positive | None = None
+    cost: Literal["rollouts", "tokens"] = "rollouts"
+
+    @property
+    def group(self) -> int:
+        """Rollouts of a full group, of which a window's prompts get one or none."""
+        size: int | None = getattr(self, "rollouts_per_prompt", None)
+        return self.limits()[1] if size is None else size
+
+    @model_validator(mode="after")
+    def _window_in_pool(self) -> Self:
+        if self.offer == "window":
+            room = math.ceil(self.budget / self.rounds / self.group)
+            if room * self.window > self.num_prompts:
+                most = self.num_prompts // room
+                raise ValueError(
+                    f"window={self.window} offers {room * self.window} prompts a round (the {room} that fit, times "
+                    f"{self.window}), and the pool has {self.num_prompts}; "
+                    + (f"lower it to {most}" if most else "set offer='pool'")
+                )
+        return self
 
     # Settings by the name of their source, such as "paper"; see `preset`.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}

@@ -54,7 +54,12 @@ def continued(saved: RolloutAllocator, config: AllocatorConfig) -> RolloutAlloca
             f"the saved allocator has {differences(before, config, foreign)}; resume with the settings of that "
             f"training, of which only {', '.join(sorted(config.replanned))} may change, or begin a new allocator"
         )
-    make: Any = type(saved)
+    kind: Any = type(saved)
+    known = getattr(saved, "knowledge", None)
+
+    def make(config: AllocatorConfig) -> Any:
+        return kind(config, known) if known else kind(config)
+
     state = saved.state_dict()
     if before == config:
         same: RolloutAllocator = make(config)

@@ -8,6 +8,15 @@ from typing import Any
 from cero_api.errors import MissingDependencyError
 
 
+def install_hint(extra: str) -> str:
+    """How to install an extra. There is no package of this name on an index, so it takes a clone.
+
+    >>> install_hint("trl")
+    'pip install ".[trl]" in a clone of cero-api'
+    """
+    return f'pip install ".[{extra}]" in a clone of cero-api'
+
+
 def load_extra(module: str, extra: str) -> Any:
     """Import a module of an optional package.
 
@@ -25,4 +34,4 @@ def load_extra(module: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingDependencyError(f'{package} is not installed; pip install "cero-api[{extra}]"') from error
+        raise MissingDependencyError(f"{package} is not installed; {install_hint(extra)}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cero_api.errors import CheckpointError
-from cero_api.state import no_floats, plain, plain_array
+from cero_api.state import no_floats, no_integers, plain, plain_array
 
 # Of what `state_dict` and `save_allocator` give. A release that changes the fields of a state raises it and adds its
 # step below; one that changes a configuration, too, does so in cero_api/checkpoint.py.
@@ -34,6 +34,9 @@ def _to_3(entries: dict[str, Any]) -> None:
 def _to_4(entries: dict[str, Any]) -> None:
     """What share of the latest round could have gone elsewhere is said; and in a header, whose the state is."""
     entries.setdefault("decidable", 0.0)
+    entries.setdefault("tokens", 0.0)
+    entries.setdefault("parts.window.order", no_integers())
+    entries.setdefault("parts.window.cursor", 0)
 
 
 # How the entries of a state of version n become those of version n + 1, in place.

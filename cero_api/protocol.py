@@ -63,6 +63,7 @@ class RolloutOutcomes:
         round: the allocation's; None is the latest one.
         squares: float64 `[P]`, of each rollout's share of a success, summed; None is that of whole successes and
             failures (or of a single rollout, whose share is known).
+        tokens: float64 `[P]`, generated in all of a prompt's rollouts; None where nobody counts them.
 
     Raises:
         InvalidOutcomeError: shapes differ, a prompt repeats, or a number is negative, NaN or infinite.
@@ -78,6 +79,7 @@ class RolloutOutcomes:
     failures: FloatArray
     squares: FloatArray
     round: int | None = None
+    tokens: FloatArray | None = None
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class RolloutOutcomes:
         failures: ArrayLike,
         round: int | None = None,
         squares: ArrayLike | None = None,
+        tokens: ArrayLike | None = None,
     ) -> None:
         ids = whole_numbers(prompt_ids, "prompt_ids")
         won, lost = real_numbers(successes, "successes"), real_numbers(failures, "failures")
@@ -119,6 +122,7 @@ class RolloutOutcomes:
         object.__setattr__(self, "failures", lost)
         object.__setattr__(self, "squares", np.minimum(squared, whole))
         object.__setattr__(self, "round", round)
+        object.__setattr__(self, "tokens", None if tokens is None else _lengths(tokens, won.size))
 
     @classmethod
     def from_rewards(
@@ -129,6 +133,7 @@ class RolloutOutcomes:
         round: int | None = None,
         success_threshold: float | None = None,
         reward_range: tuple[float, float] | None = None,
+        tokens: ArrayLike | None = None,
     ) -> Self:
         r"""Count successes and failures of each prompt from one reward per rollout.
 
@@ -142,6 +147,7 @@ class RolloutOutcomes:
             round: the allocation's; None is the latest one.
             success_threshold: 1.0 unless a range is given.
             reward_range: lowest and highest possible reward.
+            tokens: `[N]`, generated in each rollout; None where nobody counts them.
 
         Raises:
             InvalidOutcomeError: shapes differ, or a reward is NaN, infinite or out of its range.
@@ -164,7 +170,10 @@ class RolloutOutcomes:
         won = np.bincount(group, weights=success, minlength=prompts.size)
         # Not the bincount of 1 - success: this way successes + failures is whole to the last bit but one.
         lost = np.maximum(np.bincount(group, minlength=prompts.size) - won, 0.0)
-        return cls(prompts, won, lost, round, np.bincount(group, weights=success**2, minlength=prompts.size))
+        squares = np.bincount(group, weights=success**2, minlength=prompts.size)
+        if tokens is not None:
+            tokens = np.bincount(group, weights=_lengths(tokens, ids.size), minlength=prompts.size)
+        return cls(prompts, won, lost, round, squares, tokens)
 
     @property
     def rollouts(self) -> IntArray:
@@ -229,3 +238,14 @@ class RolloutAllocator(Protocol):
     def citation(self) -> str:
         """BibTeX of the method in use."""
         ...
+
+
+def _lengths(tokens: ArrayLike, size: int) -> FloatArray:
+    """Numbers of tokens, one for each of so many rows."""
+    numbers = real_numbers(tokens, "tokens")
+    if numbers.shape != (size,) or not (np.isfinite(numbers) & (numbers >= 0) & (numbers < _MOST)).all():
+        raise InvalidOutcomeError(
+            f"tokens must be {size} numbers, 0 or more: one for each entry of the others; count what was generated, or "
+            "leave them out"
+        )
+    return numbers

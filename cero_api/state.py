@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.arrays import flat_array
 from cero_api.errors import CheckpointError
 
 StateT = TypeVar("StateT")
@@ -123,13 +124,9 @@ def plain_array(value: Any) -> NDArray[Any] | None:
     (array([2, 3]), None)
     """
     try:
-        if isinstance(value, (list, tuple)):
-            return np.asarray(value)
-        if hasattr(value, "detach"):  # a tensor, of whichever library, on any device
-            return np.asarray(value.detach().cpu())
-    except (AttributeError, OverflowError, RuntimeError, TypeError, ValueError):  # as NumPy or the tensor refuses
+        return flat_array(value, "an entry", CheckpointError)
+    except CheckpointError:
         return None
-    return value if isinstance(value, np.ndarray) else None
 
 
 def _array_like(name: str, template: NDArray[Any], value: Any) -> NDArray[Any]:

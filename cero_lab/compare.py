@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from cero_api.errors import CeroError
+from cero_api.files import write_whole
 from cero_lab import history
 from cero_lab.report import write_report
 from cero_lab.settings import SETTINGS_FILE, DemoSettings, RunSettings
@@ -54,7 +55,7 @@ class Run:
     def start(self) -> None:
         """Begin or resume in a process of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / SETTINGS_FILE).write_text(self.settings.model_dump_json(indent=2))
+        write_whole(self.folder / SETTINGS_FILE, self.settings.model_dump_json(indent=2))
         with (self.folder / "log.txt").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cero_lab.run", str(self.folder)],

@@ -46,6 +46,8 @@ def test_a_desk_books_and_records_the_spread(tmp_path: Path) -> None:
             for session, share in enumerate(shares):
                 desk.report(ticket, session, 2 * share - 1)
         desk.book()
+    assert desk.allocator.metrics()["effective_group_rate"] == pytest.approx(2 / 3)
+    assert desk.allocator.state_dict()["graded"][[4, 1, 3]].tolist() == [0.0, 1.0, 0.875]
     (record,) = TraceReader(tmp_path / "trace.jsonl")
     assert record.successes.tolist() == [2.0, 2.0, 2.0]
     assert record.squares.tolist() == [2.0, 1.0, 1.125]

@@ -88,3 +88,13 @@ def test_the_wheel_holds_the_packages_and_nothing_else() -> None:
     info = f"cero_api-{importlib.metadata.version('cero-api')}.dist-info"
     assert {name.partition("/")[0] for name in names} == IMPORT_NAMES | {info}
     assert f"{info}/licenses/LICENSE" in names
+
+
+def test_nobody_is_told_to_install_from_an_index_what_is_on_none() -> None:
+    root = pathlib.Path(__file__).parents[1]
+    if not (root / "docs").is_dir():
+        pytest.skip("the sources are not beside the tests of the wheel")
+    folders = ("cero_api", "cero_lab", "adapters", "docs")
+    texts = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix in (".py", ".md")]
+    told = re.compile(r"pip install [^\n]*(?<!in a clone of )\bcero-api")
+    assert [path for path in [root / "README.md", *texts] if told.search(path.read_text(encoding="utf-8"))] == []

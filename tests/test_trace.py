@@ -1,4 +1,7 @@
-"""The format, crashes at every byte, resumption, bad lines by their number, and memory that does not grow."""
+"""The format, crashes at every byte, resumption, bad lines by their number, and memory that does not grow.
+
+More than 400 lines: writer and reader are tested by what the one makes of the other.
+"""
 
 import gzip
 import json

@@ -42,7 +42,7 @@ def check_files(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[st
     schedule = schedule_of(args, len(rows), len(keys))
     config = allocator_config(settings, fields, schedule)
     _check_saved(args, settings, config)
-    bounds = limits(config)
+    bounds = limits(config, schedule.group_size if settings.scope == "batch" else None)
     if bounds is None:
         return
     warn_if_idle(

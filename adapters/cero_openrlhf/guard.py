@@ -6,6 +6,7 @@ import importlib
 
 from cero_api.adapting import check_upstream
 from cero_api.errors import MissingDependencyError
+from cero_api.extras import install_hint
 
 _GENERATOR = "openrlhf.trainer.ppo_utils.samples_generator.SamplesGenerator"
 _MAKER = "openrlhf.trainer.ppo_utils.experience_maker.RemoteExperienceMaker"
@@ -93,7 +94,7 @@ def check_openrlhf() -> None:
         importlib.import_module("openrlhf.cli.train_ppo_ray")
     except ImportError as error:
         raise MissingDependencyError(
-            f'OpenRLHF cannot be imported ({error}); pip install "cero-api[openrlhf]", and vllm and flash-attn as '
+            f"OpenRLHF cannot be imported ({error}); {install_hint('openrlhf')}, and vllm and flash-attn as "
             "OpenRLHF's own guide says"
         ) from error
     check_upstream("cero_openrlhf", "openrlhf", functions=FUNCTIONS, words=WORDS)

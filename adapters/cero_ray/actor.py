@@ -13,6 +13,7 @@ from typing import Any
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
 from cero_api.errors import CheckpointError, ConfigurationError, MissingDependencyError
+from cero_api.extras import install_hint
 from cero_api.rewards import SuccessRule
 from cero_ray.durable import DurableDesk, restored
 
@@ -300,5 +301,5 @@ def _ray() -> Any:
         import ray
         import ray.util.scheduling_strategies
     except ImportError as error:
-        raise MissingDependencyError('Ray is not installed; pip install "cero-api[ray]"') from error
+        raise MissingDependencyError(f"Ray is not installed; {install_hint('ray')}") from error
     return ray

@@ -6,14 +6,16 @@ reporting a session of it twice counts once, so callers may repeat whatever they
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 
 from cero_api import Allocation, RolloutAllocator
-from cero_api.errors import BudgetError, CheckpointError, PromptError
+from cero_api.errors import BudgetError, CeroWarning, CheckpointError, PromptError
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
 from cero_ray.evidence import Evidence
@@ -239,7 +241,8 @@ class Desk:
             # Refills and retries can cost more than was planned for. Generation goes on as without an allocator.
             self.hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
-        allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
+        with _no_word_of_lone_tickets(tickets):
+            allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
         if exact:
             expect_total(allocation, total)
         self.hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
@@ -247,7 +250,8 @@ class Desk:
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total, allocation = mean * len(tickets), None
         if self._affords(total if exact else 1):
-            allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
+            with _no_word_of_lone_tickets(tickets):
+                allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
         if allocation is None:
             self.hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
@@ -293,6 +297,15 @@ def expect_total(allocation: Allocation, total: int) -> None:
             f"round {allocation.round}: the allocator gave {allocation.total} rollouts, and the trainer's batch takes "
             f"{total}; give the allocator a budget and caps for that"
         )
+
+
+@contextlib.contextmanager
+def _no_word_of_lone_tickets(tickets: Sequence[str]) -> Iterator[None]:
+    """That one prompt takes all is no news where a trainer replaces a single group, and nobody can do anything."""
+    with warnings.catch_warnings():
+        if len(tickets) == 1:
+            warnings.simplefilter("ignore", CeroWarning)
+        yield
 
 
 def _parts(items: list[ItemT], room: int) -> list[list[ItemT]]:

@@ -16,7 +16,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
 from cero_api.errors import CheckpointError
-from cero_api.files import write_whole
+from cero_api.files import replacing, write_whole
 
 ALLOCATOR_FILE = "cero_allocator.npz"
 PROGRESS_FILE = "cero_trl.json"
@@ -78,7 +78,8 @@ def save_state(folder: Path, allocator: RolloutAllocator, progress: Progress) ->
 def save_batch(folder: Path, rank: int, batch: list[dict[str, Any]]) -> None:
     """Write this rank's share of a generation batch that is still being trained on."""
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(batch, folder / _batch_file(rank))
+    with replacing(folder / _batch_file(rank)) as file:
+        torch.save(batch, file)
 
 
 def load_state(folder: Path, expected: Progress) -> tuple[RolloutAllocator, Progress]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from cero_api import AllocatorConfig, BaseAllocator, RolloutAllocator, continued, make_allocator
 from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, warn_if_idle
-from cero_api.errors import ConfigurationError
+from cero_api.errors import CeroWarning, ConfigurationError
 from cero_trl.config import CeroTRLConfig, Schedule
 
 
@@ -56,13 +57,15 @@ def fitting_allocator(
         )
     if isinstance(allocator, BaseAllocator):  # a copy of anybody's own may have effects
         rows = None if settings.chooses else np.arange(schedule.prompts)
-        copy.deepcopy(allocator).allocate(rows, total=schedule.rollouts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CeroWarning)  # the first round itself says what there is to say
+            copy.deepcopy(allocator).allocate(rows, total=schedule.rollouts)
     return allocator
 
 
 def warn_of_idleness(allocator: RolloutAllocator, settings: CeroTRLConfig, schedule: Schedule, stacklevel: int) -> None:
     """Warn of settings with which the allocator has nothing to decide."""
-    bounds = limits(allocator.config)
+    bounds = limits(allocator.config, None if settings.chooses else schedule.group_size)
     if bounds is None:  # uniform counts are what such a method is for
         return
     reasons = idle_reasons(

@@ -55,9 +55,11 @@ def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig) -> N
 
 def arguments_for_trl(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """`GRPOTrainer`'s arguments by name, without those that a class before it takes for itself."""
-    signature = inspect.signature(GRPOTrainer)
+    signatures = (inspect.signature(kind.__init__) for kind in GRPOTrainer.__mro__)
+    # Unsloth wraps TRL's own: its arguments have names in a class further down.
+    signature = next(signature for signature in signatures if "train_dataset" in signature.parameters)
     known = {name: value for name, value in kwargs.items() if name in signature.parameters}
-    return signature.bind_partial(*args, **known).arguments
+    return signature.bind_partial(None, *args, **known).arguments
 
 
 def refuse_success_reward(names: Sequence[str], settings: CeroTRLConfig) -> None:

@@ -97,7 +97,8 @@ def _is_runner(value: Any, runner: Any) -> bool:
         return False
     metadata, own = (getattr(found, "__ray_metadata__", None) for found in (value, runner))
     plain = value if metadata is None else metadata.modified_class
-    return inspect.isclass(plain) and issubclass(plain, own.modified_class.__ray_actor_class__)
+    runner_class: Any = runner if own is None else own.modified_class.__ray_actor_class__
+    return inspect.isclass(plain) and issubclass(plain, runner_class)
 
 
 def refuse_near_misses(config: Any) -> None:

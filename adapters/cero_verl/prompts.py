@@ -222,7 +222,7 @@ def _plain_frame(dataset: Any) -> Any:
     own = all(
         getattr(type(dataset), name, None) is getattr(RLHFDataset, name) for name in ("__getitem__", "_build_messages")
     )
-    if not own or not hasattr(frame, "with_format"):
+    if not own or frame is None or not hasattr(frame, "with_format"):
         return None
     info = frame.features.get("extra_info")
     # verl itself asks extra_info for its index, so it is a struct or nothing; text would not get this far.

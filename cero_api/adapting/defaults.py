@@ -64,6 +64,8 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         "rounds": rounds,
         "budget": min(math.ceil(shape.budget * shape.reserve), rounds * shape.largest),
     }
+    if shape.scope == "window":
+        values["offer"] = "window"
     if "rollouts_per_prompt" in known:
         values["rollouts_per_prompt"] = shape.group_size
     if "max_rollouts_per_prompt" in known:

@@ -36,7 +36,7 @@ def check_upstream(
     """
     range_ = TRAINERS[trainer]
     found = installed if installed is not None else _version(adapter, range_)
-    changed = [path for path, parameters in functions.items() if not _fits(_parameters(path), parameters)]
+    changed = [path for path, parameters in functions.items() if not _fits(path, parameters)]
     changed += [path for path, needed in (words or {}).items() if not set(needed) <= names_in(_function(path))]
     if changed:
         raise MissingDependencyError(
@@ -77,10 +77,14 @@ def _version(adapter: str, range_: Supported) -> str:
         ) from error
 
 
-def _fits(parameters: tuple[str, ...] | None, expected: Sequence[str]) -> bool:
+def _fits(path: str, expected: Sequence[str]) -> bool:
     """Whether a function takes these parameters in this order, those with a "?" being free to be missing."""
-    if parameters is None:
+    function = _function(path)
+    if function is None:
         return False
+    parameters = _parameters(function)
+    if _hands_on(function):  # somebody's wrapper, which says nothing of what is inside
+        return True
     there = [name.removesuffix("?") for name in expected if not name.endswith("?") or name[:-1] in parameters]
     return parameters == tuple(there)
 
@@ -104,10 +108,14 @@ def _function(path: str) -> Any:
     return inspect.unwrap(found) if callable(found) else None
 
 
-def _parameters(path: str) -> tuple[str, ...] | None:
-    function = _function(path)
-    if function is None:
-        return None
+def _hands_on(function: Any) -> bool:
+    """Whether it takes nothing by name but itself, and all the rest as it comes."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    everything = [inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD]
+    return kinds[-2:] == everything and len(kinds) <= 3
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
     # Ray adds a parameter of its own to the signatures of an actor's methods.
     return tuple(name for name in inspect.signature(function).parameters if name != "_ray_trace_ctx")
 

@@ -63,7 +63,7 @@ def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int,
     and 4 of 4 rounds to go, 8 prompts; nothing is known of a prompt before its first visit'
     """
     config, metrics = allocator.config, allocator.metrics()
-    bounds = limits(config, None if scope == "pool" else mean)
+    bounds = limits(config, mean if scope == "batch" else None)
     counts = f"{mean} rollouts a prompt on average" + (f", {bounds.floor} to {bounds.cap}" if bounds else "")
     left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
     visited = int(np.count_nonzero(allocator.exposure()))

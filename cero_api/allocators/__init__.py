@@ -19,6 +19,7 @@ from cero_api.allocators.uniform import UniformAllocator
 from cero_api.allocators.vip import VipAllocator
 from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
+from cero_api.knowledge import Knowledge
 from cero_api.protocol import RolloutAllocator
 
 if TYPE_CHECKING:
@@ -98,16 +99,15 @@ def config_type(name: str) -> type[AllocatorConfig]:
     return _entry(name).config_type
 
 
-def make_allocator(
-    name: str, config: AllocatorConfig | None = None, /, *, preset: str | None = None, **fields: Any
-) -> RolloutAllocator:
+def make_allocator(name: str, config: AllocatorConfig | None = None, /, **fields: Any) -> RolloutAllocator:
     """An allocator by name, from its config or from the config's fields.
 
     Args:
         name: one of `available_allocators()`.
         config: its configuration; None makes one from `fields`.
-        preset: name of settings of the method, such as "paper", which `fields` complete and overrule.
-        **fields: of the configuration.
+        **fields: of the configuration; `preset`, a name of settings of the method, such as "paper", which the others
+            complete and overrule; and what is known of the prompts: `features`, `offline_rates`, `offline_samples`
+            (see `Knowledge`).
 
     Raises:
         ConfigurationError: an unknown name, a config of another allocator, or fields that are wrong.
@@ -118,18 +118,20 @@ def make_allocator(
     4
     """
     entry = _entry(name)
-    if config is None and preset is not None:
-        config = entry.config_type.preset(preset, **fields)
+    knowledge, fields = Knowledge.parted(fields)
+    if config is None and "preset" in fields:
+        config = entry.config_type.preset(fields.pop("preset"), **fields)
     elif config is None:
         config = entry.config_type(**fields)
-    elif fields or preset is not None:
+    elif fields:
         raise ConfigurationError("give a config or its fields, not both; config.model_copy(update=...) changes one")
     if type(config) is not entry.config_type:
         raise ConfigurationError(
             f"allocator {name!r} takes a {entry.config_type.__name__}, not a {type(config).__name__}"
         )
     make: Any = entry.allocator_type
-    allocator: RolloutAllocator = make(config)
+    # One's own class need not know of knowledge, unless there is some.
+    allocator: RolloutAllocator = make(config, knowledge) if knowledge else make(config)
     return allocator
 
 

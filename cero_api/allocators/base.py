@@ -5,64 +5,36 @@ from __future__ import annotations
 import abc
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.allocators.choice import Choice
-from cero_api.allocators.plan import Plan
-from cero_api.allocators.whole import Whole, atomic, changing
+from cero_api.allocators.choosing import Choosing
+from cero_api.allocators.parts import Parts
+from cero_api.allocators.states import AllocatorState as AllocatorState
+from cero_api.allocators.states import WalkState as WalkState
+from cero_api.allocators.whole import atomic, changing
 from cero_api.arrays import whole_numbers
+from cero_api.beliefs import Results
 from cero_api.config import AllocatorConfig
-from cero_api.errors import BudgetError, CeroWarning, CheckpointError, InvalidOutcomeError, PromptError
+from cero_api.errors import (
+    BudgetError,
+    CeroWarning,
+    CheckpointError,
+    ConfigurationError,
+    InvalidOutcomeError,
+    PromptError,
+)
+from cero_api.knowledge import Knowledge
 from cero_api.mathematics.contrast import graded_fits
-from cero_api.mathematics.ledger import Ledger, Report
+from cero_api.mathematics.ledger import Report
 from cero_api.mathematics.posterior import posterior_mean
-from cero_api.mathematics.walk import Walk
 from cero_api.migrations import entries_of, header
 from cero_api.protocol import Allocation, RolloutOutcomes
-from cero_api.state import RAGGED, no_floats, state_entries, with_entries
-
-
-@dataclass
-class AllocatorState:
-    """What changes during training, for any allocator over a pool of M prompts."""
-
-    round: int  # rounds dealt so far
-    ledger: Ledger
-    successes: FloatArray  # [M] evidence beyond the prior, in rollouts
-    failures: FloatArray  # [M]
-    exposure: IntArray  # [M] rollouts dealt, net of refunds
-    plan: Plan
-    graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
-    decidable: float  # share of the latest round's rollouts that could have gone elsewhere
-
-    @classmethod
-    def initial(cls, config: AllocatorConfig, **fields: Any) -> Self:
-        """Nothing dealt, nothing seen."""
-        pool = config.num_prompts
-        return cls(
-            round=0,
-            ledger=Ledger(config.budget),
-            successes=np.zeros(pool),
-            failures=np.zeros(pool),
-            exposure=np.zeros(pool, dtype=np.int64),
-            plan=Plan(),
-            graded=no_floats(),
-            decidable=0.0,
-            **fields,
-        )
-
-
-@dataclass
-class WalkState(AllocatorState):
-    """State of a method that walks through the pool, or shares out the batches that a loader draws."""
-
-    walk: Walk
-
+from cero_api.state import state_entries, with_entries
 
 _MOST = 2**53  # rounds, rollouts; float64 counts exactly up to here
 
@@ -70,7 +42,7 @@ ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
 
 
-class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
+class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
     """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
 
     A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
@@ -80,15 +52,28 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
 
     Args:
         config: the frozen hyper-parameters.
+        knowledge: what is known of the prompts before they are tried; None is nothing.
     """
 
     config_type: ClassVar[type[AllocatorConfig]]
+    # Whether the method goes by what a belief expects; others have their own use for outcomes.
+    asks_belief: ClassVar[bool] = False
 
-    def __init__(self, config: ConfigT) -> None:
+    def __init__(self, config: ConfigT, knowledge: Knowledge | None = None) -> None:
         super().__init__()
         self.config = config
+        self.knowledge = Knowledge() if knowledge is None else knowledge
+        self._parts = Parts(config, self.knowledge)
+        if self._parts.belief is not None and not self.asks_belief:
+            raise ConfigurationError(
+                f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
+                "nothing; leave them out, or take cero, vip or gvm"
+            )
         self._idle_said = False
-        self._state = self._derived(self._initial_state())
+        state = self._initial_state()
+        state.parts = self._parts.start()
+        self._parts_now = state.parts  # as of the call that is under way
+        self._state = self._derived(state)
 
     @changing
     def allocate(self, row_ids: ArrayLike | None = None, total: int | None = None) -> Allocation:
@@ -116,6 +101,8 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
                     f"budget={self.config.budget} remain; ask for fewer, or configure a budget for all rounds"
                 )
         self._check_request(rows, total)
+        self._parts_now = self._parts.learned(self._state.parts)
+        self._changes.set(self._state, "parts", self._parts.ticked(self._parts_now))
         prompt_ids, counts = self._deal(rows, total)
         if total is not None and counts.sum() != total:
             raise BudgetError(
@@ -147,6 +134,11 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         squares = outcomes.squares[reported]
         report = self._state.ledger.settle(round, ids, won, lost, squares, self._changes)
         self._learn(round, ids, won, lost, won - squares, report)
+        tokens = None if outcomes.tokens is None else outcomes.tokens[reported]
+        if tokens is not None:
+            self._changes.set(self._state, "tokens", self._state.tokens + float(tokens.sum()))
+        results = Results(round, ids, won, lost, won - squares, report.first)
+        self._parts.told(self._state.parts, results, tokens, self._changes)
 
     @changing
     def refund(self, prompt_ids: ArrayLike, counts: ArrayLike, round: int | None = None) -> None:
@@ -187,8 +179,10 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
             "budget_refunded": float(ledger.refunded),
             "budget_remaining": float(ledger.remaining),
             "outstanding": float(ledger.outstanding),
+            "tokens": state.tokens,
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
+            **self._parts.metrics(state.parts),
         }
 
     @atomic
@@ -199,6 +193,8 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
     @atomic
     def success_rate(self) -> FloatArray:
         """Posterior mean of each prompt's success rate, float64 `[M]`."""
+        if self._parts.belief is not None:
+            return self._parts.belief.ask(self._parts.learned(self._state.parts).belief).mean
         a, b = self.config.prior
         return posterior_mean(a + self._state.successes, b + self._state.failures)
 
@@ -214,7 +210,9 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         Raises:
             CheckpointError: it is of another allocator or pool, or its books do not balance.
         """
-        self._state = self._derived(self._checked(state))
+        loaded = self._checked(state)
+        self._parts_now = loaded.parts
+        self._state = self._derived(loaded)
 
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Whether `load_state_dict` would take this state.
@@ -242,6 +240,8 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
 
     def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
         """The rounds that were possible where so many rollouts are dealt; None where nothing is meant to be decided."""
+        if rows is None and self.config.offer == "window":
+            return Choice(self._window_size(dealt), 0, self.config.group, dealt, dealt)
         prompts = self.config.num_prompts if rows is None else rows.size
         floor, cap = self.config.limits(None if rows is None else prompts, total)
         if total is not None:
@@ -254,7 +254,9 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
             return
         self._changes.set(self._state, "decidable", choice.decidable(dealt))
         ends = total is None and dealt == self._state.ledger.remaining  # and with it what the method would have dealt
-        if choice.nothing and not ends and not self._idle_said:
+        # A straggler, as of a retry or a last batch, is no matter in a training that decides otherwise.
+        straggler = choice.prompts == 1 and self._state.decidable > 0.0
+        if choice.nothing and not (ends or straggler or self._idle_said):
             self._idle_said = True
             warnings.warn(
                 f"round {self._state.round}: there is nothing to decide, for {choice.remedy}. This is said once; the "
@@ -297,10 +299,6 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
         begun[rows] = values
         self._changes.set(self._state, field, begun)
 
-    def _graded(self, rows: IntArray | slice) -> FloatArray | None:
-        """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
-        return self._state.graded[rows] if self._state.graded.size else None
-
     def _derived(self, state: StateT) -> StateT:
         """The same new state, with what follows from it filled in."""
         return state
@@ -339,7 +337,11 @@ class BaseAllocator(Whole[StateT], abc.ABC, Generic[ConfigT, StateT]):
             return "it has evidence whose squares do not fit"
         if state.round > _MOST:
             return f"{state.round} rounds cannot be"
-        return state.plan.fault(state.round, self.config.budget) or state.ledger.check()
+        if state.tokens < 0:
+            return f"{state.tokens} tokens cannot be"
+        return (
+            state.plan.fault(state.round, self.config.budget) or state.ledger.check() or self._parts.fault(state.parts)
+        )
 
     def _round_of(self, round: int | None) -> int:
         latest = self._state.round - 1

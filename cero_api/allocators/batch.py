@@ -7,11 +7,12 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from cero_api._types import IntArray
+from cero_api._types import IntArray, RankArray
 from cero_api.allocators.base import BaseAllocator, WalkState
 from cero_api.allocators.choice import Choice
 from cero_api.config import BatchConfig
 from cero_api.errors import BudgetError
+from cero_api.knowledge import Knowledge
 from cero_api.mathematics.selection import TieOrder, fill_in_order
 from cero_api.mathematics.walk import Walk
 
@@ -29,9 +30,9 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         config: the frozen hyper-parameters.
     """
 
-    def __init__(self, config: BatchConfigT) -> None:
+    def __init__(self, config: BatchConfigT, knowledge: Knowledge | None = None) -> None:
         self._ties = TieOrder(config.num_prompts, config.seed)
-        super().__init__(config)
+        super().__init__(config, knowledge)
 
     def _initial_state(self) -> WalkStateT:
         # Right for a subclass that keeps no more state than this; one that does overrides it.
@@ -46,6 +47,14 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
     def _check_request(self, rows: IntArray | None, total: int | None) -> None:
         config = self.config
         if total is None:
+            return
+        if rows is None and config.offer == "window":
+            most = config.num_prompts * config.group
+            if total > most or total == 1:
+                raise BudgetError(
+                    f"total={total} cannot be dealt in groups of {config.group} to {config.num_prompts} prompts; ask "
+                    f"for 0, or 2 to {most}"
+                )
             return
         if rows is None:
             prompts, nearest = self._batch_of(total)
@@ -64,7 +73,9 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
                 "number of candidates, total, min_rollouts_per_prompt or max_rollouts_per_prompt"
             )
 
-    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice:
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
+        if rows is None and self.config.offer == "window":
+            return super()._choice(rows, total, dealt)
         prompts = self._batch_of(dealt)[0] if rows is None else rows.size
         return Choice(prompts, *self.config.limits(), dealt, dealt)  # its size is no choice of these methods
 
@@ -75,6 +86,8 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
             need = config.rollouts_per_prompt * rows.size if total is None else total
             return rows, self._counts(rows, min(need, remaining))
         need = min(self._even_round() if total is None else total, remaining)
+        if config.offer == "window":
+            return self._deal_window(need)
         prompts, need = self._batch_of(need)
         rows, walk = state.walk.take(prompts, (config.seed, state.round))
         self._changes.set(state, "walk", walk)
@@ -98,6 +111,9 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         if need < floor * rows.size:  # the budget ends within this batch
             return fill_in_order(np.argsort(self._ties.rank[rows]), 0, need, floor, cap, smallest=1)
         return self._share(rows, need)
+
+    def _rank(self, rows: IntArray) -> RankArray:
+        return self._ties.rank[rows]
 
     @abc.abstractmethod
     def _share(self, rows: IntArray, need: int) -> IntArray:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cero_api._types import FloatArray, IntArray
+from cero_api._types import FloatArray, IntArray, RankArray
 from cero_api.allocators.base import AllocatorState, BaseAllocator
 from cero_api.allocators.choice import Choice
 from cero_api.allocators.whole import atomic
 from cero_api.config import CeroConfig
-from cero_api.errors import BudgetError
+from cero_api.errors import BudgetError, ConfigurationError
+from cero_api.knowledge import Knowledge
 from cero_api.mathematics.blocks import blocks
 from cero_api.mathematics.duals import exact_prompt_price, step_budget_price, step_prompt_prices
 from cero_api.mathematics.ledger import Report
@@ -36,6 +37,8 @@ _CITATION = """\
 }
 """
 
+
+_LEAST = 1e-12  # variance: the least of a prompt of which everything is believed to be known
 
 # What a round deals if it deals so many units: prompts, and the units of each.
 Filler = Callable[[int], tuple[IntArray, IntArray]]
@@ -88,13 +91,20 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     config_type = CeroConfig
 
-    def __init__(self, config: CeroConfig) -> None:
+    asks_belief = True
+
+    def __init__(self, config: CeroConfig, knowledge: Knowledge | None = None) -> None:
         unit = config.rollouts_per_unit
         self._cap = config.limits()[1] // unit  # N_max
         self._equal_share = config.budget / config.num_prompts / unit  # R
         self._smallest = -(-2 // unit)  # units of the smallest group that can have contrast
         self._ties = TieOrder(config.num_prompts, config.seed)
-        super().__init__(config)
+        super().__init__(config, knowledge)
+        if config.selection == "dual" and (self._parts.belief is not None or config.offer == "window"):
+            raise ConfigurationError(
+                "selection='dual' reads the papers' own posterior over the whole pool; with another belief, offline "
+                "rates or a window leave it out: there the gain decides"
+            )
 
     def citation(self) -> str:
         """BibTeX of both papers."""
@@ -105,8 +115,13 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         """The ledger's numbers, the budget's price in [0, 1] and the pool's mean variance proxy."""
         return super().metrics() | {
             "budget_price": self._state.budget_price,
-            "mean_variance_proxy": float(self._state.slope.mean()) / 4.0,
+            "mean_variance_proxy": self._mean_variance(),
         }
+
+    def _mean_variance(self) -> float:
+        if self._parts.belief is None:
+            return float(self._state.slope.mean()) / 4.0
+        return float(self._parts.belief.ask(self._parts.learned(self._state.parts).belief).variance.mean())
 
     def _initial_state(self) -> CeroState:
         price = 4.0 * float(variance_proxy(*self.config.prior))
@@ -147,6 +162,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice:
         unit, prompts = self.config.rollouts_per_unit, self.config.num_prompts if rows is None else rows.size
         floor, cap = (0, self._cap) if rows is None else self._limits(rows, total)
+        if rows is None and self.config.offer == "window":
+            prompts = self._window_size(dealt)
         most = min(self._need(total), prompts * cap)
         # Where the price decides how much, every size down to the floors was possible.
         least = prompts * floor if total is None and self.config.pacing == "adaptive" else most
@@ -154,12 +171,16 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         state, unit = self._state, self.config.rollouts_per_unit
-        selection = self.config.selection or ("dual" if rows is None else "marginal")
+        by_duals = rows is None and self.config.offer == "pool" and self._parts.belief is None
+        selection = self.config.selection or ("dual" if by_duals else "marginal")
         prompt_price, budget_price = self._stepped_duals(selection)
         # With an exact total the price cannot decide how much: it acts through the ranking alone.
         above = -np.inf if total is not None else budget_price
         need = self._need(total)
-        if rows is None:
+        fill: Filler
+        if rows is None and self.config.offer == "window":
+            fill = self._window_filler(above)
+        elif rows is None:
             fill = self._pool_filler(prompt_price if selection == "dual" else self._gains_of_full_groups(), need, above)
         elif selection == "dual":
             fill = self._ranking_filler(rows, prompt_price[rows], above, *self._limits(rows, total))
@@ -185,6 +206,26 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         if config.pacing == "fixed":
             return self._even_round(config.rollouts_per_unit)
         return config.pacing[k] // config.rollouts_per_unit if k < config.rounds else 0
+
+    def _window_filler(self, above: float) -> Filler:
+        """Full groups for those of the window that are worth most, if they are worth their price."""
+        unit = self.config.rollouts_per_unit
+        # The price is of the gain over cbar, per unit; a group's gain is compared with as many.
+        least = above * self.config.saturation * self._cap / self._equal_share
+
+        def fill(units: int) -> tuple[IntArray, IntArray]:
+            prompts, counts = self._deal_window(units * unit, unit, least)
+            return prompts, counts // unit
+
+        return fill
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        return marginal_gain(
+            self._saturation_rate(rows), self._units_given(rows), group // self.config.rollouts_per_unit
+        )
+
+    def _rank(self, rows: IntArray) -> RankArray:
+        return self._ties.rank[rows]
 
     def _pool_filler(self, values: FloatArray, need: int, above: float) -> Filler:
         """Admission: prompts in order of their margin, each up to its cap (Algorithm 1, lines 1 to 3)."""
@@ -239,7 +280,7 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             # Deviation: the marginal rule reads exposures, not duals, so theirs are set where the steps would
             # tend to instead of moved; the rest of the pool need not be touched.
             exposure_share = self._units_given(rows) / self._equal_share
-            exact = exact_prompt_price(state.slope[rows], config.saturation, exposure_share)
+            exact = exact_prompt_price(self._slope_now(rows), config.saturation, exposure_share)
             if selection == "dual":  # which reads them now
                 prompt_price = self._rewritten("prompt_price")
                 np.copyto(prompt_price, state.prompt_price)
@@ -317,7 +358,13 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def _saturation_rate(self, rows: IntArray | slice) -> FloatArray:
         """$c$, per unit."""
-        return saturation_rate(self._state.slope[rows] / 4.0, self.config.saturation, self._equal_share)
+        return saturation_rate(self._slope_now(rows) / 4.0, self.config.saturation, self._equal_share)
+
+    def _slope_now(self, rows: IntArray | slice) -> FloatArray:
+        r"""$4\hat q$ as it is believed in this round."""
+        if self._parts.belief is None:
+            return self._state.slope[rows]
+        return 4.0 * np.maximum(self._parts.expected(self._parts_now, rows).variance, _LEAST)
 
     def _fault(self, state: CeroState) -> str | None:
         # By the sign bit: -0.0 is no price either, and has no logarithm.

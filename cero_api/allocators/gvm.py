@@ -8,7 +8,6 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import GvmConfig
-from cero_api.mathematics.posterior import posterior_mean
 from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
@@ -46,6 +45,7 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
     """
 
     config_type = GvmConfig
+    asks_belief = True
 
     def citation(self) -> str:
         """BibTeX of GVM."""
@@ -53,15 +53,16 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
-        a0, b0 = self.config.prior
-        rate = posterior_mean(a0 + self._state.successes[rows], b0 + self._state.failures[rows])
-        weight = 1 / np.sqrt(rate + self.config.alpha / rate ** (self.config.beta - 1))
-        exact = _proportional(weight, need, floor, cap)
+        exact = _proportional(self._worth(rows, need), need, floor, cap)
         counts: IntArray = np.floor(exact).astype(np.int64)
         remainder = np.where(counts < cap, exact - counts, -1.0)
         return counts + fill_by_table(
             lambda width: remainder[:, None], 1, self._ties.rank[rows], need - int(counts.sum())
         )
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        rate = self._expect(rows).mean
+        return np.asarray(1 / np.sqrt(rate + self.config.alpha / rate ** (self.config.beta - 1)))
 
 
 def _proportional(weight: FloatArray, need: int, floor: int, cap: int) -> FloatArray:

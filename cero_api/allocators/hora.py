@@ -53,6 +53,11 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
         table = partial(self._gains, a, b, floor)
         return floor + fill_by_table(table, cap - floor, self._ties.rank[rows], need - floor * rows.size)
 
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        a0, b0 = self.config.prior
+        a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
+        return np.asarray(np.exp(self._gains(a, b, 0, group)).sum(1))
+
     @staticmethod
     def _gains(a: FloatArray, b: FloatArray, floor: int, width: int) -> FloatArray:
         """Logarithms of the gains of units floor + 1, floor + 2, ..., `[P, width]`."""

@@ -125,6 +125,12 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
                 counts[takers] += _evenly(room, rank[takers], min(left, int(room.sum())))
         return counts
 
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        won, n = self._state.last_successes[rows], self._state.last_rollouts[rows]
+        # Deviation: the paper has no window. A prompt that nothing is known of is valued at the prior's rate.
+        rate = np.where(n > 0, won / np.maximum(n, 1.0), self.config.prior[0] / sum(self.config.prior))
+        return (1.0 - rate**group - (1.0 - rate) ** group) * rate * (1.0 - rate) ** 2
+
     @staticmethod
     def _gains(rate: FloatArray, log_varying: FloatArray, floor: int, width: int) -> FloatArray:
         r"""Gains $\ln v(1-p)[(1-p)p^n + p(1-p)^n]$ of a unit after $n = $ floor, floor + 1, ..., `[P, width]`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cero_api._types import IntArray
+from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.cero import CeroAllocator
 from cero_api.config import RandomMatchedConfig
 
@@ -30,8 +30,13 @@ class RandomMatchedAllocator(CeroAllocator):
         prompts, counts = super()._deal(rows, total)
         # Of its own stream: the ties use the seed alone.
         rng = np.random.default_rng((self.config.seed, self._state.round))
+        if rows is None and self.config.offer == "window":
+            return prompts, counts  # of the window, at random already
         if rows is None:
             return rng.choice(self.config.num_prompts, size=prompts.size, replace=False), counts
         order = np.argsort(prompts)  # the candidates' own order must not matter
         counts[order] = rng.permutation(counts[order])
         return prompts, counts
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        return np.random.default_rng((self.config.seed, self._state.round, 2)).random(rows.size)

@@ -63,6 +63,8 @@ class UniformAllocator(BaseAllocator[UniformConfig, WalkState]):
         remaining = state.ledger.remaining
         if rows is None:
             need = min(self._even_round() if total is None else total, remaining)
+            if self.config.offer == "window":
+                return self._deal_window(need)
             counts = groups_in_order(self.config.num_prompts, need, size, smallest=2)
             rows, walk = state.walk.take(counts.size, (self.config.seed, state.round))
             self._changes.set(state, "walk", walk)

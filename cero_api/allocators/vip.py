@@ -8,7 +8,6 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import VipConfig
-from cero_api.mathematics.posterior import posterior_mean
 from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
@@ -47,6 +46,7 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
     """
 
     config_type = VipConfig
+    asks_belief = True
 
     def citation(self) -> str:
         """BibTeX of VIP."""
@@ -54,16 +54,24 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor = self.config.min_rollouts_per_prompt
-        a0, b0 = self.config.prior
-        a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
-        mean = posterior_mean(a, b)
-        variance, graded = mean * (1 - mean), self._graded(rows)
-        if graded is not None:  # which vary by E[x(1 - x)] less than successes and failures of the same mean
-            variance = np.maximum(variance - graded / (a + b), _LEAST)
-        weight, decreases = np.log(variance)[:, None], np.log(self._decreases())
+        weight, decreases = np.log(self._variance(rows))[:, None], np.log(self._decreases())
         return floor + fill_by_table(
             lambda width: weight + decreases[:width], decreases.size, self._ties.rank[rows], need - floor * rows.size
         )
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        return self._variance(rows)
+
+    def _variance(self, rows: IntArray) -> FloatArray:
+        """Of a rollout's reward, at the expected success rate."""
+        mean, graded = self._expect(rows).mean, self._graded(rows)
+        variance = np.maximum(mean * (1 - mean), _LEAST)
+        if graded is None:
+            return variance
+        # Graded rewards vary by E[x(1 - x)] less than successes and failures of the same mean.
+        a0, b0 = self.config.prior
+        rollouts = a0 + b0 + self._state.successes[rows] + self._state.failures[rows]
+        return np.maximum(variance - graded / rollouts, _LEAST)
 
     def _decreases(self) -> FloatArray:
         """h(n) - h(n + 1) for n = floor ... cap - 1."""

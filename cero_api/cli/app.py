@@ -16,7 +16,9 @@ def main() -> None:
         import rich  # noqa: F401
         import typer
     except ModuleNotFoundError as error:
-        sys.exit(f"cero needs {error.name}, which is not installed: pip install 'cero-api[cli]'")
+        from cero_api.extras import install_hint
+
+        sys.exit(f"cero needs {error.name}, which is not installed: {install_hint('cli')}")
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from cero_api.cli.options import Allocators, AsJson, FirstSeed, Seeds, allocator_names, seed_range
+from cero_api.extras import install_hint
 from cero_lab.commands.options import Folder, Jobs, Pool, StartModel, TrainBudget, TrainPool, TrainRounds
 
 # What the demo imports beyond the command line's own needs, and no sooner than it runs.
@@ -79,7 +80,7 @@ def _check_installed(console: Console) -> None:
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         console.print(
-            f"The demo needs {', '.join(missing)}, not installed here. Install it with: pip install 'cero-api[demo]'",
+            f"The demo needs {', '.join(missing)}, not installed here. {install_hint('demo')}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(1)

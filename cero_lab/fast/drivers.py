@@ -49,5 +49,10 @@ class Dealt:
         """Allocate, generate, observe."""
         batch = None if self.loader is None else self.loader()
         allocation = self.allocator.allocate(batch, total=self.total)
-        told = ask(allocation.prompt_ids, allocation.counts).outcomes
-        self.allocator.observe(RolloutOutcomes(told.prompt_ids, told.successes, told.failures, allocation.round))
+        answer = ask(allocation.prompt_ids, allocation.counts)
+        told = answer.outcomes
+        self.allocator.observe(
+            RolloutOutcomes(
+                told.prompt_ids, told.successes, told.failures, allocation.round, told.squares, answer.tokens
+            )
+        )

@@ -13,6 +13,8 @@ from cero_lab.fast.network import Network
 from cero_lab.fast.questions import Questions
 from cero_lab.settings import TrainSettings
 
+OFFLINE_SAMPLES = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -50,6 +52,14 @@ class Scene:
         sources = self.sources()
         columns = [[source == name for source in sources] for name in sorted(set(sources))]
         return np.column_stack([self.lengths(), *columns]).astype(np.float64)
+
+    def offline_rates(self) -> NDArray[np.float64]:
+        """Pass rates of the other model from four samples of each prompt, as data sets publish them, float64 `[M]`."""
+        return self.passes(OFFLINE_SAMPLES) / OFFLINE_SAMPLES
+
+    def offline_samples(self) -> NDArray[np.int64]:
+        """From how many samples each of these is, int64 `[M]`."""
+        return np.full(self.train.prompts, OFFLINE_SAMPLES)
 
     def passes(self, samples: int) -> NDArray[np.int64]:
         """How often the other model was right, int64 `[M]`: pass rates as data sets publish them.

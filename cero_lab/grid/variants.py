@@ -112,6 +112,9 @@ def loader_of(scene: Scene, scope: Scope) -> Loader | None:
     return Loader(scene.train.prompts, scene.train.prompts_per_round, scene.seed) if scope == "batch" else None
 
 
+FEATURES = {"features": "features"}
+OFFLINE = {"offline_rates": "offline_rates", "offline_samples": "offline_samples"}
+
 VARIANTS: dict[str, Variant] = {
     "uniform": Allocated("uniform"),
     # Other samples: how far apart trainings are that differ in nothing.
@@ -121,6 +124,35 @@ VARIANTS: dict[str, Variant] = {
     "vip": Allocated("vip"),
     "knapsack": Allocated("knapsack"),
     "random-matched": Allocated("random_matched", "pool", ceiling="oracle-window"),
+    # The compositions: a window, and what is known before the first visit.
+    "window": Allocated("cero", "window", ceiling="oracle-window"),
+    "window-tokens": Allocated("cero", "window", {"cost": "tokens"}, {"features": "lengths"}, ceiling="oracle-window"),
+    "window-pooled": Allocated("cero", "window", {"belief": "pooled"}, ceiling="oracle-window"),
+    "window-pooled-tokens": Allocated(
+        "cero", "window", {"belief": "pooled", "cost": "tokens"}, {"features": "lengths"}, ceiling="oracle-window"
+    ),
+    "window-offline": Allocated("cero", "window", {"belief": "pooled"}, OFFLINE, ceiling="oracle-window"),
+    "window-offline-beta": Allocated("cero", "window", {}, OFFLINE, ceiling="oracle-window"),
+    "window-offline-tokens": Allocated(
+        "cero",
+        "window",
+        {"belief": "pooled", "cost": "tokens"},
+        OFFLINE | {"features": "lengths"},
+        ceiling="oracle-window",
+    ),
+    "window-features": Allocated("cero", "window", {"belief": "features"}, FEATURES, ceiling="oracle-window"),
+    "window-features-tokens": Allocated(
+        "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES, ceiling="oracle-window"
+    ),
+    "window-both": Allocated("cero", "window", {"belief": "features"}, FEATURES | OFFLINE, ceiling="oracle-window"),
+    "window-both-tokens": Allocated(
+        "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES | OFFLINE, ceiling="oracle-window"
+    ),
+    "vip-window-features": Allocated("vip", "window", {"belief": "features"}, FEATURES, ceiling="oracle-window"),
+    "random-window": Allocated("random_matched", "window", ceiling="oracle-window"),
+    # The same knowledge without a window.
+    "batch-features": Allocated("cero", "batch", {"belief": "features"}, FEATURES),
+    "batch-offline": Allocated("cero", "batch", {"belief": "pooled"}, OFFLINE),
     # The ceilings.
     "oracle-batch": Oracle("batch"),
     "oracle-window": Oracle("window"),
@@ -128,6 +160,9 @@ VARIANTS: dict[str, Variant] = {
 
 VARIANT_SETS: Mapping[str, tuple[str, ...]] = {
     "main": ("uniform", "cero-batch", "cero-pool", "oracle-batch", "oracle-window"),
+    "early": tuple(
+        name for name in VARIANTS if "window" in name or name in ("uniform", "batch-features", "batch-offline")
+    ),
     "rivals": ("vip", "knapsack"),
     "controls": ("uniform-again", "random-matched"),
     "all": tuple(VARIANTS),

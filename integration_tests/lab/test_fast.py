@@ -167,7 +167,7 @@ class Spy(TrainerCallback):
             self.waves.append(dict(output))
             return output
 
-        trainer._generate_and_score_completions = generate
+        setattr(trainer, "_generate_and_score_completions", generate)  # noqa: B010  # TRL is Any to mypy, or is not
 
     def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
         gradients = {name: weight.grad for name, weight in self._trainer.model.named_parameters()}

@@ -23,7 +23,7 @@ from cero_lab.fast.oracle import OracleAllocator
 from cero_lab.fast.questions import Questions
 from cero_lab.fast.scene import Scene
 from cero_lab.grid.jobs import Job
-from cero_lab.grid.make import make
+from cero_lab.grid.making import make
 from cero_lab.grid.record import GridRecord, read
 from cero_lab.grid.regimes import REGIMES, SETS, Regime, regime_of
 from cero_lab.grid.report import publish, report

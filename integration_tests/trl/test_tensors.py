@@ -1,13 +1,14 @@
 """Tensors as trainers have them, at the core's gate: with a gradient, of any precision, where numpy cannot reach."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from cero_api import CeroError, InvalidOutcomeError, PromptIndex, RolloutOutcomes, group_advantages
+from cero_api import CeroError, InvalidOutcomeError, PromptIndex, RolloutOutcomes, group_advantages, make_allocator
 from cero_api.arrays import real_numbers, whole_numbers
 
 IDS = torch.tensor([0, 0, 1, 1])
@@ -78,3 +79,16 @@ def test_an_index_takes_a_loaders_tensor() -> None:
     index = PromptIndex([4, 2, 8])
     assert index.row_ids(torch.tensor([8, 4])).tolist() == [2, 0]
     np.testing.assert_array_equal(index.keys(torch.tensor([1])), [2])
+
+
+def test_a_state_goes_through_torch_save_and_load_at_their_defaults(tmp_path: Path) -> None:
+    """As docs/own_loop.md has it."""
+    allocator, resumed = (make_allocator("cero", num_prompts=8, rounds=4, budget=64) for _ in range(2))
+    allocation = allocator.allocate([0, 1], total=8)
+    allocator.observe(RolloutOutcomes([0, 1], [0.5, 2.0], allocation.counts - np.array([0.5, 2.0])))
+    state = allocator.state_dict()
+    for form in (torch.as_tensor, lambda value: np.asarray(value).tolist()):
+        saved = {name: form(value) for name, value in state.items()}
+        torch.save({"step": 7, "allocator": saved}, tmp_path / "step-7.pt")
+        resumed.load_state_dict(torch.load(tmp_path / "step-7.pt")["allocator"])
+        assert all(np.array_equal(value, state[name]) for name, value in resumed.state_dict().items())

@@ -148,7 +148,7 @@ def trainer(
         reward_funcs=list(rewards) if isinstance(rewards, list) else rewards,
         args=arguments(folder, **(args or {})),
         train_dataset=kwargs.pop("train_dataset", None) or dataset(),
-        processing_class=tokenizer(),
+        processing_class=kwargs.pop("processing_class", None) or tokenizer(),
         **kwargs,
     )
 

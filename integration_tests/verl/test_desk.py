@@ -17,6 +17,9 @@ from cero_api.trace import TraceReader, TraceRound
 from cero_ray import Desk, DurableDesk
 from cero_ray.durable import restored
 
+# Some of these desks have one ticket to deal.
+pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
+
 CONFIG = CeroConfig(num_prompts=8, rounds=10, budget=160, saturation=0.5)
 
 

@@ -85,7 +85,7 @@ def test_reading_in_blocks_is_reading_row_by_row(tmp_path: Path, monkeypatch: py
     said = list("abcdefgab")
     fast = written(tmp_path, [row(text, number) for number, text in enumerate(said)])
 
-    class Own(RLHFDataset):  # type: ignore[misc]  # verl is Any here
+    class Own(RLHFDataset):
         def __getitem__(self, item: int) -> Any:
             return super().__getitem__(item)
 

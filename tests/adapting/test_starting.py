@@ -1,12 +1,14 @@
 """What an allocator says of itself at the start."""
 
+from typing import Any
+
 import numpy as np
 
 from cero_api import RolloutOutcomes, available_allocators, make_allocator
 from cero_api.adapting import informed, limits, start_line
 from cero_api.rewards import SuccessRule
 
-SIZE = {"num_prompts": 8, "rounds": 4, "budget": 64}
+SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 4, "budget": 64}
 
 
 def test_every_method_but_uniform_has_limits() -> None:

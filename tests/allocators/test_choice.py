@@ -78,6 +78,15 @@ def test_a_round_without_a_choice_is_said_once(name: str, idle: str) -> None:
 
 
 @pytest.mark.parametrize("name", DECIDING)
+def test_a_straggler_in_a_training_that_decides_is_no_matter(name: str) -> None:
+    allocator = make_allocator(name, **SIZE)
+    allocator.allocate(range(8), total=64)
+    allocator.allocate([9], total=8)
+    assert allocator.metrics()["decidable"] == 0.0
+    allocator.allocate(range(8), total=64)
+
+
+@pytest.mark.parametrize("name", DECIDING)
 def test_a_warning_that_is_an_error_leaves_the_round_undealt(name: str) -> None:
     allocator = make_allocator(name, **SIZE)
     before = allocator.state_dict()

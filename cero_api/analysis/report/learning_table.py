@@ -35,7 +35,7 @@ def learning_cells(label: str, result: TrainingResult) -> dict[str, str]:
         label: of the trainings.
         result: their numbers.
 
-    >>> from cero_api.analysis.learning import compare_trainings
+    >>> from cero_api.analysis.learning import TrainingRecord, compare_trainings
     >>> run = TrainingRecord(label="cero", rollouts=[0, 640], accuracy=[0.1, 0.3])
     >>> learning_cells("cero", compare_trainings([run])["cero"])["final accuracy"]
     '0.200'

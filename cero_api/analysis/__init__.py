@@ -1,0 +1,1 @@
+"""What looks back at records of trainings; no training imports it."""

@@ -1,0 +1,126 @@
+"""The paper's belief: one Beta posterior for each prompt, which knows of no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.beliefs.base import Belief, Expectation, Results
+from cero_api.beliefs.offline import OfflineRates
+from cero_api.changes import Changes
+from cero_api.mathematics.beta_binomial import log_likelihood
+from cero_api.mathematics.posterior import forget, posterior_mean, variance_proxy
+
+Clock = Literal["round", "visit"]
+
+
+@dataclass
+class BetaState:
+    """Evidence beyond the prior."""
+
+    round: int  # rounds dealt so far
+    successes: FloatArray  # [M] in rollouts, of the weight that is not forgotten
+    failures: FloatArray  # [M]
+    graded: FloatArray  # [M] sum of x (1 - x)
+    offline_evidence: FloatArray  # [G] log-likelihoods of the strengths that offline rates may have
+
+
+class BetaBelief(Belief[BetaState]):
+    r"""$P_i \sim \mathrm{Beta}(a_0 + S_i, b_0 + F_i)$, with forgetting by the round or by the visit.
+
+    Offline pass rates are a part of the prior: $a_0 + k r_i$ and $b_0 + k(1 - r_i)$.
+
+    Args:
+        num_prompts: M.
+        prior: $(a_0, b_0)$.
+        forgetting: share $\rho$ of the evidence that a tick of the clock leaves.
+        clock: "round" ticks for the whole pool with every round (the paper's), "visit" for a prompt when it is told of.
+        offline: pass rates to start from.
+
+    Source: arXiv 2606.05606, arXiv 2610.09679.
+
+    >>> belief = BetaBelief(2)
+    >>> state, changes = belief.start(), Changes()
+    >>> one, none = np.array([1.0]), np.zeros(1)
+    >>> belief.told(state, Results(0, np.array([1]), 4 * one, none, none, one > 0), changes)
+    >>> changes.make()
+    >>> belief.ask(state).variance.round(4)
+    array([0.1667, 0.119 ])
+    """
+
+    def __init__(
+        self,
+        num_prompts: int,
+        *,
+        prior: tuple[float, float] = (1.0, 1.0),
+        forgetting: float = 1.0,
+        clock: Clock = "round",
+        offline: OfflineRates | None = None,
+    ) -> None:
+        super().__init__(num_prompts)
+        self._prior, self._keep, self._clock, self._offline = prior, forgetting, clock, offline
+
+    def start(self) -> BetaState:
+        """The prior."""
+        zeros = np.zeros(self.num_prompts)
+        strengths = np.zeros(0) if self._offline is None else self._offline.strength.start()
+        return BetaState(0, zeros, zeros.copy(), zeros.copy(), strengths)
+
+    def expectation(self, state: BetaState, rows: IntArray | slice) -> Expectation:
+        """Mean and proxy of the posteriors."""
+        a, b = self._posterior(state, rows, self._strength(state))
+        graded = state.graded[rows] / (a + b + 1.0)
+        return Expectation(posterior_mean(a, b), np.maximum(variance_proxy(a, b) - graded, 0.0))
+
+    def told(self, state: BetaState, results: Results, changes: Changes) -> None:
+        """Add the evidence, of the weight that its age leaves."""
+        rows, keep = results.rows, self._keep
+        earned: list[FloatArray] = [results.successes, results.failures, results.graded]
+        held = [state.successes[rows], state.failures[rows], state.graded[rows]]
+        if keep < 1.0 and self._clock == "visit":
+            kept = np.where(results.first, keep, 1.0)
+            held = [evidence * kept for evidence in held]
+        elif keep < 1.0:
+            # Late evidence has aged: it weighs what it would weigh had it come in its own round.
+            age = keep ** max(state.round - 1 - results.round, 0)
+            earned = [evidence * age for evidence in earned]
+        for evidence, old, new in zip((state.successes, state.failures, state.graded), held, earned, strict=True):
+            changes.put(evidence, rows, old + new)
+        if state.offline_evidence.size > 1 and self._offline is not None:
+            likely = [self._likelihood(state, results, value) for value in self._offline.strength.values.tolist()]
+            changes.set(state, "offline_evidence", state.offline_evidence + np.array(likely))
+
+    def tick(self, state: BetaState) -> BetaState:
+        """The paper's clock, for visited and unvisited prompts alike."""
+        parts = state.successes, state.failures, state.graded
+        if self._keep < 1.0 and self._clock == "round":
+            parts = forget(parts[0], self._keep), forget(parts[1], self._keep), forget(parts[2], self._keep)
+        return BetaState(state.round + 1, *parts, state.offline_evidence)
+
+    def fault(self, state: BetaState) -> str | None:
+        """Whether there is evidence of a number of rollouts that cannot be."""
+        evidence = state.successes, state.failures, state.graded
+        if state.round < 0 or min(part.min(initial=0.0) for part in evidence) < 0.0:
+            return "its belief has evidence of a negative number of rollouts"
+        return None
+
+    def metrics(self, state: BetaState) -> dict[str, float]:
+        """What an offline rate is worth, in rollouts."""
+        return {} if self._offline is None else {"offline_strength": self._strength(state)}
+
+    def _strength(self, state: BetaState) -> float:
+        return 0.0 if self._offline is None else self._offline.strength.value(state.offline_evidence)
+
+    def _posterior(self, state: BetaState, rows: IntArray | slice, strength: float) -> tuple[FloatArray, FloatArray]:
+        a, b = self._prior[0] + state.successes[rows], self._prior[1] + state.failures[rows]
+        if self._offline is None:
+            return a, b
+        won, lost = self._offline.evidence(strength, rows)
+        return a + won, b + lost
+
+    def _likelihood(self, state: BetaState, results: Results, strength: float) -> float:
+        a, b = self._posterior(state, results.rows, strength)
+        return float(log_likelihood(a / (a + b), a + b, results.successes, results.failures).sum())
