@@ -194,6 +194,14 @@ def evidence(session: nox.Session) -> None:
 
 
 @nox.session
+def grid(session: nox.Session) -> None:
+    """Train every variant in every regime from every start, hours on one core; stopped at any time, it goes on."""
+    session.install("-e", ".[demo]", *TESTED)
+    everything = ("--regimes", "all", "--variants", "all", "--jobs", "2")
+    session.run("python", "benchmarks/grid.py", *(session.posargs or everything))
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Known vulnerabilities of every pinned version; asks a public database, so it is not part of `make test`."""
     session.install("pip-audit>=2.9")

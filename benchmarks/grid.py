@@ -13,11 +13,12 @@ import argparse
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 
 from cero_lab.crew import run_tasks
-from cero_lab.grid.jobs import Job
+from cero_lab.grid.jobs import Job, Trainer
 from cero_lab.grid.making import make
 from cero_lab.grid.record import read
 from cero_lab.grid.regimes import REGIMES, SETS, regime_of
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--first-start", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5, help="trainings from each start")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--trainer", default="fast", choices=get_args(Trainer), help="trl is the judge of a chosen few")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
     parser.add_argument("--report", action="store_true", help="make nothing, report what is there")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
@@ -60,7 +62,13 @@ def main() -> None:
     starts = range(options.first_start, options.first_start + options.starts)
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     # Whatever is there when it stops is paired, and of several starts.
-    jobs = [Job(r, v, start, seed) for seed in seeds for start in starts for r in regimes for v in variants]
+    jobs = [
+        Job(regime, variant, start, seed, options.trainer)
+        for seed in seeds
+        for start in starts
+        for regime in regimes
+        for variant in variants
+    ]
     if not options.report:
         models = options.models or options.out / "models"
         sizes = dict.fromkeys(regime_of(name).model for name in regimes)

@@ -25,6 +25,7 @@ class Round:
         price: CERO's normalized budget price after the round; None for allocators without one.
         allocator_seconds: Time spent in allocate and observe.
         seconds: Wall time of the training so far, evaluations not included.
+        tokens: Generated for each prompt, all of its rollouts together; None in a history from before they were.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Round:
     price: float | None
     allocator_seconds: float
     seconds: float
+    tokens: list[int] | None = None
 
     @property
     def effective(self) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 # Nothing here needs a network; without this, libraries ask the hub about checkpoints on disk.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, TrainerControl, TrainerState
@@ -52,7 +53,10 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
     tokenizer = AutoTokenizer.from_pretrained(settings.start, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(settings.start, dtype=torch.float32)
 
-    def reward(prompts: list[str], completions: list[str], **_: object) -> list[float]:
+    lengths: list[int] = []  # tokens of the round's rollouts
+
+    def reward(prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: object) -> list[float]:
+        lengths[:] = map(len, completion_ids)
         return [float(solved(answers[p], c)) for p, c in zip(prompts, completions, strict=True)]
 
     trainer = CeroGRPOTrainer(
@@ -69,7 +73,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
             lr_scheduler_type="constant_with_warmup",
             warmup_steps=sizes.warmup,
             top_k=0,
-            seed=settings.seed,
+            seed=settings.seed + 1_000_003 * settings.stream,
             use_cpu=True,
             bf16=False,
             gradient_checkpointing=False,
@@ -87,7 +91,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
         scope=settings.scope or ("batch" if settings.allocator == "uniform" else "pool"),
         prompt_weight=settings.prompt_weight,
     )
-    recorder = _Recorder(settings, folder, trainer, should_stop)
+    recorder = _Recorder(settings, folder, trainer, lengths, should_stop)
     trainer.add_callback(recorder)
     trainer._on_round = recorder.on_round
 
@@ -102,9 +106,14 @@ class _Recorder(TrainerCallback):
     """Writes the history, evaluates, and stops after the current round when asked to."""
 
     def __init__(
-        self, settings: RunSettings, folder: Path, trainer: CeroGRPOTrainer, should_stop: Callable[[], bool]
+        self,
+        settings: RunSettings,
+        folder: Path,
+        trainer: CeroGRPOTrainer,
+        lengths: list[int],
+        should_stop: Callable[[], bool],
     ) -> None:
-        self._settings, self._folder = settings, folder
+        self._settings, self._folder, self._lengths = settings, folder, lengths
         self._trainer, self._should_stop = trainer, should_stop
         self._heldout = heldout(settings.pool, settings.evaluation.prompts, settings.evaluation.seed)
         self._round: RoundRecord | None = None
@@ -128,6 +137,7 @@ class _Recorder(TrainerCallback):
         assert record is not None  # one generation batch per optimizer step
         self._seconds += time.perf_counter() - self._since
         dealt = record.counts > 0
+        begins = np.cumsum(record.counts[dealt]) - record.counts[dealt]  # a prompt's rollouts stand side by side
         history.append(
             self._folder,
             history.Round(
@@ -139,6 +149,7 @@ class _Recorder(TrainerCallback):
                 price=self._trainer.allocator.metrics().get("budget_price"),
                 allocator_seconds=record.allocator_seconds,
                 seconds=self._seconds,
+                tokens=np.add.reduceat(self._lengths, begins).tolist(),
             ),
         )
         last = step == self._settings.train.rounds

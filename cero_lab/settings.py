@@ -125,6 +125,7 @@ class RunSettings(Frozen):
     Attributes:
         allocator: A registered name.
         seed: Of the pool's draw and of the training.
+        stream: Another one is another training on the same pool.
         pool: Which mixture of puzzles.
         start: Checkpoint folder to start from.
         scope: Who picks the prompts; None leaves it to TRL's own sampler for uniform, and to the others over the whole
@@ -144,6 +145,7 @@ class RunSettings(Frozen):
     prompt_weight: PromptWeight = "rollout"
     train: TrainSettings = TrainSettings()
     evaluation: EvalSettings = EvalSettings()
+    stream: int = 0
 
 
 class DemoSettings(Frozen):

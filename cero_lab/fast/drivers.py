@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.mathematics.walk import Walk
-from cero_lab.fast.training import Ask
+from cero_lab.fast.driver import Ask
 
 
 class Loader:

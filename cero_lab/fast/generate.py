@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -49,60 +50,61 @@ def generate(
     Returns:
         The completions.
     """
-    said, sizes = _generate(network, prompts, lengths, owner, chance)
-    return Completions(said.clone(), sizes.clone())  # a loss may use these, being made outside of inference mode
+    said = _generate(network, prompts, lengths, owner, chance).clone()  # made outside of inference mode, for a loss
+    ends = said == EOS_ID
+    return Completions(said, torch.where(ends.any(1), ends.int().argmax(1) + 1, said.shape[1]))
 
 
 @torch.inference_mode()
 def _generate(
     network: Network, prompts: torch.Tensor, lengths: torch.Tensor, owner: torch.Tensor, chance: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> torch.Tensor:
     weights, shape = network.weights(), network.shape
-    rows, longest = chance.shape
-    before = prompts.shape[1]
+    longest, before = chance.shape[1], prompts.shape[1]
     logits, memory = network.read(weights, prompts, torch.arange(len(prompts)) * before + lengths - 1)
     logits = logits[owner]
-    # Everything a row owns in one tensor, so that clearing rows away is one call.
-    cache = torch.empty(rows, shape.layers, 2, before + longest, shape.heads, shape.depth)
+    said = torch.full_like(chance, PAD_ID, dtype=torch.int64)
+    # Of the rows that still talk: their numbers, words, and whatever else one owns by itself.
+    talking, words = torch.arange(len(owner)), said.clone()
+    cache = torch.empty(len(owner), shape.layers, 2, before + longest, shape.heads, shape.depth)
     cache[:, :, :, :before] = torch.stack([torch.stack(pair, 1) for pair in memory], 1)[owner]
-    mask = F.pad(hidden_padding(lengths, before)[owner], (0, longest))
-    position = lengths[owner]
-    talking = torch.arange(rows)
-    said, sizes = torch.full((rows, longest), PAD_ID), torch.full((rows,), longest)
-    over = torch.zeros(rows, dtype=torch.bool)
+    mask = F.pad(hidden_padding(lengths, before)[owner], (0, longest))[:, None, None]
+    turns = network.turns[lengths[owner][:, None] + torch.arange(longest)]
+    over = torch.zeros(len(owner), dtype=torch.bool)
     for step in range(longest):
         shares = logits.softmax(-1).cumsum_(-1)
-        # The last share may be a rounding short of 1.
-        token = torch.searchsorted(shares, chance[talking, step, None], right=True).clamp_(max=shape.vocabulary - 1)
-        token = token.squeeze(1)
-        said[talking, step] = token.masked_fill(over, PAD_ID)
-        ends = (token == EOS_ID) & ~over
-        sizes[talking[ends]] = step + 1
-        over |= ends
-        left = rows - int(over.sum())
+        token = torch.searchsorted(shares, chance[:, step, None].contiguous(), right=True)
+        token.clamp_(max=shape.vocabulary - 1)  # the last share may be a rounding short of 1
+        words[:, step : step + 1] = token.masked_fill_(over[:, None], PAD_ID)
+        over |= token[:, 0] == EOS_ID
+        left = len(over) - int(over.sum())
         if left == 0 or step + 1 == longest:
             break
-        if left < _CROWDED * rows:
+        if left < _CROWDED * len(over):
+            said[talking] = words
             keep = torch.nonzero(~over).squeeze(1)
-            talking, token, cache, mask, position = (x[keep] for x in (talking, token, cache, mask, position))
-            rows, over = left, torch.zeros(left, dtype=torch.bool)
-        here = before + step
-
-        def attend(
-            layer: int,
-            queries: torch.Tensor,
-            keys: torch.Tensor,
-            values: torch.Tensor,
-            store: torch.Tensor = cache,
-            until: int = here + 1,
-            hides: torch.Tensor = mask,
-        ) -> torch.Tensor:
-            store[:, layer, 0, until - 1 : until] = keys
-            store[:, layer, 1, until - 1 : until] = values
-            return attention(
-                queries, store[:, layer, 0, :until], store[:, layer, 1, :until], hides[:, None, None, :until]
+            talking, words, token, chance, cache, mask, turns, over = (
+                x[keep] for x in (talking, words, token, chance, cache, mask, turns, over)
             )
+        attend = partial(_attend, cache=cache, mask=mask, here=before + step)
+        logits = network.scores(weights, token, turns[:, step : step + 1], attend, None)
+    said[talking] = words
+    return said
 
-        turn = network.turns[position[:, None] + step]
-        logits = network.scores(weights, token[:, None], turn, attend, None)
-    return said, sizes
+
+def _attend(
+    layer: int,
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    *,
+    cache: torch.Tensor,
+    mask: torch.Tensor,
+    here: int,
+) -> torch.Tensor:
+    """Put one position into the cache, and see it and all before it."""
+    mine = cache[:, layer]
+    mine[:, 0, here : here + 1] = keys
+    mine[:, 1, here : here + 1] = values
+    past = mine[:, :, : here + 1]
+    return attention(queries, past[:, 0], past[:, 1], mask[..., : here + 1])

@@ -4,56 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cero_api import RolloutOutcomes
 from cero_api.errors import BudgetError
 from cero_lab.fast.chances import chances
+from cero_lab.fast.driver import Answer, Driver, Ints
 from cero_lab.fast.learner import Learner, Wave
 from cero_lab.fast.questions import Questions
 from cero_lab.settings import TrainSettings
-
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Answer:
-    """What a driver hears of the rollouts that it asked for.
-
-    Args:
-        outcomes: successes and failures of each prompt, in the order that was asked.
-        tokens: int64 `[P]`, generated for each prompt.
-    """
-
-    outcomes: RolloutOutcomes
-    tokens: Ints
-
-
-class Ask(Protocol):
-    """Generates rollouts, as often as a round wants them."""
-
-    def __call__(self, rows: Ints, counts: Ints) -> Answer:
-        """Ask prompts of the pool.
-
-        Args:
-            rows: int64 `[P]`, no repeats.
-            counts: int64 `[P]`, rollouts of each; 0 is passed over.
-        """
-        ...
-
-
-class Driver(Protocol):
-    """Decides what each round generates."""
-
-    def play(self, ask: Ask) -> None:
-        """One round: choose prompts and counts, ask in one wave or several, learn from the answers.
-
-        All waves of a round train together, in one step with one baseline for each prompt.
-        """
-        ...
 
 
 @dataclass(frozen=True)

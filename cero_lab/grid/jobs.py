@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cero_lab.grid.regimes import Regime, regime_of
 from cero_lab.grid.starts import MODELS, start_name
 from cero_lab.grid.variants import VARIANTS
 from cero_lab.settings import WarmstartSettings
+
+Trainer = Literal["fast", "trl"]
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,14 @@ class Job:
         variant: name in `VARIANTS`.
         start: index of the start.
         seed: of the pool's draw, the batches, the samples and the driver's ties.
+        trainer: "fast", or "trl": the judge of a chosen few.
     """
 
     regime: str
     variant: str
     start: int
     seed: int
+    trainer: Trainer = "fast"
 
     @property
     def settings(self) -> Regime:
@@ -49,4 +54,5 @@ class Job:
 
     def path(self, folder: Path) -> Path:
         """Of its record; a regime's are in one folder, which `cero report` takes."""
-        return folder / self.regime / f"{self.variant}.{self.start_name}.seed{self.seed}.json"
+        place = folder / self.regime if self.trainer == "fast" else folder / self.trainer / self.regime
+        return place / f"{self.variant}.{self.start_name}.seed{self.seed}.json"

@@ -36,16 +36,22 @@ def make(job: Job, folder: Path, starts: Path) -> None:
 
     torch.set_num_threads(1)  # the model is too small to share out
     place, variant = job.settings, VARIANTS[job.variant]
-    network = Network.load(start(place.model, job.start, starts))
+    checkpoint = start(place.model, job.start, starts)
+    network = Network.load(checkpoint)
     prompts = Questions.of(pool(place.pool, place.train.prompts, job.seed))
-    learner = Learner(network, prompts, place.train, (job.seed, variant.stream))
 
     def other() -> Network:
         return Network.load(start(place.model, (job.start + 1) % STARTS, starts))
 
-    driver = variant.driver(Scene(place.train, job.seed, prompts, network, other))
-    held = _heldout(place.pool, place.evaluation)
-    training = train(learner, driver, held, place.train, place.evaluation.every)
+    scene = Scene(place.train, job.seed, prompts, network, other)
+    if job.trainer == "trl":
+        from cero_lab.grid.judge import train_by_trl
+
+        training = train_by_trl(variant, scene, place, checkpoint)
+    else:
+        learner = Learner(network, prompts, place.train, (job.seed, variant.stream))
+        held = _heldout(place.pool, place.evaluation)
+        training = train(learner, variant.driver(scene), held, place.train, place.evaluation.every)
     GridRecord.of(job, training).save(job.path(folder))
 
 

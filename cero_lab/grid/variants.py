@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cero_api import CeroConfig, make_allocator
 from cero_api.adapting.defaults import RoundShape, allocator_fields
+from cero_lab.fast.driver import Driver
 from cero_lab.fast.drivers import Dealt, Loader
 from cero_lab.fast.oracle import OracleAllocator
-from cero_lab.fast.scene import Scene
-from cero_lab.fast.training import Driver
+
+if TYPE_CHECKING:  # to name a variant needs no torch
+    from cero_lab.fast.scene import Scene
 
 Scope = Literal["batch", "window", "pool"]
 
@@ -60,10 +62,13 @@ class Allocated:
 
     def driver(self, scene: Scene) -> Driver:
         """For one training."""
-        told = {name: getattr(scene, method)() for name, method in self.given.items()}
-        own = {"seed": scene.seed, **self.options, **told}
-        fields = allocator_fields(self.allocator, shape_of(scene, self.scope), own)
+        fields = allocator_fields(self.allocator, shape_of(scene, self.scope), self.fields(scene))
         return Dealt(make_allocator(self.allocator, **fields), scene.rollouts, loader_of(scene, self.scope))
+
+    def fields(self, scene: Scene) -> dict[str, Any]:
+        """Of the allocator's configuration, what does not follow from the sizes of the training."""
+        told = {name: getattr(scene, method)() for name, method in self.given.items()}
+        return {"seed": scene.seed, **self.options, **told}
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ from cero_api.errors import BudgetError, ConfigurationError
 from cero_lab import history
 from cero_lab.evaluate import expected
 from cero_lab.fast.chances import chances
+from cero_lab.fast.driver import Answer, Ask
 from cero_lab.fast.drivers import Dealt, Loader
 from cero_lab.fast.generate import Completions, generate
 from cero_lab.fast.learner import Learner, Wave
 from cero_lab.fast.network import Network
 from cero_lab.fast.questions import Questions
-from cero_lab.fast.training import Answer, Ask, Training, train
+from cero_lab.fast.training import Training, train
 from cero_lab.fast.weights import Shape, joined, parted
 from cero_lab.model import make_model, make_tokenizer
 from cero_lab.run import train as train_by_trl

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -126,6 +128,27 @@ def test_every_variant_spends_the_same(records: dict[str, GridRecord]) -> None:
             assert all(
                 0 <= s <= n <= t <= n * TINY.train.max_new_tokens for n, s, t in zip(sizes, won, tokens, strict=True)
             )
+
+
+@pytest.mark.parametrize("variant", ["uniform", "cero-pool"])
+def test_trl_makes_the_same_record(variant: str, starts: Path, tmp_path: Path, records: dict[str, GridRecord]) -> None:
+    job = Job("tiny", variant, 0, 3, "trl")
+    make(job, tmp_path, starts)
+    judged, mine = read(job, tmp_path), records[variant]
+    assert judged is not None
+    assert read(Job("tiny", variant, 0, 3), tmp_path) is None
+    assert (judged.rollouts, judged.start, judged.settings) == (mine.rollouts, mine.start, mine.settings)
+    assert judged.accuracy[0] == pytest.approx(mine.accuracy[0], abs=1e-6)
+    assert judged.tokens[-1] == sum(map(sum, judged.lengths))
+    assert [sum(counts) for counts in judged.counts] == [TINY.rollouts] * TINY.train.rounds
+    for sizes, tokens in zip(judged.counts, judged.lengths, strict=True):
+        for n, t in zip(sizes, tokens, strict=True):
+            assert n <= t <= n * TINY.train.max_new_tokens
+
+
+def test_trl_cannot_run_a_driver(starts: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="only the fast training"):
+        make(Job("tiny", "oracle-window", 0, 3, "trl"), tmp_path, starts)
 
 
 def test_batches_are_the_same_for_whoever_shares_them_out(records: dict[str, GridRecord]) -> None:
@@ -257,6 +280,11 @@ def test_the_report_has_a_line_for_each_variant(records: dict[str, GridRecord], 
     assert page.read_text().count("| hard-one-visit |") == len(VARIANTS) - 1
     report([], Console(file=screen))
     assert screen.getvalue().endswith("No trainings.\n")
+
+
+def test_a_report_needs_no_torch() -> None:
+    code = "import sys, benchmarks.grid; print({'torch', 'transformers', 'reasoning_gym'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
 
 
 # Workers
