@@ -144,6 +144,11 @@ class CeroGRPOTrainer(GRPOTrainer):
             dataset = range(len(dataset))
         return super()._get_dataloader(dataset, *args, **kwargs)
 
+    def get_train_dataloader(self) -> Any:
+        """TRL's, in batches of the configured size: before 5.0 transformers resumes with that of the checkpoint."""
+        self._train_batch_size = self.args.train_batch_size
+        return super().get_train_dataloader()
+
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The next micro-batches, as rows of the train dataset; none if the training had ended before it began."""
         if self.state.global_step >= self.state.max_steps:  # resumed at its end, where transformers would train on
