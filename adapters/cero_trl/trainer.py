@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -333,15 +334,9 @@ class CeroGRPOTrainer(GRPOTrainer):
         else:
             rounds, rollouts = self.schedule.rounds, self.schedule.rollouts
             self.allocator = lasting(self.allocator, self.allocator.config, rounds, rollouts)
-        self.accelerator.print(
-            start_line(
-                name_of(self.allocator),
-                self.allocator,
-                scope=self.cero_config.scope,
-                mean=self.schedule.group_size,
-                rule=self.cero_config,
-            )
-        )
+        name, scope, mean = name_of(self.allocator), self.cero_config.scope, self.schedule.group_size
+        line = start_line(name, self.allocator, scope=scope, mean=mean, rule=self.cero_config)
+        self.accelerator.print(line, file=sys.stderr)  # stdout is the program's
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _resume(self, folder: Path) -> None:
