@@ -127,7 +127,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         check_trainer(self)
         refuse_success_reward(self.reward_func_names, settings)
         self._on_round = on_round
-        self._judge = Judge(settings)
+        self._judge = Judge(settings, quiet=not self.is_world_process_zero())
         self._watch = RewardWatch(settings)
         self._forgiving = Forgiving()
         self.reward_funcs = [self._forgiving.wrap(function) for function in self.reward_funcs]
