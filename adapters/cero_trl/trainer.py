@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -136,7 +137,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         check_trainer(self)
         refuse_success_reward(self.reward_func_names, settings)
         self._on_round = on_round
-        self._judge = Judge(settings)
+        self._judge = Judge(settings, quiet=not self.is_world_process_zero())
         self._watch = RewardWatch(settings)
         self._forgiving = Forgiving()
         self.reward_funcs = [self._forgiving.wrap(function) for function in self.reward_funcs]
@@ -153,6 +154,11 @@ class CeroGRPOTrainer(GRPOTrainer):
         if kwargs.get("is_training"):
             dataset = range(len(dataset))
         return super()._get_dataloader(dataset, *args, **kwargs)
+
+    def get_train_dataloader(self) -> Any:
+        """TRL's, in batches of the configured size: before 5.0 transformers resumes with that of the checkpoint."""
+        self._train_batch_size = self.args.train_batch_size
+        return super().get_train_dataloader()
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         """The next micro-batches, as rows of the train dataset; none if the training had ended before it began."""
@@ -340,15 +346,9 @@ class CeroGRPOTrainer(GRPOTrainer):
         else:
             rounds, rollouts = self.schedule.rounds, self.schedule.rollouts
             self.allocator = lasting(self.allocator, self.allocator.config, rounds, rollouts)
-        self.accelerator.print(
-            start_line(
-                name_of(self.allocator),
-                self.allocator,
-                scope=self.cero_config.scope,
-                mean=self.schedule.group_size,
-                rule=self.cero_config,
-            )
-        )
+        name, scope, mean = name_of(self.allocator), self.cero_config.scope, self.schedule.group_size
+        line = start_line(name, self.allocator, scope=scope, mean=mean, rule=self.cero_config)
+        self.accelerator.print(line, file=sys.stderr)  # stdout is the program's
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
     def _resume(self, folder: Path) -> None:

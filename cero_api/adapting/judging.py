@@ -26,6 +26,7 @@ class Judge:
     Args:
         rule: how a reward becomes a success.
         option: what the trainer's users write to set the range, for the remedy.
+        quiet: log nothing: for all processes but one, where each judges the same rewards.
 
     >>> judge = Judge(SuccessRule(reward_range=(0, 1)))
     >>> judge.shares([0.5, 7.0, float("nan")])
@@ -34,9 +35,10 @@ class Judge:
     {'rewards_missing': 1.0, 'rewards_clipped': 1.0}
     """
 
-    def __init__(self, rule: SuccessRule, option: str = "reward_range") -> None:
+    def __init__(self, rule: SuccessRule, option: str = "reward_range", quiet: bool = False) -> None:
         self.rule = rule
         self._option = option
+        self._quiet = quiet
         self.missing = 0  # rollouts without a usable reward so far
         self.clipped = 0  # rewards outside of the range so far
 
@@ -57,7 +59,7 @@ class Judge:
             reward = np.array([_number(value) for value in rewards], dtype=np.float64)  # type: ignore[union-attr]  # many
             share, outside = self.rule.judge(reward)
         lost = ~np.isfinite(reward)
-        if outside.any() and not self.clipped:
+        if outside.any() and not self.clipped and not self._quiet:
             assert self.rule.reward_range is not None  # nothing is outside of a threshold
             first = int(np.flatnonzero(outside)[0])
             logger.warning(
@@ -66,7 +68,7 @@ class Judge:
                 *(reward[first], _of(prompts, first), self._option, *self.rule.reward_range),
             )
         self.clipped += int(outside.sum())
-        if lost.any() and not self.missing:
+        if lost.any() and not self.missing and not self._quiet:
             first = int(np.flatnonzero(lost)[0])
             logger.warning(
                 "a rollout%s came back without a reward (%s) and is left out; its cause is in the reward function "

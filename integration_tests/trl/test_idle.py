@@ -111,11 +111,11 @@ def test_the_start_line_says_what_will_be_done(tmp_path: Path, capsys: pytest.Ca
     assert (
         "cero: scope batch, 4 rollouts a prompt on average, 2 to 8; a reward of 0.5 or more is a success; 48 of 48 "
         "rollouts and 6 of 6 rounds to go, 12 prompts; nothing is known of a prompt before its first visit\n"
-    ) in capsys.readouterr().out
+    ) in capsys.readouterr().err
     again = tiny.trainer(tmp_path, tiny.first_is_digit, args=args, success_threshold=0.5)
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     assert "16 of 48 rollouts and 2 of 6 rounds to go, 12 prompts; success rates are told apart, 8 prompts visited" in (
-        capsys.readouterr().out
+        capsys.readouterr().err
     )
 
 

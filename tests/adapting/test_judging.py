@@ -53,13 +53,15 @@ def test_the_first_of_each_kind_is_named_and_no_other(caplog: pytest.LogCaptureF
     assert judge.numbers() == {"rewards_missing": 2.0, "rewards_clipped": 4.0}
 
 
+def test_one_process_of_several_speaks(caplog: pytest.LogCaptureFixture) -> None:
+    judge = Judge(RANGE, quiet=True)
+    judge.shares([7.0, math.nan])
+    assert caplog.records == []
+    assert judge.numbers() == {"rewards_missing": 1.0, "rewards_clipped": 1.0}
+
+
 def test_coarse_rewards_reach_a_threshold_that_rounds_to_them() -> None:
-    class Coarse:
-        """As a tensor of bfloat16 looks: its 0.9 is 0.8984375."""
-
-        dtype = "torch.bfloat16"
-
-        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-            return np.array([0.8984375, 0.89])
-
-    assert Judge(SuccessRule(success_threshold=0.9)).shares([0.8984375]).tolist() == [0]
+    judge = Judge(SuccessRule(success_threshold=0.9))
+    coarse = np.array([0.9, 0.89], dtype=np.float16)
+    assert judge.shares(coarse).tolist() == [1, 0]
+    assert judge.shares(coarse.astype(np.float64)).tolist() == [0, 0]
