@@ -19,7 +19,7 @@ def visit(allocator: MoppsAllocator | GresoAllocator, rows: list[int], won: list
 
 
 def mopps(prompts: int, **fields: Any) -> MoppsAllocator:
-    return MoppsAllocator(MoppsConfig(num_prompts=prompts, rounds=1000, budget=8000 * prompts, **fields))
+    return MoppsAllocator(MoppsConfig(num_prompts=prompts, rounds=3000, budget=24_000 * prompts, **fields))
 
 
 def greso(prompts: int, **fields: Any) -> GresoAllocator:
