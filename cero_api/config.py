@@ -1,4 +1,7 @@
-"""Frozen hyper-parameters, one model per allocator; what changes during training is state and lives elsewhere."""
+"""Frozen hyper-parameters, one model per allocator; what changes during training is state and lives elsewhere.
+
+More than 400 lines: all settings in one place, where the fields of one method can be compared with another's.
+"""
 
 from __future__ import annotations
 
@@ -212,6 +215,149 @@ class GvmConfig(BatchConfig):
 
     alpha: Positive = 1e-3
     beta: Annotated[float, Field(ge=1, le=10)] = 2.0
+
+
+class CobaRlConfig(BatchConfig):
+    r"""Hyper-parameters of CoBA-RL; the preset "paper" has all of the paper's, and the defaults are its.
+
+    Args:
+        shape: sum of the two parameters of the Beta whose density is the value ($\alpha + \beta$).
+        recent: visits of a prompt that its success rate is of, and rounds that the pool's failure rate is of.
+        scale: how fast the value of a prompt's rollouts saturates, where all of a batch are alike and where they differ
+            most ($\tau_{\min}, \tau_{\max}$).
+
+    Source: arXiv 2602.03048; sum of 7, windows of 3, 2 to 32 rollouts, groups of 16 on average, $\tau$ of 3 to 12.
+
+    >>> CobaRlConfig.preset("paper", num_prompts=512, rounds=9, budget=4096).limits()
+    (2, 32)
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {
+            "rollouts_per_prompt": 16,
+            "min_rollouts_per_prompt": 2,
+            "max_rollouts_per_prompt": 32,
+            "shape": 7.0,
+            "recent": 3,
+            "scale": (3.0, 12.0),
+        }
+    }
+
+    max_rollouts_per_prompt: Count = 32
+    shape: Annotated[float, Field(gt=2, le=1e3)] = 7.0
+    recent: Annotated[int, Field(ge=1, le=64)] = 3
+    scale: tuple[Positive, Positive] = (3.0, 12.0)
+
+
+class GroupConfig(AllocatorConfig):
+    """What the methods that choose prompts, and give a full group to each, need to know.
+
+    Args:
+        rollouts_per_prompt: size of a group, a trainer's `rollout.n` or `num_generations`.
+    """
+
+    rollouts_per_prompt: Count = 8
+
+    def limits(self, candidates: int | None = None, rollouts: float | None = None) -> tuple[int, int]:
+        """Least and most rollouts of a prompt in one round: none, or a group."""
+        return 0, self.rollouts_per_prompt
+
+    @model_validator(mode="after")
+    def _feasible(self) -> Self:
+        if self.budget > self.rounds * self.num_prompts * self.rollouts_per_prompt:
+            raise ValueError(
+                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
+                f"{self.rollouts_per_prompt} rollouts hold fewer; lower budget or raise rounds"
+            )
+        return self
+
+
+class MoppsConfig(GroupConfig):
+    r"""Hyper-parameters of MoPPS; the defaults are the preset "paper".
+
+    Args:
+        target: success rate that is looked for ($\gamma^*$).
+        forgetting: share of a prompt's evidence that is kept at each of its visits ($\lambda$); 1 forgets nothing.
+
+    Source: arXiv 2507.04632, the authors' recipe in verl: a target of ½ and a prior of (1, 1) everywhere; on Countdown
+    and Geometry3K half of the evidence is kept and 8 times as many prompts are offered as fit ("paper"), on MATH all of
+    it and 16 times as many ("paper_math").
+
+    >>> config = MoppsConfig.preset("paper_math", num_prompts=7500, rounds=100, budget=204_800)
+    >>> config.offer, config.window, config.forgetting
+    ('window', 16, 1.0)
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            "rollouts_per_prompt": 8,
+            "offer": "window",
+            "window": window,
+            "target": 0.5,
+            "forgetting": forgetting,
+            "prior": (1.0, 1.0),
+        }
+        for name, window, forgetting in (("paper", 8, 0.5), ("paper_math", 16, 1.0))
+    }
+
+    offer: Literal["pool", "window"] = "window"
+    window: Annotated[int, Field(ge=1, le=4096)] = 8
+    target: Annotated[float, Field(ge=0, le=1)] = 0.5
+    forgetting: Share = 0.5
+
+    @model_validator(mode="after")
+    def _window_in_pool(self) -> Self:
+        return self  # by default there is a window here, and in a small pool it is all of it
+
+
+class GresoConfig(GroupConfig):
+    """Hyper-parameters of GRESO; the preset "paper" has all of the paper's, and the defaults are its.
+
+    Args:
+        easy_exploration: chance of a prompt whose last group was all right, at first; that of a run of k such groups
+            is the kth power.
+        hard_exploration: the same of those that were all wrong.
+        easy_target: share of a round's groups that may be all right.
+        hard_target: share that may be all wrong.
+        step: by which a chance falls in a round that reaches its target, and rises in one that does not.
+        exploration_range: within which the chances stay.
+        least_chance: of any prompt, however long its run.
+
+    Source: arXiv 2506.02177, the authors' scripts: chances of ½ at first, between 0.05 and 0.95, steps of 0.01; a
+    quarter of all groups may be without contrast, a third of them easy.
+
+    >>> GresoConfig(num_prompts=512, rounds=9, budget=4096).easy_target
+    0.08333333333333333
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {
+            "rollouts_per_prompt": 8,
+            "offer": "pool",
+            "easy_exploration": 0.5,
+            "hard_exploration": 0.5,
+            "easy_target": 0.25 / 3,
+            "hard_target": 0.25 * 2 / 3,
+            "step": 0.01,
+            "exploration_range": (0.05, 0.95),
+            "least_chance": 0.01,
+        }
+    }
+
+    easy_exploration: Share = 0.5
+    hard_exploration: Share = 0.5
+    easy_target: Annotated[float, Field(ge=0, le=1)] = 0.25 / 3
+    hard_target: Annotated[float, Field(ge=0, le=1)] = 0.25 * 2 / 3
+    step: Annotated[float, Field(ge=0, le=1)] = 0.01
+    exploration_range: tuple[Share, Share] = (0.05, 0.95)
+    least_chance: Share = 0.01
+
+    @model_validator(mode="after")
+    def _range_in_order(self) -> Self:
+        least, most = self.exploration_range
+        if least > most:
+            raise ValueError(f"exploration_range={self.exploration_range} must be (least, most); swap them")
+        return self
 
 
 class CeroConfig(AllocatorConfig):

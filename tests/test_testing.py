@@ -28,6 +28,8 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cero, forgetful": ("cero", {"forgetting": 0.9}),
     "cero, forgetful at visits": ("cero", {"forgetting": 0.9, "forgetting_clock": "visit"}),
     "vip, rloo": ("vip", {"estimator": "rloo"}),
+    "mopps, pool": ("mopps", {"offer": "pool"}),
+    "greso, window": ("greso", {"offer": "window", "window": 2}),
 }
 
 

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cero_api.allocators.base import AllocatorState, BaseAllocator, WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.allocators.cero import CeroAllocator
+from cero_api.allocators.coba_rl import CobaRlAllocator
+from cero_api.allocators.greso import GresoAllocator
+from cero_api.allocators.groups import GroupAllocator
 from cero_api.allocators.gvm import GvmAllocator
 from cero_api.allocators.hora import HoraAllocator
 from cero_api.allocators.knapsack import KnapsackAllocator
+from cero_api.allocators.mopps import MoppsAllocator
 from cero_api.allocators.random_matched import RandomMatchedAllocator
 from cero_api.allocators.uniform import UniformAllocator
 from cero_api.allocators.vip import VipAllocator
@@ -30,9 +34,13 @@ __all__ = [
     "BaseAllocator",
     "BatchAllocator",
     "CeroAllocator",
+    "CobaRlAllocator",
+    "GresoAllocator",
+    "GroupAllocator",
     "GvmAllocator",
     "HoraAllocator",
     "KnapsackAllocator",
+    "MoppsAllocator",
     "RandomMatchedAllocator",
     "UniformAllocator",
     "VipAllocator",
@@ -55,9 +63,12 @@ class _Entry(NamedTuple):
 
 _BUILT_IN: dict[str, type[BaseAllocator[Any, Any]]] = {
     "cero": CeroAllocator,
+    "coba_rl": CobaRlAllocator,
+    "greso": GresoAllocator,
     "gvm": GvmAllocator,
     "hora": HoraAllocator,
     "knapsack": KnapsackAllocator,
+    "mopps": MoppsAllocator,
     "random_matched": RandomMatchedAllocator,
     "uniform": UniformAllocator,
     "vip": VipAllocator,
@@ -70,7 +81,7 @@ def available_allocators() -> tuple[str, ...]:
     """Names that `make_allocator` knows, installed plugins' among them, sorted.
 
     >>> available_allocators()
-    ('cero', 'gvm', 'hora', 'knapsack', 'random_matched', 'uniform', 'vip')
+    ('cero', 'coba_rl', 'greso', 'gvm', 'hora', 'knapsack', 'mopps', 'random_matched', 'uniform', 'vip')
     """
     return tuple(sorted({*_REGISTRY, *(point.name for point in _plugins())}))
 

@@ -42,7 +42,7 @@ class Choice(NamedTuple):
         if self.least >= self.prompts * self.cap:
             return (
                 f"{self.least} rollouts for {self.prompts} prompts are all that a cap of {self.cap} allows; raise "
-                "max_rollouts_per_prompt, or ask for fewer"
+                "max_rollouts_per_prompt, where there is one, ask for fewer, or offer more prompts"
             )
         return (
             f"{self.least} rollouts for {self.prompts} prompts are no more than a floor of {self.floor} takes; lower "

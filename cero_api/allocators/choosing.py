@@ -48,13 +48,17 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         self._changes.set(state, "parts", replace(self._parts.ticked(self._parts_now), window=offered.walk))
         worth = self._worth(offered.rows, group)
         rows, worth = offered.rows[worth > least], worth[worth > least]
+        line = self._line(rows, worth, self._rank(rows))
+        sizes = groups_in_order(rows.size, need // unit, group // unit, smallest=-(-2 // unit))
+        return rows[line[: sizes.size]], sizes * unit
+
+    def _line(self, rows: IntArray, worth: FloatArray, rank: RankArray) -> IntArray:
+        """Places of these prompts, whoever is worth most for what it costs first; equals by their rank."""
         worth = worth / self._parts.costs(self._parts_now, rows)
         scale = float(worth.max(initial=0.0))
         # To so many places, that no machine's rounding decides between equals; those go by the seed.
         rounded = np.round(worth / scale, 9) if scale > 0 else worth
-        line = np.lexsort((self._rank(rows), -rounded))
-        sizes = groups_in_order(rows.size, need // unit, group // unit, smallest=-(-2 // unit))
-        return rows[line[: sizes.size]], sizes * unit
+        return np.lexsort((rank, -rounded))
 
     def _window_size(self, need: int) -> int:
         """Prompts that the window offers to a round of so many rollouts."""

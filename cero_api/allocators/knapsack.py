@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
-from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
+from cero_api.allocators.last_visit import LastVisit, LastVisitState, nothing_visited
 from cero_api.config import KnapsackConfig
-from cero_api.mathematics.contrast import graded_fits, has_contrast
-from cero_api.mathematics.ledger import Report
+from cero_api.mathematics.contrast import has_contrast
 from cero_api.mathematics.selection import fill_by_table
-from cero_api.state import RAGGED, no_floats
 
 _CITATION = """\
 @article{li2025knapsack,
@@ -28,16 +26,11 @@ _CITATION = """\
 
 
 @dataclass
-class KnapsackState(WalkState):
+class KnapsackState(LastVisitState):
     """Pass rates of the last visit: this method forgets everything before it."""
 
-    last_round: IntArray  # [M] of the last visit with rewards, -1 before the first
-    last_successes: FloatArray  # [M]
-    last_rollouts: FloatArray  # [M]
-    last_graded: FloatArray = field(metadata=RAGGED)  # [M] sum of x(1 - x) over rewards x; [0] while all were 0 or 1
 
-
-class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
+class KnapsackAllocator(LastVisit[KnapsackConfig, KnapsackState], BatchAllocator[KnapsackConfig, KnapsackState]):
     r"""Maximises $\sum_i [1 - p^n - (1-p)^n]\, p(1-p)^2$: the chance of a mixed group times the progress it brings.
 
     $p$ is the pass rate of the prompt's last visit. The value is concave in $n$, so dealing unit by unit to the largest
@@ -66,42 +59,7 @@ class KnapsackAllocator(BatchAllocator[KnapsackConfig, KnapsackState]):
         return _CITATION
 
     def _initial_state(self) -> KnapsackState:
-        pool = self.config.num_prompts
-        return KnapsackState.initial(
-            self.config,
-            walk=self._walk(),
-            last_round=np.full(pool, -1),
-            last_successes=np.zeros(pool),
-            last_rollouts=np.zeros(pool),
-            last_graded=no_floats(),
-        )
-
-    def _fault(self, state: KnapsackState) -> str | None:
-        if (state.last_round >= state.round).any() or (state.last_round < -1).any():
-            return "it has a last visit in a round that was not dealt"
-        if (state.last_successes < 0).any() or (state.last_successes > state.last_rollouts).any():
-            return "it has more successes than rollouts in a last visit"
-        if state.last_rollouts.max() > state.ledger.budget:
-            return "it has more rollouts in a last visit than were ever dealt"
-        if not graded_fits(state.last_graded, state.last_successes, state.last_rollouts - state.last_successes):
-            return "it has a last visit whose squares do not fit"
-        return super()._fault(state)
-
-    def _learn(
-        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
-    ) -> None:
-        super()._learn(round, ids, won, lost, graded, report)
-        state = self._state
-        # Late rewards of an earlier visit are no news to a method that goes by the last one.
-        current = state.last_round[ids] <= round
-        rows, won, lost, graded = ids[current], won[current], lost[current], graded[current]
-        same_visit = state.last_round[rows] == round
-        self._changes.put(state.last_round, rows, round)
-        for name, earned in (("last_successes", won), ("last_rollouts", won + lost), ("last_graded", graded)):
-            known = getattr(state, name)
-            if known.size or earned.any():
-                known = known[rows] if known.size else np.zeros(rows.size)
-                self._write(name, rows, np.where(same_visit, known, 0.0) + earned)
+        return KnapsackState.initial(self.config, walk=self._walk(), **nothing_visited(self.config))
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from openrlhf.utils.config import hierarchize
 
+from cero_api import available_allocators
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.arguments import add_arguments, value
 from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read_settings, schedule_of
@@ -95,7 +96,7 @@ def test_budget_and_rounds_follow_the_training() -> None:
 
 
 @pytest.mark.parametrize("scope", ["batch", "pool"])
-@pytest.mark.parametrize("allocator", ["cero", "gvm", "hora", "knapsack", "random_matched", "uniform", "vip"])
+@pytest.mark.parametrize("allocator", available_allocators())
 def test_every_allocator_has_a_configuration(allocator: str, scope: Any) -> None:
     settings = OpenRLHFAllocatorConfig(allocator=allocator, scope=scope)
     assert allocator_config(settings, {}, schedule_of(made.args(), rows=10, num_prompts=10)).budget == 40

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api import CeroWarning, RolloutOutcomes, make_allocator
-from cero_api.allocators import BUILT_IN
+from cero_api import CeroWarning, GroupConfig, RolloutOutcomes, make_allocator
+from cero_api.allocators import BUILT_IN, config_type
 from cero_api.allocators.choice import Choice
 
 SIZE: dict[str, Any] = {"num_prompts": 40, "rounds": 20, "budget": 20 * 64, "seed": 1}
-DECIDING = [name for name in BUILT_IN if name != "uniform"]
+CHOOSING = [name for name in BUILT_IN if issubclass(config_type(name), GroupConfig)]  # a group or nothing
+SHARING = [name for name in BUILT_IN if name not in (*CHOOSING, "uniform")]
 
 
 @given(st.integers(1, 4), st.integers(0, 3), st.integers(0, 4), st.integers(0, 16), st.integers(0, 16))
@@ -63,7 +64,7 @@ IDLE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", DECIDING)
+@pytest.mark.parametrize("name", SHARING)
 @pytest.mark.parametrize("idle", IDLE)
 def test_a_round_without_a_choice_is_said_once(name: str, idle: str) -> None:
     options, request, remedy = IDLE[idle]
@@ -77,7 +78,7 @@ def test_a_round_without_a_choice_is_said_once(name: str, idle: str) -> None:
     assert allocator.metrics()["decidable"] > 0.0
 
 
-@pytest.mark.parametrize("name", DECIDING)
+@pytest.mark.parametrize("name", SHARING)
 def test_a_straggler_in_a_training_that_decides_is_no_matter(name: str) -> None:
     allocator = make_allocator(name, **SIZE)
     allocator.allocate(range(8), total=64)
@@ -86,7 +87,7 @@ def test_a_straggler_in_a_training_that_decides_is_no_matter(name: str) -> None:
     allocator.allocate(range(8), total=64)
 
 
-@pytest.mark.parametrize("name", DECIDING)
+@pytest.mark.parametrize("name", SHARING)
 def test_a_warning_that_is_an_error_leaves_the_round_undealt(name: str) -> None:
     allocator = make_allocator(name, **SIZE)
     before = allocator.state_dict()
@@ -94,6 +95,18 @@ def test_a_warning_that_is_an_error_leaves_the_round_undealt(name: str) -> None:
         allocator.allocate([3], total=8)
     assert all(np.array_equal(before[entry], value) for entry, value in allocator.state_dict().items())
     assert allocator.allocate([3], total=8).total == 8
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_who_chooses_prompts_needs_more_than_fit(name: str) -> None:
+    allocator = make_allocator(name, **SIZE)
+    with pytest.warns(CeroWarning, match="64 rollouts for 8 prompts are all that a cap of 8 allows.* more prompts"):
+        allocator.allocate(range(8), total=64)
+    assert allocator.metrics()["decidable"] == 0.0
+    for request in ({"row_ids": range(9), "total": 64}, {"row_ids": range(9)}, {}):
+        allocator.allocate(**request)
+        assert allocator.metrics()["decidable"] > 0.0
+    allocator.allocate([9], total=8)  # a straggler is no matter in a training that decides
 
 
 def test_uniform_means_to_decide_nothing() -> None:

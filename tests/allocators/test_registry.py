@@ -30,7 +30,7 @@ def test_an_allocator_is_made_from_a_config_or_its_fields() -> None:
 @pytest.mark.parametrize(
     ("name", "config", "fields", "remedy"),
     [
-        ("ceru", None, SIZE, "there are cero, gvm, hora"),
+        ("ceru", None, SIZE, "there are cero, coba_rl, greso"),
         ("cero", CeroConfig(**SIZE), {"seed": 3}, "not both"),
         ("cero", UniformConfig(**SIZE), {}, "takes a CeroConfig"),
         ("cero", None, SIZE | {"sed": 1}, "sed: unknown"),

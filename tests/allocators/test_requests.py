@@ -108,7 +108,8 @@ def test_a_total_that_no_batch_can_share_is_refused_with_one_that_can(
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_whole_budget_is_dealt_whatever_the_floor(name: str) -> None:
-    floor = {"cero": 2, "random_matched": 2, "uniform": None}.get(name, 7)
+    bare = "min_rollouts_per_prompt" not in config_type(name).model_fields
+    floor = None if bare else {"cero": 2, "random_matched": 2}.get(name, 7)
     options = {} if floor is None else {"min_rollouts_per_prompt": floor, "max_rollouts_per_prompt": 8}
     allocator = make_allocator(name, num_prompts=9, rounds=10, budget=173, **options)
     for _ in range(200):

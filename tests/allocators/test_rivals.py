@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special
 
-from cero_api import BatchAllocator, ConfigurationError, RolloutOutcomes, make_allocator
+from cero_api import BatchAllocator, CobaRlAllocator, CobaRlConfig, ConfigurationError, RolloutOutcomes, make_allocator
 from cero_api.config import GvmConfig, VipConfig
 
 # Brute force is for small rounds, and some of them leave one solution.
@@ -43,9 +43,19 @@ def vip_rloo_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.
     return -float((4 * vip_variance(won, lost, graded) / (n - 1)).sum())
 
 
+def coba_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
+    p = np.clip(won / (won + lost), 0.01, 0.99)
+    failure = 1 - np.mean(won / (won + lost))
+    failure = failure if failure > 0.5 else special.expit(10 * (failure - 0.5))
+    tau = 3 + 9 * min(np.var(p) / 0.1667, 1)
+    density = p ** (5 * failure) * (1 - p) ** (5 - 5 * failure) / special.beta(1 + 5 * failure, 6 - 5 * failure)
+    return float(((1 - np.exp(-n * p * (1 - p) / tau)) * density).sum())
+
+
 EXACT: dict[str, tuple[str, dict[str, object], Value, int]] = {
     "knapsack": ("knapsack", {}, knapsack_value, 2),
     "hora": ("hora", {}, hora_value, 2),
+    "coba_rl": ("coba_rl", {}, coba_value, 2),
     "vip, dr_grpo": ("vip", {"estimator": "dr_grpo"}, vip_value, 3),
     "vip, rloo": ("vip", {"estimator": "rloo", "min_rollouts_per_prompt": 2}, vip_rloo_value, 2),
 }
@@ -159,7 +169,29 @@ def test_vip_refuses_a_floor_where_its_variance_is_not_convex() -> None:
     assert VipConfig(**size, min_rollouts_per_prompt=2, estimator="rloo").min_rollouts_per_prompt == 2
 
 
-@pytest.mark.parametrize("name", ["knapsack", "hora", "vip", "gvm"])
+def test_coba_rl_turns_from_easy_to_hard_as_the_pool_improves() -> None:
+    easy, hard = (10,) * 6, (0,) * 6  # what the rest of the pool brought
+    shares = {won: visited("coba_rl", [2, 8, *won], {}).allocate([0, 1], total=20).counts for won in (easy, hard)}
+    assert shares[hard].tolist() == [6, 14]  # up to the cap
+    assert shares[easy].tolist() == [14, 6]
+
+
+def test_coba_rl_knows_the_latest_visits_of_each_prompt_and_the_latest_rounds() -> None:
+    config = CobaRlConfig(num_prompts=2, rounds=9, budget=180, rollouts_per_prompt=10)
+    allocator = CobaRlAllocator(config)
+    rounds = [allocator.allocate([0, 1], total=20) for _ in range(5)]
+    both = np.arange(2)
+    assert allocator._rates(both).tolist() == [0.5, 0.5]
+    for k, won in ((0, 0), (3, 10), (2, 5), (4, 3), (1, 10)):  # late, and the first two are soon forgotten
+        n = rounds[k].counts
+        allocator.observe(RolloutOutcomes([0], [won / 2], [n[0] / 2 - won / 2], round=k))
+        allocator.observe(RolloutOutcomes([0], [won / 2], [n[0] / 2 - won / 2], round=k))  # in two parts
+    assert allocator._rates(both) == pytest.approx([(10 + 5 + 3) / 30, 0.5])
+    allocator.observe(RolloutOutcomes([1], [0], [10], round=2))
+    assert allocator._failure_rate() == pytest.approx((0 + (0.5 + 1) / 2 + 0.7) / 3)
+
+
+@pytest.mark.parametrize("name", ["knapsack", "hora", "vip", "gvm", "coba_rl"])
 def test_over_the_pool_they_share_out_the_batches_of_a_walk(name: str) -> None:
     allocator = make_allocator(name, num_prompts=40, rounds=20, budget=1600)
     for _ in range(20):

@@ -1,0 +1,151 @@
+"""CoBA-RL: the batch's rollouts where the pool's present ability says that they are worth most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.allocators.base import WalkState
+from cero_api.allocators.batch import BatchAllocator
+from cero_api.config import CobaRlConfig
+from cero_api.mathematics.ledger import Report
+from cero_api.mathematics.selection import fill_by_table
+
+_CITATION = """\
+@article{yao2026coba,
+  title   = {{CoBA-RL}: Capability-Oriented Budget Allocation for Reinforcement Learning in {LLMs}},
+  author  = {Yao, Zhiyuan and Zhang, Yi-Kai and Chen, Yuxin and Sun, Yueqing and Xu, Zishan and Yang, Yu and
+             Hu, Tianhao and Gu, Qi and Su, Hui and Cai, Xunliang},
+  journal = {arXiv preprint arXiv:2602.03048},
+  year    = {2026}
+}
+"""
+
+_LEAST = 0.01  # success rate: one of 0 or 1 would have no value at all
+_MOST_VARIED = 0.1667  # variance of success rates at which the scale is at its upper end
+_UNKNOWN = 0.5  # success rate of a prompt that was never tried
+
+
+@dataclass
+class CobaRlState(WalkState):
+    """The latest visits of each prompt, W one after the other: of the first in each case, then of the second, ..."""
+
+    visit_round: IntArray  # [W M] -1 where there was none
+    visit_successes: FloatArray  # [W M]
+    visit_rollouts: FloatArray  # [W M]
+
+
+class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
+    r"""Maximises $\sum_i (1 - e^{-n_i p_i (1-p_i)/\tau})\, f(p_i; \alpha, \beta)$, $f$ the density of a Beta.
+
+    Its mode goes with the failure rate $F$ of the pool: $\alpha = 1 + (S - 2) F'$ and $\beta = S - \alpha$, where $S$
+    is fixed and $F' = F$, or $1/(1 + e^{-10(F - 1/2)})$ once $F \le 1/2$. So a model that mostly fails gets most for
+    its easier prompts, and one that mostly succeeds for the harder. $F$ is the mean over the latest rounds, $p_i$ the
+    rate of a prompt's latest visits, and $\tau$ the larger the more those of a batch differ. The value is concave in
+    $n$, so dealing unit by unit to the largest gain is exact.
+
+    Deviations: the published code keeps a part of what is above the floors from the value, and gives it to prompts that
+    nearly always fail; here all of it goes by the value. $\tau$ is of the whole batch. A graded reward counts as its
+    share of a success.
+
+    Source: arXiv 2602.03048.
+
+    >>> allocator = CobaRlAllocator(CobaRlConfig(num_prompts=3, rounds=3, budget=96))
+    >>> from cero_api import RolloutOutcomes
+    >>> allocation = allocator.allocate([0, 1, 2])
+    >>> allocator.observe(RolloutOutcomes([0, 1, 2], [1, 3, 5], [7, 5, 3]))
+    >>> allocator.allocate([0, 1, 2]).counts
+    array([ 2,  4, 18])
+    """
+
+    config_type = CobaRlConfig
+
+    def citation(self) -> str:
+        """BibTeX of CoBA-RL."""
+        return _CITATION
+
+    def _initial_state(self) -> CobaRlState:
+        slots = self.config.recent * self.config.num_prompts
+        return CobaRlState.initial(
+            self.config,
+            walk=self._walk(),
+            visit_round=np.full(slots, -1),
+            visit_successes=np.zeros(slots),
+            visit_rollouts=np.zeros(slots),
+        )
+
+    def _fault(self, state: CobaRlState) -> str | None:
+        if (state.visit_round >= state.round).any() or (state.visit_round < -1).any():
+            return "it has a visit in a round that was not dealt"
+        if (state.visit_successes < 0).any() or (state.visit_successes > state.visit_rollouts).any():
+            return "it has more successes than rollouts in a visit"
+        if state.visit_rollouts.max() > state.ledger.budget:
+            return "it has more rollouts in a visit than were ever dealt"
+        return super()._fault(state)
+
+    def _learn(
+        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
+    ) -> None:
+        super()._learn(round, ids, won, lost, graded, report)
+        state, pool = self._state, self.config.num_prompts
+        rounds = state.visit_round.reshape(-1, pool)[:, ids]
+        same = rounds == round
+        known = same.any(axis=0)
+        slot = np.where(known, same.argmax(axis=0), rounds.argmin(axis=0))  # else in the place of the oldest
+        fresh = known | (rounds.min(axis=0) < round)  # what is older than all of them is no news
+        where = (slot * pool + ids)[fresh]
+        kept = known[fresh]
+        self._changes.put(state.visit_round, where, round)
+        for column, earned in ((state.visit_successes, won), (state.visit_rollouts, won + lost)):
+            self._changes.put(column, where, np.where(kept, column[where], 0.0) + earned[fresh])
+
+    def _rates(self, rows: IntArray) -> FloatArray:
+        """Success rates of the latest visits."""
+        pool = self.config.num_prompts
+        won = self._state.visit_successes.reshape(-1, pool)[:, rows].sum(axis=0)
+        n = self._state.visit_rollouts.reshape(-1, pool)[:, rows].sum(axis=0)
+        return np.clip(np.where(n > 0, won / np.maximum(n, 1.0), _UNKNOWN), _LEAST, 1 - _LEAST)
+
+    def _failure_rate(self) -> float:
+        """Of the latest rounds with rewards: the mean of each over its prompts, and of these."""
+        state, means, latest = self._state, [], self._state.round
+        for _ in range(self.config.recent):
+            rounds = state.visit_round
+            latest = int(rounds.max(where=rounds < latest, initial=-1))
+            if latest < 0:
+                break
+            visits = rounds == latest
+            means.append(float((1 - state.visit_successes[visits] / state.visit_rollouts[visits]).mean()))
+        return sum(means) / len(means) if means else _UNKNOWN
+
+    def _log_density(self, rate: FloatArray) -> FloatArray:
+        """Of the present Beta, but for what is common to all."""
+        failure = self._failure_rate()
+        if failure <= 0.5:
+            failure = 1 / (1 + np.exp(-10 * (failure - 0.5)))
+        alpha = 1 + (self.config.shape - 2) * failure
+        return (alpha - 1) * np.log(rate) + (self.config.shape - alpha - 1) * np.log1p(-rate)
+
+    def _speed(self, rate: FloatArray) -> FloatArray:
+        r"""How fast the value of each saturates, $p(1-p)/\tau$."""
+        least, most = self.config.scale
+        varied = float(np.var(rate)) / _MOST_VARIED if rate.size else 0.0
+        tau = least + (most - least) * min(varied, 1.0)
+        return rate * (1 - rate) / tau
+
+    def _share(self, rows: IntArray, need: int) -> IntArray:
+        floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
+        rate = self._rates(rows)
+        speed = self._speed(rate)
+        first = self._log_density(rate) + np.log(-np.expm1(-speed))
+
+        def gains(width: int) -> FloatArray:
+            return first[:, None] - speed[:, None] * np.arange(floor, floor + width)
+
+        return floor + fill_by_table(gains, cap - floor, self._ties.rank[rows], need - floor * rows.size)
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        rate = self._rates(rows)
+        return np.exp(self._log_density(rate)) * -np.expm1(-group * self._speed(rate))

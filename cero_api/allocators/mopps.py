@@ -1,0 +1,72 @@
+"""MoPPS: groups for the prompts that look nearest to even odds, by a draw from what is known of each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cero_api._types import FloatArray, IntArray
+from cero_api.allocators.base import AllocatorState
+from cero_api.allocators.groups import GroupAllocator
+from cero_api.config import MoppsConfig
+from cero_api.mathematics.ledger import Report
+
+_CITATION = """\
+@article{qu2025mopps,
+  title   = {Can Prompt Difficulty be Online Predicted for Accelerating {RL} Finetuning of Reasoning Models?},
+  author  = {Qu, Yun and Wang, Qi and Mao, Yixiu and Hu, Vincent Tao and Ommer, Bj{\\"o}rn and Ji, Xiangyang},
+  journal = {arXiv preprint arXiv:2507.04632},
+  year    = {2025}
+}
+"""
+
+
+class MoppsAllocator(GroupAllocator[MoppsConfig, AllocatorState]):
+    r"""Draws $\hat\gamma_i \sim \mathrm{Beta}(\alpha_i, \beta_i)$, takes the smallest $(\hat\gamma_i - \gamma^*)^2$.
+
+    Each visit of $s$ successes and $f$ failures discounts what was known before:
+    $\alpha \gets \lambda\alpha + (1-\lambda)\alpha_0 + s$ and $\beta \gets \lambda\beta + (1-\lambda)\beta_0 + f$.
+
+    By default it chooses from a window; candidates are one too, of which a round without a total takes one in `window`.
+    With offer="pool" it chooses among everybody.
+
+    Deviations: the paper draws its candidates anew each step, where a window offers each prompt once an epoch. Late
+    rewards of a visit are added as they come, and what a later visit has begun to forget is not forgotten again. A
+    graded reward counts as its share of a success.
+
+    Source: arXiv 2507.04632.
+
+    >>> allocator = MoppsAllocator(MoppsConfig(num_prompts=4, rounds=20, budget=320, forgetting=1))
+    >>> from cero_api import RolloutOutcomes
+    >>> for _ in range(6):
+    ...     allocation = allocator.allocate([0, 1, 2, 3], total=24)
+    ...     won = allocation.counts * np.array([0, 0.5, 1, 1])
+    ...     allocator.observe(RolloutOutcomes([0, 1, 2, 3], won, allocation.counts - won))
+    >>> allocator.allocate([0, 1, 2, 3], total=8).counts
+    array([0, 8, 0, 0])
+    """
+
+    config_type = MoppsConfig
+
+    def citation(self) -> str:
+        """BibTeX of MoPPS."""
+        return _CITATION
+
+    def _initial_state(self) -> AllocatorState:
+        return AllocatorState.initial(self.config)
+
+    def _learn(
+        self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
+    ) -> None:
+        self._add(ids, won, lost, graded, np.where(report.first, self.config.forgetting, 1.0))
+
+    def _worth(self, rows: IntArray, group: int) -> FloatArray:
+        a0, b0 = self.config.prior
+        order = np.argsort(rows)  # the candidates' own order must not matter
+        ordered = rows[order]
+        drawn = np.empty(rows.size)
+        drawn[order] = self._chance(2).beta(a0 + self._state.successes[ordered], b0 + self._state.failures[ordered])
+        # Falls with the distance, and is positive, so that it can be weighed by a cost.
+        return 1.0 - np.abs(drawn - self.config.target)
+
+    def _wanted(self, worth: FloatArray) -> int:
+        return -(-worth.size // self.config.window)
