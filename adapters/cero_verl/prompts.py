@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -35,12 +35,12 @@ class TrainPrompts:
         self.identity = identity
         self.dataset_rows = len(dataset)
         self._dataset = dataset
-        keys = list(_indexed(dataset) if identity == "index" else _said(dataset))
+        read = _indexed if identity == "index" else _said
         first: dict[str, int] = {}
-        for row, key in enumerate(keys):
+        for row, key in enumerate(read(dataset)):  # once, and never a list of them: there can be millions
             first.setdefault(key, row)
-        if identity == "index":
-            _refuse_repeated(keys, len(first))
+        if identity == "index" and len(first) < self.dataset_rows:
+            _refuse_repeated(Counter(read(dataset)))
         self.index = PromptIndex(first)
         self.first_row: IntArray = np.fromiter(first.values(), dtype=np.int64, count=len(first))
 
@@ -167,14 +167,12 @@ _REMEDY = (
 )
 
 
-def _refuse_repeated(keys: Sequence[str], different: int) -> None:
-    if len(keys) > different:
-        key, times = Counter(keys).most_common(1)[0]
-        raise PromptError(
-            f"extra_info.index repeats in the train dataset: {key} stands for {times} rows; if they are the same "
-            "prompt, set rollout_allocator.identity=content and they count as one; else number the rows of each "
-            "data_source"
-        )
+def _refuse_repeated(keys: Counter[str]) -> NoReturn:
+    key, times = keys.most_common(1)[0]
+    raise PromptError(
+        f"extra_info.index repeats in the train dataset: {key} stands for {times} rows; if they are the same prompt, "
+        "set rollout_allocator.identity=content and they count as one; else number the rows of each data_source"
+    )
 
 
 def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
