@@ -18,6 +18,12 @@ Identity = Literal["index", "content"]
 # Rows of a dataset that are read at a time, where what they say is read at all.
 _BLOCK = 10_000
 
+_REMEDY = (
+    "number the rows, for example with dataset.map(lambda row, i: "
+    '{"extra_info": {**(row.get("extra_info") or {}), "index": i}}, with_indices=True), or set '
+    "rollout_allocator.identity=content to know them by what they say"
+)
+
 
 class TrainPrompts:
     """The pool: one row of it per prompt of verl's train dataset, in the order in which the prompts first come.
@@ -160,13 +166,6 @@ def _indexed(dataset: Any) -> Iterator[str]:
     return map(prompt_key, sources, indices)
 
 
-_REMEDY = (
-    "number the rows, for example with dataset.map(lambda row, i: "
-    '{"extra_info": {**(row.get("extra_info") or {}), "index": i}}, with_indices=True), or set '
-    "rollout_allocator.identity=content to know them by what they say"
-)
-
-
 def _refuse_repeated(keys: Counter[str]) -> NoReturn:
     key, times = keys.most_common(1)[0]
     raise PromptError(
@@ -200,7 +199,8 @@ def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
 def _said(dataset: Any) -> Iterator[str]:
     """Keys of all rows by what they say."""
     frame = _plain_frame(dataset)
-    if frame is None or any(name in frame.column_names for name in (dataset.image_key, dataset.video_key)):
+    more = [getattr(dataset, f"{kind}_key", None) for kind in ("image", "video", "audio")]
+    if frame is None or any(name in frame.column_names for name in more):
         for row in range(len(dataset)):
             example = dataset[row]
             yield said_key(example.get("data_source"), example["raw_prompt"], example.get("reward_model"))
