@@ -14,7 +14,7 @@ from cero_api.errors import CheckpointError
 from cero_ray.durable import ALLOCATOR_FILE, restored
 from cero_verl.config import FLAG, Schedule, VerlAllocatorConfig, allocator_config, read_flag, schedule_of
 from cero_verl.prompts import TrainPrompts
-from cero_verl.saved import Progress, Resumed, load_state, resumed_folder, saved_progress
+from cero_verl.saved import Resumed, load_state, resumed_folder, saved_progress
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Beginning:
     schedule: Schedule
     after: int  # steps that this allocator did not see
     next_step: int  # verl's first step in this run
+    asked: tuple[int, int]  # rounds and budget by the configuration; the allocator may have more
     told: str  # in words, for the log
 
 
@@ -72,7 +73,8 @@ def _new(
     known = prompts.known(wanted.belief, settings.features, settings.offline_rates, settings.offline_samples)
     begin = {"name": settings.name, "config": wanted.model_dump(mode="json"), "known": known}
     allocator = make_allocator(settings.name, wanted, **known)
-    return Beginning(begin, allocator, schedule, after, after + 1, f"new after step {after}")
+    asked = (wanted.rounds, wanted.budget)
+    return Beginning(begin, allocator, schedule, after, after + 1, asked, f"new after step {after}")
 
 
 def _resumed(
@@ -80,39 +82,41 @@ def _resumed(
 ) -> Beginning:
     progress = saved_progress(found.path)
     after = 0 if progress is None else progress.after
-    schedule, fingerprint = _schedule(config, settings, prompts, after), prompts.index.fingerprint
-    files = load_state(found.path, Progress(step=found.step, pool=fingerprint, after=after))
+    schedule = _schedule(config, settings, prompts, after)
+    files = load_state(found.path, found.step, prompts.index.fingerprint)
     saved, told = restored(files)[0], f"resumed from {found.path}"
+    before = saved.config
+    asked = None if progress is None else progress.asked
     left = schedule.steps - (found.step - after)
     if left > 0:
-        wanted = _lasting(saved, allocator_config(settings, fields, schedule), fields, left, schedule)
-        if wanted != saved.config:
-            told += f", where it had {differences(saved.config, wanted)}"
+        wanted = allocator_config(settings, fields, schedule)
+        asked, asked_before = (wanted.rounds, wanted.budget), asked or (before.rounds, before.budget)
+        if type(wanted) is type(before):
+            same = {"rounds": before.rounds, "budget": before.budget}
+            length = same if asked == asked_before else _lasting(saved, wanted, fields, left, left * schedule.total)
+            wanted = wanted.model_copy(update=length)
+        if wanted != before:
+            told += f", where it had {differences(before, wanted)}"
             saved, files = _continued(saved, wanted, files, found.path)
     else:
         told += ", where the training is over"
-    return Beginning({"files": files}, saved, schedule, after, found.step + 1, told)
+    asked = asked or (before.rounds, before.budget)
+    return Beginning({"files": files}, saved, schedule, after, found.step + 1, asked, told)
 
 
 def _lasting(
-    saved: RolloutAllocator, wanted: AllocatorConfig, fields: Mapping[str, Any], left: int, schedule: Schedule
-) -> AllocatorConfig:
-    """The configuration of this training; of another length than the saved one, it must last for the steps left.
+    saved: RolloutAllocator, wanted: AllocatorConfig, fields: Mapping[str, Any], steps: int, spend: int
+) -> dict[str, int]:
+    """Rounds and budget of a training of another length than the saved one, which must last for the steps left.
 
     Refills and prompts that come twice in a batch take rounds of their own, so more may be dealt by now than planned.
     """
-    if type(wanted) is not type(saved.config) or (wanted.rounds, wanted.budget) == (
-        saved.config.rounds,
-        saved.config.budget,
-    ):
-        return wanted
     numbers, length = saved.metrics(), {}
     if "rounds" not in fields:
-        length["rounds"] = max(wanted.rounds, int(numbers["round"]) + left)
+        length["rounds"] = max(wanted.rounds, int(numbers["round"]) + steps)
     if "budget" not in fields:
-        spend = left * schedule.batch * schedule.rollouts
         length["budget"] = max(wanted.budget, int(numbers["budget_spent"]) + spend)
-    return wanted.model_copy(update=length)
+    return length
 
 
 def _continued(

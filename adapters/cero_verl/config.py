@@ -106,6 +106,11 @@ class Schedule:
     num_prompts: int  # different ones among them: the pool
 
     @property
+    def total(self) -> int:
+        """Rollouts of a step."""
+        return self.batch * self.rollouts
+
+    @property
     def budget(self) -> int:
         """Rollouts for the whole training, without refills."""
         return (self.steps * self.batch + self.warmup) * self.rollouts
@@ -229,11 +234,11 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
         room=schedule.group_capacity,
         reserve=reserve,
     )
-    step, capacity = schedule.batch * schedule.rollouts, fields.get("capacity")
-    if settings.constant_total and capacity is not None and capacity < step:
+    capacity = fields.get("capacity")
+    if settings.constant_total and capacity is not None and capacity < schedule.total:
         raise ConfigurationError(
             f"{FLAG}.capacity={capacity} is less than a step of {schedule.batch} prompts with {schedule.rollouts} "
-            f"rollouts each; raise it to {step}, or set {FLAG}.constant_total=false"
+            f"rollouts each; raise it to {schedule.total}, or set {FLAG}.constant_total=false"
         )
     kind, values = config_type(settings.name), allocator_fields(settings.name, shape, fields)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -18,6 +18,12 @@ Identity = Literal["index", "content"]
 
 # Rows of a dataset that are read at a time, where what they say is read at all.
 _BLOCK = 10_000
+
+_REMEDY = (
+    "number the rows, for example with dataset.map(lambda row, i: "
+    '{"extra_info": {**(row.get("extra_info") or {}), "index": i}}, with_indices=True), or set '
+    "rollout_allocator.identity=content to know them by what they say"
+)
 
 
 class TrainPrompts:
@@ -36,12 +42,12 @@ class TrainPrompts:
         self.identity = identity
         self.dataset_rows = len(dataset)
         self._dataset = dataset
-        keys = list(_indexed(dataset) if identity == "index" else _said(dataset))
+        read = _indexed if identity == "index" else _said
         first: dict[str, int] = {}
-        for row, key in enumerate(keys):
+        for row, key in enumerate(read(dataset)):  # once, and never a list of them: there can be millions
             first.setdefault(key, row)
-        if identity == "index":
-            _refuse_repeated(keys, len(first))
+        if identity == "index" and len(first) < self.dataset_rows:
+            _refuse_repeated(Counter(read(dataset)))
         self.index = PromptIndex(first)
         self.first_row: IntArray = np.fromiter(first.values(), dtype=np.int64, count=len(first))
 
@@ -192,21 +198,12 @@ def _indexed(dataset: Any) -> Iterator[str]:
     return map(prompt_key, sources, indices)
 
 
-_REMEDY = (
-    "number the rows, for example with dataset.map(lambda row, i: "
-    '{"extra_info": {**(row.get("extra_info") or {}), "index": i}}, with_indices=True), or set '
-    "rollout_allocator.identity=content to know them by what they say"
-)
-
-
-def _refuse_repeated(keys: Sequence[str], different: int) -> None:
-    if len(keys) > different:
-        key, times = Counter(keys).most_common(1)[0]
-        raise PromptError(
-            f"extra_info.index repeats in the train dataset: {key} stands for {times} rows; if they are the same "
-            "prompt, set rollout_allocator.identity=content and they count as one; else number the rows of each "
-            "data_source"
-        )
+def _refuse_repeated(keys: Counter[str]) -> NoReturn:
+    key, times = keys.most_common(1)[0]
+    raise PromptError(
+        f"extra_info.index repeats in the train dataset: {key} stands for {times} rows; if they are the same prompt, "
+        "set rollout_allocator.identity=content and they count as one; else number the rows of each data_source"
+    )
 
 
 def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
@@ -234,7 +231,8 @@ def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
 def _said(dataset: Any) -> Iterator[str]:
     """Keys of all rows by what they say."""
     frame = _plain_frame(dataset)
-    if frame is None or any(name in frame.column_names for name in (dataset.image_key, dataset.video_key)):
+    more = [getattr(dataset, f"{kind}_key", None) for kind in ("image", "video", "audio")]
+    if frame is None or any(name in frame.column_names for name in more):
         for row in range(len(dataset)):
             example = dataset[row]
             yield said_key(example.get("data_source"), example["raw_prompt"], example.get("reward_model"))

@@ -24,6 +24,7 @@ class Progress(BaseModel):
         step: verl's global step.
         pool: fingerprint of the prompts and their order, of which the allocator's rows speak.
         after: steps before the allocator began, if it began in the middle of a training.
+        asked: rounds and budget that the configuration asked for, where the allocator was given more to last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class Progress(BaseModel):
     step: int
     pool: str
     after: int = 0
+    asked: tuple[int, int] | None = None
 
 
 class Resumed(NamedTuple):
@@ -79,12 +81,13 @@ def saved_progress(folder: Path) -> Progress | None:
         raise CheckpointError(f"{path} cannot be read ({error}); resume an earlier checkpoint") from error
 
 
-def load_state(folder: Path, expected: Progress) -> dict[str, bytes]:
+def load_state(folder: Path, step: int, pool: str) -> dict[str, bytes]:
     """A desk's checkpoint, if it is of these prompts and this step.
 
     Args:
         folder: verl's `global_step_N`.
-        expected: what this run would save at this step.
+        step: its number.
+        pool: fingerprint of this run's prompts.
 
     Raises:
         CheckpointError: there is none, or it is torn or of another run; the message says what to do.
@@ -98,12 +101,12 @@ def load_state(folder: Path, expected: Progress) -> dict[str, bytes]:
             f"resume_path and trainer.resume_from_path, or begin a new allocator for the remaining steps with "
             f"{FLAG}.fresh_start=true"
         )
-    if progress.pool != expected.pool:
+    if progress.pool != pool:
         raise CheckpointError(
             f"{folder} was written with other train prompts, or the same in another order, and the allocator knows "
             "prompts by their row; resume with data.train_files and the filters of that run, or begin a new allocator "
             f"with {FLAG}.fresh_start=true"
         )
-    if progress.step != expected.step:
+    if progress.step != step:
         raise CheckpointError(f"{folder} holds the allocator of step {progress.step}; resume an earlier checkpoint")
     return {name: (folder / name).read_bytes() for name in (ALLOCATOR_FILE, TICKETS_FILE)}

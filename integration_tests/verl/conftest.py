@@ -18,6 +18,8 @@ UPSTREAM = (
     # verl 0.9.1 imports ray.experimental.state and each of its training engines, installed or not.
     "ignore:Ray state API is no longer experimental:DeprecationWarning",
     "ignore:.* engine is not available:UserWarning",
+    # verl 0.9.0, which imports what only Megatron has.
+    "ignore:NPU not support router replay:UserWarning",
     # What verl tells every user of GRPO.
     "ignore:Disabled critic as algorithm.adv_estimator:UserWarning",
     # torchdata with torch 2.13.

@@ -93,7 +93,7 @@ def test_another_configuration(folder: Path, changed: dict[str, Any], said: str)
     ("steps", "flags", "rounds", "budget"),
     [
         (STEPS + 3, [], STEPS + 3, (STEPS + 3) * 16),
-        (STEPS, ["rollout_allocator.budget=150", "rollout_allocator.capacity=32"], STEPS, 150),
+        (STEPS, ["rollout_allocator.budget=150"], 10, 150),  # as many rounds as that takes
         (STEPS - 1, [], STEPS - 1, (STEPS - 1) * 16),
     ],
 )
@@ -119,9 +119,19 @@ def test_more_rounds_than_were_planned_go_on(folder: Path) -> None:
         desk.deal([f"refill {step}"], [step], 2, SAVED, True)
     checkpoint = folder / "checkpoints" / f"global_step_{SAVED}"
     save_state(checkpoint, desk.checkpoint(), Progress(step=SAVED, pool=pool(folder)))
-    longer = begin(folder, steps=STEPS + 1).allocator
-    assert longer.config.rounds == SAVED + 4 + (STEPS + 1 - SAVED)
-    assert longer.metrics()["budget_remaining"] >= (STEPS + 1 - SAVED) * 16
+    found = begin(folder, steps=STEPS + 1)
+    assert found.asked == (STEPS + 1, (STEPS + 1) * 16)
+    assert found.allocator.config.rounds == SAVED + 4 + (STEPS + 1 - SAVED)
+    assert found.allocator.metrics()["budget_remaining"] >= (STEPS + 1 - SAVED) * 16
+
+    # Saved again, and resumed with the same settings, it goes on by the same plan.
+    longer = DurableDesk(folder / "longer", restored(found.begin["files"])[0])
+    save_state(checkpoint, longer.checkpoint(), Progress(step=SAVED, pool=pool(folder), asked=found.asked))
+    again = begin(folder, steps=STEPS + 1)
+    assert again.asked == found.asked
+    assert again.allocator.config == found.allocator.config
+    assert "where it had" not in again.told
+    assert begin(folder, steps=STEPS + 2).allocator.config.rounds == SAVED + 4 + (STEPS + 2 - SAVED)
 
 
 @pytest.mark.parametrize("flags", [[], ["rollout_allocator.saturation=2"]])

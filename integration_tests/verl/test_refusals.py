@@ -217,6 +217,17 @@ def test_a_round_has_room_for_all_that_can_be_in_flight(
     assert allocator_config(settings, fields, schedule_of(composed, settings, 16)).model_dump()["capacity"] == capacity
 
 
+def test_a_trainer_before_v1_is_refused_where_it_asks() -> None:
+    """It takes the manager from the same option, and would repeat prompts by itself."""
+    from verl.protocol import DataProto
+
+    from cero_verl.counts import AllocatedAgentLoopManager
+
+    manager = object.__new__(AllocatedAgentLoopManager)
+    with pytest.raises(ConfigurationError, match=r"trainer\.use_v1=true"):
+        manager.generate_sequences(DataProto())
+
+
 def test_every_private_name_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
     from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopManagerTQ
 
