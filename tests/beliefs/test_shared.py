@@ -7,7 +7,7 @@ import pytest
 from scipy.special import expit
 
 from cero_api._types import FloatArray
-from cero_api.beliefs import Belief, Features, OfflineRates, make_belief
+from cero_api.beliefs import Belief, BeliefKind, Features, OfflineRates, make_belief
 from tests.beliefs.play import Cell
 
 PROMPTS, BATCH, GROUP = 600, 16, 8
@@ -46,7 +46,7 @@ def rmse(error: FloatArray) -> float:
 
 @pytest.mark.parametrize("drift", [0.0, 0.03])
 @pytest.mark.parametrize("kind", ["pooled", "features"])
-def test_predictions_are_calibrated(kind: str, drift: float) -> None:
+def test_predictions_are_calibrated(kind: BeliefKind, drift: float) -> None:
     bias: dict[str, list[float]] = {"first": [], "later": []}
     for seed in range(6):
         log_odds, feature, moving = pool(seed, 0.8, drift)
@@ -122,7 +122,7 @@ def test_the_drift_of_the_pool_is_found_and_moves_what_was_seen() -> None:
 
 
 @pytest.mark.parametrize("kind", ["beta", "pooled", "features"])
-def test_offline_rates_help_where_they_are_of_a_like_model_and_are_dropped_where_not(kind: str) -> None:
+def test_offline_rates_help_where_they_are_of_a_like_model_and_are_dropped_where_not(kind: BeliefKind) -> None:
     ratio = {}
     for like in (True, False):
         kept = []
