@@ -52,6 +52,10 @@ class AllocatorConfig(FrozenConfig):
             is fitted to the pool; "features" also by what its features say, which must be given.
         offline_strength: rollouts that an offline pass rate is worth; None finds it.
         cost: of a rollout: "tokens" divides what a group is worth by its expected length.
+        hopeless: a window does not offer prompts of a lower expected success for a while; None offers all.
+        mastered: nor those of a higher one; None offers all.
+        rest_rounds: for how many rounds.
+        look_again: share of a round's groups for those that rest.
 
     Raises:
         ConfigurationError: a value is missing, unknown, or out of range.
@@ -70,6 +74,10 @@ class AllocatorConfig(FrozenConfig):
     belief: Literal["beta", "pooled", "features"] = "beta"
     offline_strength: Positive | None = None
     cost: Literal["rollouts", "tokens"] = "rollouts"
+    hopeless: Annotated[float, Field(ge=0, lt=1)] | None = None
+    mastered: Annotated[float, Field(gt=0, le=1)] | None = None
+    rest_rounds: Count = 50
+    look_again: Annotated[float, Field(ge=0, lt=1)] = 0.05
 
     @property
     def group(self) -> int:
@@ -88,6 +96,14 @@ class AllocatorConfig(FrozenConfig):
                     f"{self.window}), and the pool has {self.num_prompts}; "
                     + (f"lower it to {most}" if most else "set offer='pool'")
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rest_in_window(self) -> Self:
+        if self.offer != "window" and (self.hopeless is not None or self.mastered is not None):
+            raise ValueError("hopeless and mastered prompts rest where a window is offered; set offer='window'")
+        if self.hopeless is not None and self.mastered is not None and self.hopeless >= self.mastered:
+            raise ValueError(f"hopeless={self.hopeless} must be below mastered={self.mastered}")
         return self
 
     # Settings by the name of their source, such as "paper"; see `preset`.

@@ -182,7 +182,7 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             "tokens": state.tokens,
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
-            **self._parts.metrics(state.parts),
+            **self._parts.metrics(state.parts, state.round),
         }
 
     @atomic

@@ -13,7 +13,7 @@ from cero_api.allocators.choice import Choice
 from cero_api.config import BatchConfig
 from cero_api.errors import BudgetError
 from cero_api.knowledge import Knowledge
-from cero_api.mathematics.selection import TieOrder, fill_in_order
+from cero_api.mathematics.selection import TieOrder, fill_in_order, groups_in_order
 from cero_api.mathematics.walk import Walk
 
 BatchConfigT = TypeVar("BatchConfigT", bound=BatchConfig)
@@ -49,11 +49,14 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         if total is None:
             return
         if rows is None and config.offer == "window":
-            most = config.num_prompts * config.group
-            if total > most or total == 1:
+            smallest = max(2, config.min_rollouts_per_prompt)
+            sizes = groups_in_order(config.num_prompts, total, config.group, smallest)
+            if sizes.sum() != total or sizes.min(initial=smallest) < smallest:
+                most = config.num_prompts * config.group
+                nearest = min(max(total // config.group * config.group, smallest), most)
                 raise BudgetError(
-                    f"total={total} cannot be dealt in groups of {config.group} to {config.num_prompts} prompts; ask "
-                    f"for 0, or 2 to {most}"
+                    f"total={total} cannot be dealt to {config.num_prompts} prompts in groups of {config.group}, the "
+                    f"last of them of {smallest} at least; ask for {nearest}"
                 )
             return
         if rows is None:
@@ -87,7 +90,7 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
             return rows, self._counts(rows, min(need, remaining))
         need = min(self._even_round() if total is None else total, remaining)
         if config.offer == "window":
-            return self._deal_window(need)
+            return self._deal_window(need, smallest=max(2, config.min_rollouts_per_prompt))
         prompts, need = self._batch_of(need)
         rows, walk = state.walk.take(prompts, (config.seed, state.round))
         self._changes.set(state, "walk", walk)

@@ -35,22 +35,27 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
         return Expectation(posterior_mean(a, b), variance_proxy(a, b, self._graded(rows)))
 
-    def _deal_window(self, need: int, unit: int = 1, least: float = -np.inf) -> tuple[IntArray, IntArray]:
+    def _deal_window(
+        self, need: int, unit: int = 1, least: float = -np.inf, smallest: int = 2
+    ) -> tuple[IntArray, IntArray]:
         """Full groups for the prompts of the window that are worth most, in this order, until `need` is dealt.
 
         Args:
             need: rollouts.
             unit: that are always dealt together.
             least: a prompt that is worth no more than this gets nothing.
+            smallest: rollouts of the smallest group; the last may be smaller than the others.
         """
         group, state = self.config.group, self._state
-        offered = self._parts.offered(self._parts_now, -(-need // group), state.round)
+        room = -(-need // group)
+        offered = self._parts.offered(self._parts_now, room, state.round)
         self._changes.set(state, "parts", replace(self._parts.ticked(self._parts_now), window=offered.walk))
-        worth = self._worth(offered.rows, group)
-        rows, worth = offered.rows[worth > least], worth[worth > least]
-        line = self._line(rows, worth, self._rank(rows))
-        sizes = groups_in_order(rows.size, need // unit, group // unit, smallest=-(-2 // unit))
-        return rows[line[: sizes.size]], sizes * unit
+        candidates, again = self._parted(offered.rows, room)
+        worth = self._worth(candidates, group)
+        rows, worth = candidates[worth > least], worth[worth > least]
+        line = np.concatenate([again, rows[self._line(rows, worth, self._rank(rows))]])
+        sizes = groups_in_order(line.size, need // unit, group // unit, smallest=-(-smallest // unit))
+        return line[: sizes.size], sizes * unit
 
     def _line(self, rows: IntArray, worth: FloatArray, rank: RankArray) -> IntArray:
         """Places of these prompts, whoever is worth most for what it costs first; equals by their rank."""
@@ -59,6 +64,15 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         # To so many places, that no machine's rounding decides between equals; those go by the seed.
         rounded = np.round(worth / scale, 9) if scale > 0 else worth
         return np.lexsort((rank, -rounded))
+
+    def _parted(self, rows: IntArray, room: int) -> tuple[IntArray, IntArray]:
+        """Of a window's prompts those that may be chosen, and those at rest that are to be looked at again."""
+        rest, state = self._parts.rest, self._state
+        if rest is None:
+            return rows, rows[:0]
+        mean, exposure = self._expect(rows).mean, state.exposure[rows]
+        parted = rest.parted(state.parts.rest, rows, mean, exposure, state.round, room, self._changes)
+        return rows[parted.awake], rows[parted.again]
 
     def _window_size(self, need: int) -> int:
         """Prompts that the window offers to a round of so many rollouts."""

@@ -8,22 +8,13 @@ from typing import Any
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.beliefs import (
-    Belief,
-    BetaBelief,
-    Expectation,
-    Features,
-    LengthBelief,
-    OfflineRates,
-    Results,
-    SharedBelief,
-)
+from cero_api.beliefs import Belief, Expectation, Features, LengthBelief, OfflineRates, Results, make_belief
 from cero_api.changes import Changes
 from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
 from cero_api.knowledge import Knowledge
 from cero_api.mathematics.walk import Walk
-from cero_api.offers import Offered, window
+from cero_api.offers import Offered, Rest, window
 from cero_api.state import no_integers
 
 
@@ -39,6 +30,7 @@ class PartsState:
     window: Walk = field(default_factory=lambda: Walk(no_integers(), 0))
     belief: Any = field(default_factory=Nothing)  # a belief's own dataclass
     lengths: Any = field(default_factory=Nothing)  # a `LengthState`
+    rest: Any = field(default_factory=Nothing)  # a `RestState`
 
 
 class Parts:
@@ -62,11 +54,25 @@ class Parts:
             offline = OfflineRates(knowledge.offline_rates, pool, knowledge.offline_samples, config.offline_strength)
         # The paper's own belief is the allocator's evidence itself, kept in its state.
         self.belief: Belief[Any] | None = None
-        if config.belief != "beta":
-            informed = features if config.belief == "features" else None
-            self.belief = SharedBelief(pool, prior=config.prior, features=informed, offline=offline)
-        elif offline is not None:
-            self.belief = BetaBelief(pool, prior=config.prior, offline=offline)
+        if config.belief != "beta" or offline is not None:
+            self.belief = make_belief(
+                config.belief,
+                pool,
+                prior=config.prior,
+                forgetting=getattr(config, "forgetting", 1.0),
+                clock=getattr(config, "forgetting_clock", "round"),
+                features=features if config.belief == "features" else None,
+                offline=offline,
+            )
+        self.rest: Rest | None = None
+        if config.hopeless is not None or config.mastered is not None:
+            self.rest = Rest(
+                pool,
+                hopeless=config.hopeless,
+                mastered=config.mastered,
+                rounds=config.rest_rounds,
+                share=config.look_again,
+            )
         self.lengths = LengthBelief(pool, features=features) if config.cost == "tokens" else None
 
     def start(self) -> PartsState:
@@ -76,6 +82,7 @@ class Parts:
             Walk.start(config.num_prompts, config.seed) if config.offer == "window" else Walk(no_integers(), 0),
             Nothing() if self.belief is None else self.belief.start(),
             Nothing() if self.lengths is None else self.lengths.start(),
+            Nothing() if self.rest is None else self.rest.start(),
         )
 
     def learned(self, state: PartsState) -> PartsState:
@@ -119,11 +126,14 @@ class Parts:
             found = self.belief.fault(state.belief)
         if found is None and self.lengths is not None:
             found = self.lengths.fault(state.lengths)
+        if found is None and self.rest is not None:
+            found = self.rest.fault(state.rest)
         return found
 
-    def metrics(self, state: PartsState) -> dict[str, float]:
-        """Numbers worth logging."""
-        return {} if self.belief is None else self.belief.metrics(state.belief)
+    def metrics(self, state: PartsState, round: int) -> dict[str, float]:
+        """Numbers worth logging before a round."""
+        believed = {} if self.belief is None else self.belief.metrics(state.belief)
+        return believed if self.rest is None else believed | self.rest.metrics(state.rest, round)
 
 
 def _refuse(config: AllocatorConfig, knowledge: Knowledge) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.beliefs.base import Belief, Expectation, Results
+from cero_api.beliefs.evidence import add_graded, evidence_fault
 from cero_api.beliefs.offline import OfflineRates
 from cero_api.changes import Changes
 from cero_api.mathematics.beta_binomial import log_likelihood
 from cero_api.mathematics.posterior import forget, posterior_mean, variance_proxy
+from cero_api.state import RAGGED, no_floats
 
 Clock = Literal["round", "visit"]
 
@@ -24,8 +26,9 @@ class BetaState:
     round: int  # rounds dealt so far
     successes: FloatArray  # [M] in rollouts, of the weight that is not forgotten
     failures: FloatArray  # [M]
-    graded: FloatArray  # [M] sum of x (1 - x)
-    offline_evidence: FloatArray  # [G] log-likelihoods of the strengths that offline rates may have
+    # [G] log-likelihoods of the strengths that offline rates may have
+    offline_evidence: FloatArray = field(metadata=RAGGED)
+    graded: FloatArray = field(default_factory=no_floats, metadata=RAGGED)  # [M] sum of x(1 - x); [0] while all were 0
 
 
 class BetaBelief(Belief[BetaState]):
@@ -65,47 +68,46 @@ class BetaBelief(Belief[BetaState]):
 
     def start(self) -> BetaState:
         """The prior."""
-        zeros = np.zeros(self.num_prompts)
         strengths = np.zeros(0) if self._offline is None else self._offline.strength.start()
-        return BetaState(0, zeros, zeros.copy(), zeros.copy(), strengths)
+        return BetaState(0, np.zeros(self.num_prompts), np.zeros(self.num_prompts), strengths)
 
     def expectation(self, state: BetaState, rows: IntArray | slice) -> Expectation:
         """Mean and proxy of the posteriors."""
         a, b = self._posterior(state, rows, self._strength(state))
-        graded = state.graded[rows] / (a + b + 1.0)
-        return Expectation(posterior_mean(a, b), np.maximum(variance_proxy(a, b) - graded, 0.0))
+        graded = state.graded[rows] if state.graded.size else 0.0
+        return Expectation(posterior_mean(a, b), variance_proxy(a, b, graded))
 
     def told(self, state: BetaState, results: Results, changes: Changes) -> None:
         """Add the evidence, of the weight that its age leaves."""
         rows, keep = results.rows, self._keep
-        earned: list[FloatArray] = [results.successes, results.failures, results.graded]
-        held = [state.successes[rows], state.failures[rows], state.graded[rows]]
+        kept: FloatArray | float = 1.0
+        weight = 1.0
         if keep < 1.0 and self._clock == "visit":
             kept = np.where(results.first, keep, 1.0)
-            held = [evidence * kept for evidence in held]
         elif keep < 1.0:
             # Late evidence has aged: it weighs what it would weigh had it come in its own round.
-            age = keep ** max(state.round - 1 - results.round, 0)
-            earned = [evidence * age for evidence in earned]
-        for evidence, old, new in zip((state.successes, state.failures, state.graded), held, earned, strict=True):
-            changes.put(evidence, rows, old + new)
+            weight = keep ** max(state.round - 1 - results.round, 0)
+        changes.put(state.successes, rows, state.successes[rows] * kept + results.successes * weight)
+        changes.put(state.failures, rows, state.failures[rows] * kept + results.failures * weight)
+        add_graded(state, rows, kept, results.graded * weight, changes)
         if state.offline_evidence.size > 1 and self._offline is not None:
             likely = [self._likelihood(state, results, value) for value in self._offline.strength.values.tolist()]
             changes.set(state, "offline_evidence", state.offline_evidence + np.array(likely))
 
     def tick(self, state: BetaState) -> BetaState:
         """The paper's clock, for visited and unvisited prompts alike."""
-        parts = state.successes, state.failures, state.graded
+        successes, failures, graded = state.successes, state.failures, state.graded
         if self._keep < 1.0 and self._clock == "round":
-            parts = forget(parts[0], self._keep), forget(parts[1], self._keep), forget(parts[2], self._keep)
-        return BetaState(state.round + 1, *parts, state.offline_evidence)
+            successes, failures, graded = (forget(part, self._keep) for part in (successes, failures, graded))
+        return BetaState(state.round + 1, successes, failures, state.offline_evidence, graded)
 
     def fault(self, state: BetaState) -> str | None:
         """Whether there is evidence of a number of rollouts that cannot be."""
-        evidence = state.successes, state.failures, state.graded
-        if state.round < 0 or min(part.min(initial=0.0) for part in evidence) < 0.0:
-            return "its belief has evidence of a negative number of rollouts"
-        return None
+        if state.round < 0:
+            return f"its belief is of round {state.round}"
+        if state.offline_evidence.size != (0 if self._offline is None else self._offline.strength.values.size):
+            return "its belief has learned with other offline rates, or with none"
+        return evidence_fault(state.successes, state.failures, state.graded)
 
     def metrics(self, state: BetaState) -> dict[str, float]:
         """What an offline rate is worth, in rollouts."""
@@ -123,4 +125,5 @@ class BetaBelief(Belief[BetaState]):
 
     def _likelihood(self, state: BetaState, results: Results, strength: float) -> float:
         a, b = self._posterior(state, results.rows, strength)
-        return float(log_likelihood(a / (a + b), a + b, results.successes, results.failures).sum())
+        each = log_likelihood(a / (a + b), a + b, results.successes, results.failures)
+        return float(each[np.argsort(results.rows)].sum())  # in one order, however they came

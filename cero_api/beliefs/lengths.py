@@ -11,7 +11,7 @@ all predictions that of all tokens, which a mean of logarithms would miss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from cero_api.beliefs.grid import GridNumber
 from cero_api.changes import Changes
 from cero_api.mathematics.blocks import blocks
 from cero_api.mathematics.shrinkage import feature_precisions, most_probable
+from cero_api.state import RAGGED
 
 _LOOSE = np.array([1e-6])  # prior precision of the level, which the first results set
 _SPREAD, _SPREAD_WEIGHT = 0.25, 2.0  # variance of prompts' log-lengths before any is known, and its weight in groups
@@ -34,11 +35,11 @@ class LengthState:
 
     rollouts: FloatArray  # [M] seen of each prompt
     residual: FloatArray  # [M] sum over them of what the logarithm of their length differs from the pool's by
-    information: FloatArray  # [D, D]
-    pull: FloatArray  # [D]
-    coefficients: FloatArray  # [D] level, and one a feature
-    precision: FloatArray  # [d]
-    worth_evidence: FloatArray  # [8] log-likelihoods of the values of kappa
+    information: FloatArray = field(metadata=RAGGED)  # [D * D] row by row
+    pull: FloatArray = field(metadata=RAGGED)  # [D]
+    coefficients: FloatArray = field(metadata=RAGGED)  # [D] level, and one a feature
+    precision: FloatArray = field(metadata=RAGGED)  # [d]
+    worth_evidence: FloatArray = field(metadata=RAGGED)  # [8] log-likelihoods of the values of kappa
     groups: float  # weight of the groups behind the next
     squares: float  # sum of squared residuals
     tokens: float  # that came
@@ -58,7 +59,7 @@ class LengthBelief:
     >>> belief.told(state, np.array([0, 2]), np.array([400.0, 3200.0]), np.array([8, 8]), changes)
     >>> changes.make()
     >>> belief.ask(belief.learned(state)).round()
-    array([ 60., 100., 336., 200.])
+    array([ 54.,  90., 371., 222.])
     """
 
     def __init__(self, num_prompts: int, *, features: Features | None = None, memory: float = 50.0) -> None:
@@ -73,7 +74,7 @@ class LengthBelief:
         return LengthState(
             rollouts=np.zeros(self.num_prompts),
             residual=np.zeros(self.num_prompts),
-            information=np.zeros((size, size)),
+            information=np.zeros(size * size),
             pull=np.zeros(size),
             coefficients=np.zeros(size),
             precision=np.full(size - 1, float(max(size - 1, 1))),
@@ -132,7 +133,7 @@ class LengthBelief:
         predicted = np.exp(common + state.residual[rows] / (worth + held))
         changes.put(state.rollouts, rows, held + n)
         changes.put(state.residual, rows, state.residual[rows] + n * away)
-        changes.set(state, "information", state.information + (design * weight[:, None]).T @ design)
+        changes.set(state, "information", state.information + ((design * weight[:, None]).T @ design).ravel())
         changes.set(state, "pull", state.pull + design.T @ (weight * logs))
         changes.set(state, "worth_evidence", state.worth_evidence - 0.5 * missed)
         changes.set(state, "groups", groups)
@@ -146,7 +147,8 @@ class LengthBelief:
         if not state.groups:
             return state
         spread = _spread(state.groups, state.squares)
-        information, pull = state.information / spread, state.pull / spread
+        pull = state.pull / spread
+        information = state.information.reshape(pull.size, pull.size) / spread
         information = 0.5 * (information + information.T)
         mean = np.zeros(pull.size)
         found = feature_precisions(information, pull, mean[:1], _LOOSE)
@@ -169,6 +171,10 @@ class LengthBelief:
 
     def fault(self, state: LengthState) -> str | None:
         """What is wrong with a state of the right names and shapes, or None: for states that come from outside."""
+        size = 1 + self._features.columns
+        shapes = (state.information.size, state.pull.size, state.coefficients.size, state.precision.size + 1)
+        if shapes != (size * size, size, size, size) or state.worth_evidence.size != self._worth.values.size:
+            return "its expected lengths have been learned by other features than these"
         sums = (state.groups, state.squares, state.tokens, state.predicted)
         if min(state.rollouts.min(initial=0.0), state.precision.min(initial=1.0), *sums) < 0.0:
             return "its expected lengths rest on a negative number of rollouts or tokens"

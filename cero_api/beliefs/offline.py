@@ -47,8 +47,8 @@ class OfflineRates:
         share = np.where(known, share, 0.0)
         if np.isnan(share).any():
             raise ConfigurationError(
-                f"offline rates have none in row {np.flatnonzero(np.isnan(share))[0]} ({int(np.isnan(share).sum())} "
-                "such rows); give their samples too, 0 for the prompts without a rate"
+                f"offline rates have none in row {np.flatnonzero(np.isnan(share))[0]} "
+                f"({int(np.isnan(share).sum())} such rows); give their samples too, 0 for the prompts without a rate"
             )
         wrong = np.flatnonzero((share < 0.0) | (share > 1.0))
         if wrong.size:

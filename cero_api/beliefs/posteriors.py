@@ -6,9 +6,9 @@ $$ P_i \sim \mathrm{Beta}(s\,m_i,\ s\,(1 - m_i)), \qquad \mathrm{logit}\,m_i = \
 
 and its own evidence, $S_i$ successes and $F_i$ failures of $t$ rounds ago, is as good as today's once its odds are
 moved by the drift $\delta$ of a round, $S/F \mapsto e^{\delta t} S/F$, and once it weighs less,
-$n \mapsto n/(1 + n\hat q\tau t)$:
-that is what a random walk of the log-odds with variance $\tau$ a round leaves of its precision. Offline pass rates are
-evidence of round 0, worth $k$ rollouts. So the posterior is Beta again, and own evidence takes over as it grows.
+$n \mapsto n/(1 + n\hat q\tau t)$: that is what a random walk of the log-odds with variance $\tau$ a round leaves of its
+precision. Offline pass rates are evidence of round 0, worth $k$ rollouts. So the posterior is Beta again, and own
+evidence takes over as it grows.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.beliefs.base import Belief, Expectation, Results
+from cero_api.beliefs.evidence import add_graded, evidence_fault
 from cero_api.beliefs.features import Features
 from cero_api.beliefs.grid import GridNumber
 from cero_api.beliefs.offline import OfflineRates
@@ -24,6 +25,7 @@ from cero_api.beliefs.visits import Visits
 from cero_api.changes import Changes
 from cero_api.mathematics.beta_binomial import Slopes, log_likelihood, slopes
 from cero_api.mathematics.shrinkage import feature_precisions, most_probable
+from cero_api.state import RAGGED, no_floats
 
 _LEVEL_WIDTH = 1.5  # standard deviation of the prior of the pool's log-odds
 _DRIFT_WIDTH = 0.03  # and of their drift in a round
@@ -43,18 +45,19 @@ class SharedState:
     features: int  # fingerprint of the features it has learned by
     successes: FloatArray  # [M] own evidence, as of the round in `seen`
     failures: FloatArray  # [M]
-    graded: FloatArray  # [M] sum of x (1 - x)
     seen: NDArray[np.int32]  # [M]
-    information: FloatArray  # [D, D]
-    pull: FloatArray  # [D]
-    coefficients: FloatArray  # [D] level, drift, and one a feature
-    precision: FloatArray  # [d]
-    strength_evidence: FloatArray  # [8] log-likelihoods of the values of s
-    fading_evidence: FloatArray  # [6] and of tau
-    offline_evidence: FloatArray  # [10] and of k; shorter where it is given, or where there are no offline rates
+    information: FloatArray = field(metadata=RAGGED)  # [D * D] row by row
+    pull: FloatArray = field(metadata=RAGGED)  # [D]
+    coefficients: FloatArray = field(metadata=RAGGED)  # [D] level, drift, and one a feature
+    precision: FloatArray = field(metadata=RAGGED)  # [d]
+    strength_evidence: FloatArray = field(metadata=RAGGED)  # [8] log-likelihoods of the values of s
+    fading_evidence: FloatArray = field(metadata=RAGGED)  # [6] and of tau
+    # [10] and of k; shorter where it is given, or where there are no offline rates
+    offline_evidence: FloatArray = field(metadata=RAGGED)
     graded_sum: float  # what graded rewards lacked of the spread of whole ones
     spread_sum: float  # that spread
     visits: Visits = field(default_factory=Visits)  # still to be learned from
+    graded: FloatArray = field(default_factory=no_floats, metadata=RAGGED)  # [M] sum of x(1 - x); [0] while all were 0
 
 
 class SharedBelief(Belief[SharedState]):
@@ -108,12 +111,11 @@ class SharedBelief(Belief[SharedState]):
             features=self._known.features.fingerprint,
             successes=np.zeros(pool),
             failures=np.zeros(pool),
-            graded=np.zeros(pool),
             seen=np.zeros(pool, dtype=np.int32),
-            information=np.zeros((size, size)),
+            information=np.zeros(size * size),
             pull=np.zeros(size),
             coefficients=coefficients,
-            precision=np.full(columns, float(columns)),
+            precision=np.full(columns, float(max(columns, 1))),
             strength_evidence=self._strength.start(),
             fading_evidence=self._fading.start(),
             offline_evidence=np.zeros(0) if self._strengths is None else self._strengths.start(),
@@ -130,7 +132,7 @@ class SharedBelief(Belief[SharedState]):
         spread = 1.0 - mean
         spread *= mean
         spread *= weight
-        if state.graded_sum > 0.0:
+        if state.graded.size:
             graded = state.graded_sum / (state.spread_sum + _WHOLE)
             spread -= graded * found.prior * (1.0 - found.prior / common.strength)
             spread -= state.graded[rows] * _kept(own, found)
@@ -147,7 +149,7 @@ class SharedBelief(Belief[SharedState]):
         failures = np.maximum(found.own.weight - found.own.successes, 0.0)
         changes.put(state.successes, rows, found.own.successes + results.successes)
         changes.put(state.failures, rows, failures + results.failures)
-        changes.put(state.graded, rows, state.graded[rows] * _kept(own, found) + results.graded)
+        add_graded(state, rows, _kept(own, found), results.graded, changes)
         changes.put(state.seen, rows, np.maximum(seen, results.round))
         changes.set(state, "visits", state.visits.with_results(results, seen, own.successes, own.failures))
 
@@ -159,11 +161,12 @@ class SharedBelief(Belief[SharedState]):
         mean = np.zeros(state.pull.size)
         mean[:FIXED] = self._mean
         precision = np.concatenate([self._precision, state.precision])
+        remembered = state.information.reshape(mean.size, mean.size)
         for _ in range(_STEPS):
             found = self._before(visits, common)
             slope = slopes(found.mean, found.weight, visits.won, visits.lost)
             design = self._known.design(visits.row, found, common)
-            information = state.information + (design * slope.information[:, None]).T @ design
+            information = remembered + (design * slope.information[:, None]).T @ design
             information = 0.5 * (information + information.T)
             pull = state.pull + design.T @ (slope.information * (design @ common.coefficients) + slope.score)
             goal = most_probable(information, pull, mean, precision)
@@ -176,11 +179,11 @@ class SharedBelief(Belief[SharedState]):
         goal = most_probable(information, pull, mean, precision)
         longest = float(np.abs(design @ (goal - common.coefficients)).max())
         common = common._replace(coefficients=_towards(common.coefficients, goal, longest))
-        covariance: FloatArray = np.asarray(np.linalg.inv(information + np.diag(precision)), dtype=np.float64)
+        covariance = np.linalg.inv(information + np.diag(precision)).astype(np.float64, copy=False)
         spread = (visits.won + visits.lost) * found.mean * (1.0 - found.mean)
         learned = replace(
             state,
-            information=information,
+            information=information.ravel(),
             pull=pull,
             coefficients=common.coefficients,
             precision=precision[FIXED:],
@@ -209,18 +212,23 @@ class SharedBelief(Belief[SharedState]):
 
     def fault(self, state: SharedState) -> str | None:
         """Whether it has learned by other features, or from what cannot have been."""
-        if state.features != self._known.features.fingerprint:
+        size = FIXED + self._known.features.columns
+        shapes = (state.information.size, state.pull.size, state.coefficients.size, state.precision.size + FIXED)
+        if state.features != self._known.features.fingerprint or shapes != (size * size, size, size, size):
             return "its belief has learned by other features than these"
+        offline = 0 if self._strengths is None else self._strengths.values.size
+        judged = (state.strength_evidence.size, state.fading_evidence.size, state.offline_evidence.size)
+        if judged != (self._strength.values.size, self._fading.values.size, offline):
+            return "its belief has learned with other offline rates, or with none"
         if state.round < 0 or not ((state.seen >= 0) & (state.seen <= state.round)).all():
             return "its belief has evidence of a round that was not dealt"
-        if min(part.min(initial=0.0) for part in (state.successes, state.failures, state.graded)) < 0.0:
-            return "its belief has evidence of a negative number of rollouts"
-        if min(state.precision.min(initial=1.0), np.diag(state.information).min()) < 0.0:
+        if min(state.precision.min(initial=1.0), state.information[:: size + 1].min()) < 0.0:
             return "its belief has a negative precision"
-        return state.visits.fault(self.num_prompts, state.round)
+        fault = evidence_fault(state.successes, state.failures, state.graded)
+        return fault or state.visits.fault(self.num_prompts, state.round)
 
     def metrics(self, state: SharedState) -> dict[str, float]:
-        """What the pool tells of a prompt, and an offline rate, in rollouts; and a round's drift of the log-odds."""
+        """What the pool, and an offline rate, tell of a prompt, in rollouts; and the drift of log-odds in a round."""
         strength, _, offline = self._found(state)
         numbers = {"belief_strength": strength, "belief_drift": self._common(state).drift}
         return numbers if self._strengths is None else numbers | {"offline_strength": offline}

@@ -1,8 +1,8 @@
 r"""Successes of rollouts whose rate is Beta distributed: likelihood and slopes, for counts whole or fractional.
 
-Of $n = S + F$ rollouts of a prompt with $P \sim \mathrm{Beta}(a, b)$ the probability of $S$ successes in a given
-order is $\frac{B(a+S,\,b+F)}{B(a,\,b)}$. All of it is made of differences of $\ln\Gamma$ and of its derivative $\psi$
-at $x + n$ and $x$, which keep their precision where $x$ is next to zero.
+Of $n = S + F$ rollouts of a prompt with $P \sim \mathrm{Beta}(a, b)$ the probability of $S$ successes in a given order
+is $\frac{B(a+S,\,b+F)}{B(a,\,b)}$. All of it is made of differences of $\ln\Gamma$ and of its derivative $\psi$ at
+$x + n$ and $x$.
 """
 
 from __future__ import annotations

@@ -112,7 +112,7 @@ def groups_in_order(prompts: int, need: int, cap: int, smallest: int) -> IntArra
         prompts: how many stand in line.
         need: units to deal.
         cap: most units of one prompt.
-        smallest: least units of a group that can teach, 1 or 2.
+        smallest: least units of a group that can teach, or that a prompt may get.
 
     Returns:
         int64 `[<= prompts]`, positive.
@@ -124,8 +124,9 @@ def groups_in_order(prompts: int, need: int, cap: int, smallest: int) -> IntArra
     sizes = np.full(full + (partial > 0), cap, dtype=np.int64)
     if partial:
         sizes[-1] = partial
-        if partial < smallest and full and cap - 1 >= smallest:
-            sizes[-2:] = cap - 1, smallest
+        lack = smallest - partial
+        if lack > 0 and full and cap - lack >= smallest:
+            sizes[-2:] = cap - lack, smallest
     return sizes
 
 

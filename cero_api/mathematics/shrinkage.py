@@ -18,7 +18,7 @@ from cero_api._types import FloatArray
 _GRID = np.exp(np.linspace(np.log(0.05), np.log(300.0), 14))
 _WIDTH = 1.5  # of its log-normal prior around one unit for all features together
 _TURNS = 3  # of the fixed point for the precisions of each
-_TIE = 1.0  # pseudo-observations that hold a feature's own precision to the common one
+_TIE = 0.1  # pseudo-observations that hold a feature's own precision to the common one
 
 
 def most_probable(information: FloatArray, pull: FloatArray, mean: FloatArray, precision: FloatArray) -> FloatArray:
@@ -43,7 +43,7 @@ def most_probable(information: FloatArray, pull: FloatArray, mean: FloatArray, p
 def feature_precisions(
     information: FloatArray, pull: FloatArray, mean: FloatArray, precision: FloatArray
 ) -> FloatArray:
-    r"""Prior precisions of the features' coefficients that the data make most probable.
+    r"""Prior precisions of the features' coefficients that the data make probable.
 
     Args:
         information: $A$, float64 `[D, D]`, symmetric and positive semidefinite.
@@ -57,7 +57,7 @@ def feature_precisions(
     >>> z = np.random.default_rng(0).normal(size=(500, 4))
     >>> y = z @ np.array([1.0, 3.0, 0.0, 0.0])  # of three features one says something
     >>> feature_precisions(z.T @ z, z.T @ y, mean=np.zeros(1), precision=np.ones(1)).round(1)
-    array([0.2, 0.9, 0.9])
+    array([0.1, 4.8, 4.8])
     """
     fixed = precision.size
     if pull.size == fixed:
@@ -72,7 +72,7 @@ def feature_precisions(
     each = np.full(rest.size, common)
     for _ in range(_TURNS):
         covariance = np.linalg.inv(own + np.diag(each))
-        each = (1.0 + _TIE) / ((covariance @ rest) ** 2 + np.diag(covariance) + _TIE / common)
+        each = (1.0 - each * np.diag(covariance) + _TIE) / ((covariance @ rest) ** 2 + _TIE / common)
     return each
 
 
