@@ -134,7 +134,7 @@ class GresoAllocator(LastVisit[GresoConfig, GresoState], GroupAllocator[GresoCon
         """Of a group, for each of these prompts."""
         easy, hard, _ = self._exploration()
         runs = self._runs(rows)
-        return np.maximum(np.where(runs > 0, easy, hard) ** np.abs(runs), self.config.least_chance)
+        return np.asarray(np.maximum(np.where(runs > 0, easy, hard) ** np.abs(runs), self.config.least_chance))
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         order = np.argsort(rows)  # the candidates' own order must not matter

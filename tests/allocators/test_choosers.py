@@ -91,7 +91,7 @@ def test_a_prompt_gets_no_more_than_a_group() -> None:
 
 def test_runs_of_groups_without_contrast_are_counted_apart() -> None:
     allocator = greso(6)
-    history = [[8, 8, 0, 0, 8, 4], [8, 0, 0, 4, 8, 8], [8, 0, 0, 0, 0, 8]]
+    history: list[list[float]] = [[8, 8, 0, 0, 8, 4], [8, 0, 0, 4, 8, 8], [8, 0, 0, 0, 0, 8]]
     for won in history:
         visit(allocator, list(range(6)), won)
     assert allocator._runs(np.arange(6)).tolist() == [3, -2, -3, -1, -1, 2]
@@ -167,7 +167,7 @@ def test_the_walk_passes_prompts_over_and_keeps_those_it_has_not_looked_at() -> 
 def test_the_walk_passes_over_as_often_as_it_should() -> None:
     allocator = greso(400, step=0.0, easy_exploration=0.3)
     visit(allocator, list(range(400)), [8.0] * 200 + [4.0] * 200)
-    dealt = []
+    dealt: list[int] = []
     while allocator.state_dict()["walk.cursor"] < 390 and len(dealt) < 400:
         dealt += allocator.allocate(total=8).prompt_ids.tolist()
     share = np.mean(np.array(dealt) < 200)

@@ -133,7 +133,7 @@ def test_offline_rates_help_where_they_are_of_a_like_model_and_are_dropped_where
             offline = OfflineRates(rng.binomial(4, expit(other)) / 4, PROMPTS, np.full(PROMPTS, 4))
             features = Features(feature, PROMPTS) if kind == "features" else None
             runs = [
-                errors(make_belief(kind, PROMPTS, features=features, offline=rates), log_odds, still, seed, 37, PROMPTS)  # type: ignore[arg-type]  # of its three names
+                errors(make_belief(kind, PROMPTS, features=features, offline=rates), log_odds, still, seed, 37, PROMPTS)
                 for rates in (offline, None)
             ]
             kept.append(rmse(runs[0]["first"]) / rmse(runs[1]["first"]))
