@@ -147,8 +147,6 @@ class CeroGRPOTrainer(GRPOTrainer):
         # As TRL's loader would hand rows out: without the columns that remove_unused_columns drops.
         self._pool = self._remove_unused_columns(self.train_dataset, description="training")
 
-    # Counts into generation
-
     def _get_dataloader(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         # The training loader hands out row numbers, which cost nothing to send; rows are read when they are dealt.
         if kwargs.get("is_training"):
@@ -247,8 +245,6 @@ class CeroGRPOTrainer(GRPOTrainer):
         finally:
             self.num_generations = count
 
-    # Rewards back
-
     def _replace_advantages(
         self, output: dict[str, Any], allocation: Allocation, rewards_per_func: torch.Tensor
     ) -> None:
@@ -332,8 +328,6 @@ class CeroGRPOTrainer(GRPOTrainer):
         }
         for name, value in metrics.items():
             self._metrics["train"][f"cero/{name}"].append(float(value))
-
-    # Beginnings, ends and checkpoints
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `GRPOTrainer.train`; the allocator is resumed too, or goes on if this trainer has trained before."""

@@ -18,7 +18,6 @@ def args(**changes: Any) -> Any:
         "actor.num_gpus_per_node": 1,
         "algo.advantage.estimator": "rloo",
         "algo.advantage.gamma": 1.0,
-        "algo.advantage.is_correction_enable": False,  # OpenRLHF 0.10's name of what is a level since 0.11
         "algo.advantage.lambd": 0.95,
         "algo.advantage.no_std_norm": False,
         "algo.dynamic_filtering_enable": False,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from openrlhf.trainer.ppo_utils import experience_maker
 from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from openrlhf.trainer.ppo_utils.kl_controller import FixedKLController
 
@@ -18,9 +16,7 @@ from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_pro
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from integration_tests.openrlhf import made
 
-# flash_reinforce came with OpenRLHF 0.11; the suite runs with 0.10.3 too.
-_LATER = ["flash_reinforce"] if "flash_reinforce" in inspect.getsource(experience_maker) else []
-ESTIMATORS = ["rloo", "reinforce_baseline", "dr_grpo", "group_norm", "gae", "reinforce", *_LATER]
+ESTIMATORS = ["rloo", "reinforce_baseline", "dr_grpo", "group_norm", "gae", "reinforce", "flash_reinforce"]
 GROUPED = ESTIMATORS[:4]
 OPTIONS: list[dict[str, Any]] = [
     {},

@@ -75,7 +75,7 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
 
 def known_features(folder: Path) -> np.ndarray:
     """Of the tiny dataset, as the adapter makes them: lengths and one source."""
-    table = pq.read_table(folder / "prompts.parquet").to_pylist()
+    table = pq.read_table(folder / "train.parquet").to_pylist()
     return prompt_features([row["prompt"] for row in table], {"data_source": [row["data_source"] for row in table]})
 
 

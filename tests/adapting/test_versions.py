@@ -1,6 +1,5 @@
 """One table of versions: what is in a range, and that whatever states a range states this one."""
 
-import ast
 import pathlib
 import re
 import tomllib
@@ -83,12 +82,13 @@ def test_the_suite_of_the_latest_version_runs_with_it(name: str, file: str) -> N
     assert f"{TRAINERS[name].package}=={TRAINERS[name].latest}" in pins
 
 
-@pytest.mark.parametrize("name", ["openrlhf", "verl"])
-def test_one_session_runs_at_both_ends(name: str) -> None:
-    noxfile, range_ = (ROOT / "noxfile.py").read_text(encoding="utf-8"), TRAINERS[name]
-    lowest = re.search(r"^OPENRLHF_LOWEST, VERL_LOWEST = (.*)$", noxfile, re.MULTILINE)
-    assert lowest is not None
-    assert ast.literal_eval(lowest[1])[["openrlhf", "verl"].index(name)] == range_.lowest
-    assert f"{range_.package}=={{{name.upper()}_LOWEST}}" in noxfile
-    pins = (ROOT / "constraints" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    assert f"{range_.package}=={range_.latest}" in [*pins, *re.findall(r'"(\w+==[\d.]+)"', noxfile)]
+def test_verls_session_runs_at_both_ends() -> None:
+    noxfile, range_ = (ROOT / "noxfile.py").read_text(encoding="utf-8"), TRAINERS["verl"]
+    assert f'VERL_LOWEST = "{range_.lowest}"\n' in noxfile
+    assert 'f"verl=={VERL_LOWEST}"' in noxfile
+
+
+def test_openrlhfs_session_runs_with_its_version() -> None:
+    noxfile, range_ = (ROOT / "noxfile.py").read_text(encoding="utf-8"), TRAINERS["openrlhf"]
+    assert range_.lowest == range_.latest
+    assert range_.requirement in noxfile
