@@ -214,6 +214,7 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
         self._parts_now = loaded.parts
         self._state = self._derived(loaded)
 
+    @atomic  # for it is held against the present state, whose shape changes while others deal
     def check_state(self, state: Mapping[str, Any]) -> None:
         """Whether `load_state_dict` would take this state.
 

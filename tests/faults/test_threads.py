@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cero_api import RolloutOutcomes, available_allocators, load_allocator, make_allocator, save_allocator
+from cero_api import (
+    CeroAllocator,
+    CeroConfig,
+    RolloutOutcomes,
+    available_allocators,
+    load_allocator,
+    make_allocator,
+    save_allocator,
+)
 
 POOL, THREADS, ROUNDS = 50, 4, 60
 
@@ -73,6 +81,23 @@ def test_threads_lose_nothing(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(allocator.exposure(), sum(given))
     np.testing.assert_array_equal(allocator.state_dict()["successes"], sum(won))
     assert allocator.metrics()["outstanding"] == 0
+
+
+def test_a_state_is_checked_while_nobody_deals() -> None:
+    """It is held against the present one, in which a round must not come to be meanwhile."""
+    allocator = CeroAllocator(CeroConfig(num_prompts=POOL, rounds=10, budget=320))
+    state, checked = allocator.state_dict(), threading.Event()
+
+    def check() -> None:
+        allocator.check_state(state)
+        checked.set()
+
+    thread = threading.Thread(target=check)
+    with vars(allocator)["_lock"]:
+        thread.start()
+        assert not checked.wait(0.3)
+    thread.join()
+    assert checked.is_set()
 
 
 @pytest.mark.parametrize("name", available_allocators())
