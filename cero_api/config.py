@@ -275,8 +275,9 @@ class GroupConfig(AllocatorConfig):
     rollouts_per_prompt: Count = 8
 
     def limits(self, candidates: int | None = None, rollouts: float | None = None) -> tuple[int, int]:
-        """Least and most rollouts of a prompt in one round: none, or a group."""
-        return 0, self.rollouts_per_prompt
+        """Least and most rollouts of a prompt in one round: none, or a group; or what more of them comes to."""
+        share = 0 if candidates is None or rollouts is None else math.ceil(rollouts / max(candidates, 1))
+        return 0, max(self.rollouts_per_prompt, share)
 
     @model_validator(mode="after")
     def _feasible(self) -> Self:

@@ -52,7 +52,7 @@ def idle_reasons(
         elif mean >= cap:
             reasons.append(
                 f"groups have {mean} rollouts on average and at most {cap}, so all counts are equal; raise "
-                f"{option('max_rollouts_per_prompt')}"
+                f"{option('max_rollouts_per_prompt')} where there is one, or choose among more prompts than fit: {wide}"
             )
         elif epochs <= 1 and not informed:
             reasons.append(

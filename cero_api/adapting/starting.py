@@ -30,7 +30,7 @@ def limits(config: AllocatorConfig, mean: int | None = None) -> Limits | None:
     >>> limits(CeroConfig(**size)), limits(CeroConfig(**size), mean=6), limits(UniformConfig(**size))
     (Limits(floor=2, cap=8), Limits(floor=2, cap=12), None)
     """
-    if not isinstance(config, GroupConfig) and "max_rollouts_per_prompt" not in type(config).model_fields:
+    if "max_rollouts_per_prompt" not in type(config).model_fields and not isinstance(config, GroupConfig):
         return None
     floor, cap = config.limits(candidates=1, rollouts=mean)
     return Limits(floor, config.limits()[1] if mean is None else cap)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import AllocatorState, BaseAllocator
+from cero_api.allocators.choice import Choice
 from cero_api.config import GroupConfig
 from cero_api.errors import BudgetError
 from cero_api.knowledge import Knowledge
@@ -22,7 +23,8 @@ class GroupAllocator(BaseAllocator[GroupConfigT, StateT]):
     """Full groups for the prompts that are worth most: of the candidates, of a window, or of the pool.
 
     A subclass says what one is worth (`_worth`), and how many of the candidates it would take where no total is
-    given (`_wanted`). Over the pool, rounds without a total spread the budget evenly.
+    given (`_wanted`). Over the pool, rounds without a total spread the budget evenly. Where a total is more than a
+    group for each candidate, there is nothing to choose, and all get the same.
 
     Args:
         config: the frozen hyper-parameters.
@@ -36,12 +38,19 @@ class GroupAllocator(BaseAllocator[GroupConfigT, StateT]):
     def _check_request(self, rows: IntArray | None, total: int | None) -> None:
         if total is None:
             return
-        prompts, group = self.config.num_prompts if rows is None else rows.size, self.config.group
-        if total > prompts * group or (total == 1 < group):
-            raise BudgetError(
-                f"total={total} cannot be dealt in groups of {group} to {prompts} prompts; ask for 0, or 2 to "
-                f"{prompts * group}, or change rollouts_per_prompt"
-            )
+        group, most = self.config.group, self.config.num_prompts * self.config.group
+        if total == 1 < group:
+            raise BudgetError("total=1 is a group without contrast; ask for 0, or at least 2")
+        if rows is None and total > most:
+            raise BudgetError(f"total={total} is more than a group of {group} for each prompt; ask for at most {most}")
+        if rows is not None and rows.size == 0 and total:
+            raise BudgetError(f"total={total} rollouts for no candidates; pass candidates, or total=0")
+
+    def _choice(self, rows: IntArray | None, total: int | None, dealt: int) -> Choice | None:
+        if rows is None or total is None or dealt <= rows.size * self.config.group:
+            return super()._choice(rows, total, dealt)
+        share, left = divmod(dealt, rows.size)  # more than a group for each: see `_deal`
+        return Choice(rows.size, share, share + bool(left), dealt, dealt)
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         group, remaining = self.config.group, self._state.ledger.remaining
@@ -50,8 +59,13 @@ class GroupAllocator(BaseAllocator[GroupConfigT, StateT]):
             return self._deal_window(need) if self.config.offer == "window" else self._deal_pool(need)
         worth = self._worth(rows, group)
         need = min(self._wanted(worth) * group if total is None else total, remaining)
-        places, sizes = self._best(rows, worth, need)
         counts = np.zeros(rows.size, dtype=np.int64)
+        if need > rows.size * group:  # more than a group for each, which nobody can choose: all get the same
+            share, left = divmod(need, rows.size)
+            counts += share
+            counts[self._line(rows, worth, self._ties.rank[rows])[:left]] += 1
+            return rows, counts
+        places, sizes = self._best(rows, worth, need)
         counts[places] = sizes
         return rows, counts
 

@@ -80,13 +80,17 @@ def test_candidates_are_a_window() -> None:
     assert (mopps(40, window=4).allocate(range(18)).counts > 0).sum() == 5
 
 
-def test_a_prompt_gets_no_more_than_a_group() -> None:
+def test_any_total_is_dealt_in_groups_and_more_than_that_evenly() -> None:
     for allocator in (mopps(4), greso(4)):
-        with pytest.raises(BudgetError, match="cannot be dealt in groups of 8 to 3 prompts; ask for 0, or 2 to 24"):
-            allocator.allocate([0, 1, 2], total=25)
-        with pytest.raises(BudgetError, match="or 2 to 24"):
-            allocator.allocate([0, 1, 2], total=1)
         assert sorted(allocator.allocate([0, 1, 2], total=17).counts) == [2, 7, 8]
+        assert sorted(allocator.allocate([0, 1, 2], total=25).counts) == [8, 8, 9]
+        assert allocator.metrics()["decidable"] == pytest.approx(1 / 25)
+        with pytest.raises(BudgetError, match="more than a group of 8 for each prompt; ask for at most 32"):
+            allocator.allocate(total=33)
+        with pytest.raises(BudgetError, match="ask for 0, or at least 2"):
+            allocator.allocate([0, 1, 2], total=1)
+        with pytest.raises(BudgetError, match="pass candidates"):
+            allocator.allocate([], total=8)
 
 
 def test_runs_of_groups_without_contrast_are_counted_apart() -> None:

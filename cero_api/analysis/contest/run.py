@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from cero_api.allocators import make_allocator
+from cero_api.allocators import config_type, make_allocator
 from cero_api.analysis.contest.arena import Arena
 from cero_api.analysis.contest.estimate import Estimate
 from cero_api.analysis.contest.results import METRICS, Result
 from cero_api.analysis.contest.terms import Terms
+from cero_api.config import GroupConfig
 from cero_api.errors import CeroError, CeroWarning, ConfigurationError
 from cero_api.protocol import RolloutOutcomes
 
@@ -59,7 +60,8 @@ def contest(
             first = first or named
             notes.append(f"{name} is left out, since it cannot deal these rounds: {error}")
             continue
-        if "max_rollouts_per_prompt" in config and not any(run["decided"] for run in runs):
+        bounded = "max_rollouts_per_prompt" in config or issubclass(config_type(name), GroupConfig)
+        if bounded and not any(run["decided"] for run in runs):
             idle.append(name)
         metrics = {metric: Estimate.of([run[metric] for run in runs]) for metric in METRICS if metric in runs[0]}
         results.append(Result(name, config, metrics))
