@@ -89,7 +89,7 @@ def test_an_empty_trace_is_refused(tmp_path: Path) -> None:
 
 def test_without_matplotlib_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "cero-api\[plot\]"'):
+    with pytest.raises(MissingDependencyError, match=r'pip install "\.\[plot\]"'):
         write_report([RunSummary.of_rounds("a", ROUNDS, 12)], tmp_path)
     with pytest.raises(ConfigurationError, match="no runs"):
         write_report([], tmp_path)
