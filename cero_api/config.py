@@ -234,7 +234,7 @@ class GvmConfig(BatchConfig):
 
 
 class CobaRlConfig(BatchConfig):
-    r"""Hyper-parameters of CoBA-RL; the preset "paper" has all of the paper's, and the defaults are its.
+    r"""Hyper-parameters of CoBA-RL; the preset "paper" has its authors' settings, which are mostly the defaults.
 
     Args:
         shape: sum of the two parameters of the Beta whose density is the value ($\alpha + \beta$).
@@ -242,7 +242,8 @@ class CobaRlConfig(BatchConfig):
         scale: how fast the value of a prompt's rollouts saturates, where all of a batch are alike and where they differ
             most ($\tau_{\min}, \tau_{\max}$).
 
-    Source: arXiv 2602.03048; sum of 7, windows of 3, 2 to 32 rollouts, groups of 16 on average, $\tau$ of 3 to 12.
+    Source: arXiv 2602.03048, the published code: sum of 7, windows of 3, 2 to 32 rollouts, groups of 16 on
+    average, $\tau$ of 3 to 12.
 
     >>> CobaRlConfig.preset("paper", num_prompts=512, rounds=9, budget=4096).limits()
     (2, 32)
@@ -328,7 +329,7 @@ class MoppsConfig(GroupConfig):
 
 
 class GresoConfig(GroupConfig):
-    """Hyper-parameters of GRESO; the preset "paper" has all of the paper's, and the defaults are its.
+    """Hyper-parameters of GRESO; the preset "paper" has its authors' settings, which are the defaults.
 
     Args:
         easy_exploration: chance of a prompt whose last group was all right, at first; that of a run of k such groups

@@ -250,7 +250,7 @@ class Books:
             return evidence
         rounds, prompts, *sums, visits = (np.array(column) for column in zip(*self.reports, strict=True))
         keep = getattr(config, "forgetting", 1.0)
-        if getattr(config, "forgetting_clock", "round") == "visit":
+        if getattr(config, "forgetting_clock", "visit") == "visit":
             age = np.array([self.visits[prompt] for prompt in prompts.tolist()]) - visits
         else:
             age = self.round - 1 - rounds
