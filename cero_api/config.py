@@ -94,14 +94,14 @@ class AllocatorConfig(FrozenConfig):
                 raise ValueError(
                     f"window={self.window} offers {room * self.window} prompts a round (the {room} that fit, times "
                     f"{self.window}), and the pool has {self.num_prompts}; "
-                    + (f"lower it to {most}" if most else "set offer='pool'")
+                    + (f"lower it to {most}" if most else "choose offer='pool'")
                 )
         return self
 
     @model_validator(mode="after")
     def _rest_in_window(self) -> Self:
         if self.offer != "window" and (self.hopeless is not None or self.mastered is not None):
-            raise ValueError("hopeless and mastered prompts rest where a window is offered; set offer='window'")
+            raise ValueError("hopeless and mastered prompts rest where a window is offered; choose offer='window'")
         if self.hopeless is not None and self.mastered is not None and self.hopeless >= self.mastered:
             raise ValueError(f"hopeless={self.hopeless} must be below mastered={self.mastered}")
         return self

@@ -12,7 +12,7 @@ GUIDE = Path(__file__).parents[2] / "docs" / "trl.md"
 def test_the_example_of_the_guide(tmp_path: Path) -> None:
     tiny.model().save_pretrained(tmp_path / "model")
     tiny.tokenizer().save_pretrained(tmp_path / "model")
-    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    example = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)[0]
     small = 'report_to="none", use_cpu=True, bf16=False, dataloader_pin_memory=False, max_completion_length=4,'
     for old, new in {
         '"Qwen/Qwen2.5-0.5B"': repr(str(tmp_path / "model")),

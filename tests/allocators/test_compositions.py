@@ -194,7 +194,7 @@ def test_the_mastered_and_the_hopeless_rest_and_some_are_looked_at_again() -> No
         ({"offer": "window", "window": 9}, "the pool has 24; lower it to 4"),
         ({"selection": "dual", "belief": "pooled"}, "leave it out: there the gain decides"),
         ({"belief": "pooled", "forgetting": 0.5}, "leave forgetting at 1"),
-        ({"hopeless": 0.1}, "rest where a window is offered; set offer='window'"),
+        ({"hopeless": 0.1}, "rest where a window is offered; choose offer='window'"),
         ({"hopeless": 0.5, "mastered": 0.5, "offer": "window"}, "hopeless=0.5 must be below mastered=0.5"),
     ],
 )

@@ -79,7 +79,8 @@ def test_threads_lose_nothing(name: str, tmp_path: Path) -> None:
     at_once([*works, watch])
     assert sorted(rounds) == list(range(THREADS * ROUNDS))
     np.testing.assert_array_equal(allocator.exposure(), sum(given))
-    np.testing.assert_array_equal(allocator.state_dict()["successes"], sum(won))
+    if name != "mopps":  # which forgets
+        np.testing.assert_array_equal(allocator.state_dict()["successes"], sum(won))
     assert allocator.metrics()["outstanding"] == 0
 
 
