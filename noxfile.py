@@ -139,7 +139,7 @@ def verl(session: nox.Session) -> None:
 
 @nox.session
 def verl_lowest(session: nox.Session) -> None:
-    """The lowest version of verl that the adapter supports: estimators, counts, and what is saved without a callback."""
+    """The lowest version of verl that is supported: estimators, counts, and what is saved without a callback."""
     session.install("-e", ".[verl,test]", "-c", "constraints/verl.txt")
     folder = "integration_tests/verl"
     session.install("--no-deps", f"verl=={VERL_LOWEST}")
