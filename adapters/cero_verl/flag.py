@@ -143,6 +143,10 @@ def _paths(node: Any, above: str = "") -> Iterator[str]:
         yield from _paths(value, f"{above}{key}.")
 
 
+# What follows from verl's configuration and the scope, where it is not set.
+DERIVED = frozenset({"max_rollouts_per_prompt", "rollouts_per_prompt", "offer", "window", "belief"})
+
+
 def group_config(name: str) -> dict[str, Any]:
     """What the flag merges into verl's configuration: the settings by their names, and the two hooks.
 
@@ -155,8 +159,7 @@ def group_config(name: str) -> dict[str, Any]:
     model = AllocatorConfig if name == CUSTOM else config_type(name)
     fields = {**VerlAllocatorConfig.model_fields, **model.model_fields}
     values = {field: None if info.is_required() else info.get_default() for field, info in fields.items()}
-    # These have other defaults here, from verl's configuration.
-    values |= dict.fromkeys({"max_rollouts_per_prompt", "rollouts_per_prompt"} & values.keys())
+    values |= dict.fromkeys(DERIVED & values.keys())
     plain = {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
     return {
         FLAG: plain | {"name": None if name == CUSTOM else name},

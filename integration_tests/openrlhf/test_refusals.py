@@ -44,7 +44,7 @@ def parsed(*words: str) -> Any:
         ({"cero__success_threshold": "nan"}, "give the lowest reward that is a success"),
         ({"cero__reward_range": ["1", "0"]}, "lowest < highest"),
         ({"cero__reward_range": ["0", "1"], "cero__success_threshold": "1"}, "not both"),
-        ({"cero__scope": "world"}, "'batch' or 'pool'"),
+        ({"cero__scope": "world"}, "'batch', 'window' or 'pool'"),
     ],
 )
 def test_refused(changes: dict[str, Any], advice: str) -> None:

@@ -11,6 +11,7 @@ from openrlhf.trainer.ppo_utils import experience_maker
 from openrlhf.trainer.ppo_utils.kl_controller import FixedKLController
 
 from cero_api import make_allocator
+from cero_api.rewards import SuccessRule
 from cero_openrlhf.advantages import GroupedExperienceMaker
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
@@ -31,7 +32,8 @@ class Models:
 
 def test_scores_reach_the_books_of_the_groups_they_belong_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experience_maker, "ray", SimpleNamespace(get=lambda ref: ref, put=lambda value: value))
-    books = Books(make_allocator("cero", num_prompts=4, rounds=4, budget=64, capacity=16))
+    allocator = make_allocator("cero", num_prompts=4, rounds=4, budget=64, capacity=16)
+    books = Books(allocator, rule=SuccessRule(success_threshold=0.5))
     books.begin()
     rows = [2, 0, 3, 1]
     dealt = books.deal(rows, 4)

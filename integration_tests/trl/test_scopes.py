@@ -44,7 +44,8 @@ def test_cero_in_a_batch_deals_uneven_counts(tmp_path: Path) -> None:
     assert len(np.unique(counts)) > 1
 
 
-@pytest.mark.filterwarnings("ignore:the allocator can decide nothing")  # which those that choose cannot in a batch
+@pytest.mark.filterwarnings("ignore:the allocator can decide nothing")  # for it chooses, and all of a batch fit
+@pytest.mark.filterwarnings("ignore:round 0. there is nothing to decide")
 @pytest.mark.parametrize("scope", ["batch", "pool"])
 @pytest.mark.parametrize("name", available_allocators())
 def test_every_allocator_works_by_name(tmp_path: Path, name: str, scope: str) -> None:

@@ -56,7 +56,7 @@ def config(folder: Path, *flags: str, **fields: Any) -> Any:
         (["rollout_allocator.scope=all"], "rollout_allocator.scope='all'"),
         (["rollout_allocator.reserve=0.5"], "rollout_allocator.reserve=0.5"),
         (["rollout_allocator.success_threshold=1", "rollout_allocator.reward_range=[0,1]"], "not both"),
-        (["+rollout_allocator.speed=3"], "rollout_allocator.speed is unknown; cero has budget, "),
+        (["+rollout_allocator.speed=3"], "rollout_allocator.speed is unknown; cero has belief, budget, "),
     ],
 )
 def test_refused_from_the_configuration_alone(tmp_path: Path, flags: list[str], said: str) -> None:
@@ -129,7 +129,7 @@ def test_the_trace_of_another_run_is_refused_before_a_model_is_loaded(tmp_path: 
         ({"n": 2}, [], "groups have 2 rollouts on average and at least 2"),
         ({}, ["rollout_allocator.max_rollouts_per_prompt=4"], "raise rollout_allocator.max_rollouts_per_prompt"),
         ({"batch": 1}, [], "a batch has one prompt"),
-        ({}, ["trainer.total_epochs=1"], "every prompt is visited once.*rollout_allocator.scope=pool"),
+        ({}, ["trainer.total_epochs=1"], "every prompt is visited once.*rollout_allocator.scope=window"),
         ({"steps": 1}, [], "every prompt is visited once"),
         ({"batch": 16}, ["rollout_allocator.scope=pool"], "the 16 prompts of the pool all fit"),
     ],
