@@ -33,6 +33,8 @@ UNSLOTH_NEEDS = (
 
 # The versions that the suites were last run with; see CONTRIBUTING.md. `wheel` takes what a user would get.
 TESTED = ("-c", "constraints/dev.txt")
+# The core's suites, on every core of the machine; the trainers' start processes of their own.
+CORES = ("-n", "auto")
 
 
 @nox.session
@@ -53,9 +55,9 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Unit tests and doctests of the core, with its two dependencies and test tools only."""
-    session.install("-e", ".[test]", *TESTED)
+    session.install("-e", ".[test]", "pytest-xdist", *TESTED)
     session.run(
-        "pytest", "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=tests/lab",
+        "pytest", *CORES, "tests", "cero_api", "--doctest-modules", "--ignore=tests/cli", "--ignore=tests/lab",
         "--ignore=cero_api/cli", *session.posargs,
     )  # fmt: skip
 
@@ -63,10 +65,10 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def cli(session: nox.Session) -> None:
     """Tests of the command line, with no trainer installed."""
-    session.install("-e", ".[cli,parquet,plot,test]", *TESTED)
+    session.install("-e", ".[cli,parquet,plot,test]", "pytest-xdist", *TESTED)
     # And what the core does with the optional packages, which the session above skips.
     session.run(
-        "pytest", "tests/cli", "tests/lab", "tests/analysis", "tests/test_docs.py", "cero_api/cli", "--doctest-modules",
+        "pytest", *CORES, "tests/cli", "tests/lab", "tests/analysis", "tests/test_docs.py", "cero_api/cli", "--doctest-modules",
         *session.posargs,
     )  # fmt: skip
 
@@ -81,7 +83,7 @@ def wheel(session: nox.Session) -> None:
         (built,) = away.glob("cero_api-*.whl")
         python = away / "venv" / "bin" / "python"
         session.run("python", "-m", "venv", str(python.parent.parent))
-        session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", external=True)
+        session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", "pytest-xdist", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
         not_of_the_wheel = shutil.ignore_patterns(
             "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"
@@ -89,7 +91,7 @@ def wheel(session: nox.Session) -> None:
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
         shutil.copy(ROOT / "pyproject.toml", away)
         with session.chdir(away):
-            command = (str(python.parent / "pytest"), "tests", *session.posargs)
+            command = (str(python.parent / "pytest"), *CORES, "tests", *session.posargs)
             session.run(*command, env={"CERO_WHEEL": str(built)}, external=True)
 
 
