@@ -68,8 +68,8 @@ def cli(session: nox.Session) -> None:
     session.install("-e", ".[cli,parquet,plot,test]", "pytest-xdist", *TESTED)
     # And what the core does with the optional packages, which the session above skips.
     session.run(
-        "pytest", *CORES, "tests/cli", "tests/lab", "tests/analysis", "tests/test_docs.py", "cero_api/cli", "--doctest-modules",
-        *session.posargs,
+        "pytest", *CORES, "tests/cli", "tests/lab", "tests/analysis", "tests/test_docs.py", "cero_api/cli",
+        "--doctest-modules", *session.posargs,
     )  # fmt: skip
 
 

@@ -42,9 +42,12 @@ class Ask(Protocol):
 class Driver(Protocol):
     """Decides what each round generates."""
 
-    def play(self, ask: Ask) -> None:
+    def play(self, ask: Ask) -> Ints | None:
         """One round: choose prompts and counts, ask in one wave or several, learn from the answers.
 
         All waves of a round train together, in one step with one baseline for each prompt.
+
+        Returns:
+            The prompts that are trained on, of those that were asked; None for all of them.
         """
         ...

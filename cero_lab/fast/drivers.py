@@ -1,4 +1,4 @@
-"""Drivers: an allocator over the batches of a loader, or over the whole pool."""
+"""Drivers: an allocator over the batches of a loader, or over the whole pool; dynamic sampling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.mathematics.walk import Walk
-from cero_lab.fast.driver import Ask
+from cero_lab.fast.driver import Ask, Ints
 
 
 class Loader:
@@ -56,3 +56,36 @@ class Dealt:
                 told.prompt_ids, told.successes, told.failures, allocation.round, told.squares, answer.tokens
             )
         )
+
+
+@dataclass
+class DynamicSampling:
+    """DAPO's: batch after batch, until enough groups have contrast; only these are trained on, all are paid for.
+
+    Source: arXiv 2503.14476, section 3.2; the most batches of a round are verl's `max_num_gen_batches` in its recipe.
+
+    Args:
+        loader: of the batches, each as large as a step.
+        groups: that a step trains on.
+        size: rollouts of a group.
+        budget: rollouts of the whole training; the steps end with it.
+        most: batches of a round; then it trains on what has contrast so far.
+    """
+
+    loader: Loader
+    groups: int
+    size: int
+    budget: int
+    most: int = 10
+
+    def play(self, ask: Ask) -> Ints:
+        """Generate until the step is full, the round's batches are drawn or the budget is spent."""
+        kept: list[int] = []
+        for _ in range(self.most):
+            if len(kept) >= self.groups or self.groups * self.size > self.budget:
+                break
+            rows = self.loader()
+            self.budget -= rows.size * self.size
+            outcomes = ask(rows, np.full(rows.size, self.size)).outcomes
+            kept += rows[(outcomes.successes > 0) & (outcomes.failures > 0)].tolist()
+        return np.asarray(kept[: self.groups], dtype=np.int64)

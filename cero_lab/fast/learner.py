@@ -69,20 +69,24 @@ class Learner:
         every = np.repeat(rows, counts)
         return Wave(every, completions, self.pool.rewards(every, completions.tokens, completions.lengths))
 
-    def step(self, waves: Sequence[Wave]) -> None:
+    def step(self, waves: Sequence[Wave], kept: NDArray[np.int64] | None = None) -> None:
         """One optimizer step of a round: a prompt's rollouts share one baseline, whatever waves they came in.
 
         Args:
             waves: of the round, at least one.
+            kept: pool rows whose rollouts are trained on; None for all. The others count in nothing.
         """
         rows = np.concatenate([wave.rows for wave in waves])
-        advantages = group_advantages(np.concatenate([wave.rewards for wave in waves]), rows, eps=_EPS)
-        lengths = torch.cat([wave.completions.lengths for wave in waves])
+        trained = np.flatnonzero(np.ones(rows.size, dtype=bool) if kept is None else np.isin(rows, kept))
+        rows = rows[trained]
+        rewards = np.concatenate([wave.rewards for wave in waves])[trained]
+        advantages = group_advantages(rewards, rows, eps=_EPS)
+        lengths = torch.cat([wave.completions.lengths for wave in waves])[trained]
         for group in self._optimizer.param_groups:
             group["lr"] = self._sizes.learning_rate * self._warmth
         taught = np.flatnonzero(advantages)  # the others have no gradient, and need not be computed
         if taught.size:
-            tokens = torch.cat([wave.completions.tokens for wave in waves])[taught]
+            tokens = torch.cat([wave.completions.tokens for wave in waves])[trained[taught]]
             total = int(lengths.sum())
             self._optimizer.zero_grad()
             policy_loss(

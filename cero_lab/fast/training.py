@@ -68,9 +68,11 @@ def train(learner: Learner, driver: Driver, heldout: Questions, sizes: TrainSett
     training = Training()
     processor = time.process_time()
     for number in range(sizes.rounds + 1):
-        if number % every == 0 or number == sizes.rounds:
+        spent = sum(sum(past.counts) for past in training.rounds)
+        # Once a driver has spent everything and asks for nothing more, the last evaluation stands.
+        if (number % every == 0 or number == sizes.rounds) and spent not in training.rollouts:
             training.accuracy.append(float(chances(learner.network, heldout).mean()))
-            training.rollouts.append(sum(sum(past.counts) for past in training.rounds))
+            training.rollouts.append(spent)
             training.tokens.append(sum(sum(past.tokens) for past in training.rounds))
         if number < sizes.rounds:
             _play(learner, driver, training, sizes.budget)
@@ -95,10 +97,10 @@ def _play(learner: Learner, driver: Driver, training: Training, budget: int) -> 
         inside += time.perf_counter() - entered
         return answer
 
-    driver.play(ask)
+    kept = driver.play(ask)
     training.driver_seconds += time.perf_counter() - began - inside
-    if waves:
-        learner.step(waves)
+    if waves and (kept is None or kept.size):
+        learner.step(waves, kept)
     training.rounds.append(_round(waves))
     training.seconds += time.perf_counter() - began
 

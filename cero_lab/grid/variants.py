@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from cero_api import CeroConfig, make_allocator
 from cero_api.adapting.defaults import RoundShape, allocator_fields
 from cero_lab.fast.driver import Driver
-from cero_lab.fast.drivers import Dealt, Loader
+from cero_lab.fast.drivers import Dealt, DynamicSampling, Loader
 from cero_lab.fast.oracle import OracleAllocator
 
 if TYPE_CHECKING:  # to name a variant needs no torch
@@ -94,6 +94,25 @@ class Oracle:
         return Dealt(allocator, scene.rollouts, loader_of(scene, self.scope))
 
 
+@dataclass(frozen=True)
+class Dynamic:
+    """DAPO's dynamic sampling over the loader's batches, to the end of the same budget.
+
+    Args:
+        stream: see `Variant`.
+        ceiling: see `Variant`.
+    """
+
+    stream: int = 0
+    ceiling: str = ""
+
+    def driver(self, scene: Scene) -> Driver:
+        """For one training."""
+        sizes = scene.train
+        loader = Loader(sizes.prompts, sizes.prompts_per_round, scene.seed)
+        return DynamicSampling(loader, sizes.prompts_per_round, sizes.group_size, sizes.budget)
+
+
 def shape_of(scene: Scene, scope: Scope) -> RoundShape:
     """What an allocator's settings follow from."""
     sizes = scene.train
@@ -124,6 +143,13 @@ VARIANTS: dict[str, Variant] = {
     "vip": Allocated("vip"),
     "knapsack": Allocated("knapsack"),
     "random-matched": Allocated("random_matched", "pool", ceiling="oracle-window"),
+    # Methods that choose whole groups do so where their papers do.
+    "hora": Allocated("hora"),
+    "gvm": Allocated("gvm"),
+    "coba-rl": Allocated("coba_rl"),
+    "mopps": Allocated("mopps", "window", ceiling="oracle-window"),
+    "greso": Allocated("greso", "pool", ceiling="oracle-window"),
+    "dynamic-sampling": Dynamic(),
     # The compositions: a window, and what is known before the first visit.
     "window": Allocated("cero", "window", ceiling="oracle-window"),
     "window-tokens": Allocated("cero", "window", {"cost": "tokens"}, {"features": "lengths"}, ceiling="oracle-window"),
@@ -163,7 +189,7 @@ VARIANT_SETS: Mapping[str, tuple[str, ...]] = {
     "early": tuple(
         name for name in VARIANTS if "window" in name or name in ("uniform", "batch-features", "batch-offline")
     ),
-    "rivals": ("vip", "knapsack"),
+    "rivals": ("vip", "knapsack", "hora", "gvm", "coba-rl", "mopps", "greso", "dynamic-sampling"),
     "controls": ("uniform-again", "random-matched"),
     "all": tuple(VARIANTS),
 }

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import GRPOConfig
 
-from cero_api import UniformAllocator, UniformConfig
+from cero_api import RolloutOutcomes, UniformAllocator, UniformConfig
 from cero_api.errors import BudgetError, ConfigurationError
 from cero_lab import history
 from cero_lab.evaluate import expected
 from cero_lab.fast.chances import chances
 from cero_lab.fast.driver import Answer, Ask
-from cero_lab.fast.drivers import Dealt, Loader
+from cero_lab.fast.drivers import Dealt, DynamicSampling, Loader
 from cero_lab.fast.generate import Completions, generate
 from cero_lab.fast.learner import Learner, Wave
 from cero_lab.fast.network import Network
@@ -237,6 +238,19 @@ def test_two_waves_are_one_group(start: Path) -> None:
     assert torch.equal(after[0], after[1])
 
 
+def test_rollouts_that_are_not_kept_count_in_nothing(start: Path) -> None:
+    rows, asked = np.array([2, 2, 2, 5, 5, 5]), questions(8)
+    tokens = torch.randint(2, 30, (6, 11), generator=torch.Generator().manual_seed(0))
+    rewards, lengths = np.array([1, 0, 1, 0, 1, 0], dtype=np.float64), torch.arange(1, 7)
+    after = []
+    for part, kept in ((slice(3, 6), None), (slice(0, 6), np.array([5])), (slice(0, 6), None)):
+        learner = Learner(Network.load(start), asked, SIZES.model_copy(update={"warmup": 0}), seed=0)
+        learner.step([Wave(rows[part], Completions(tokens[part], lengths[part]), rewards[part])], kept)
+        after.append(learner.network.vector.detach())
+    assert torch.equal(after[0], after[1])
+    assert not torch.equal(after[0], after[2])
+
+
 def test_a_round_without_contrast_moves_by_the_optimizers_memory_alone(start: Path) -> None:
     learner = Learner(Network.load(start), questions(8), SIZES.model_copy(update={"warmup": 0}), seed=0)
     tokens, lengths = torch.full((4, 11), 5), torch.full((4,), 3)
@@ -291,6 +305,26 @@ def test_a_round_may_come_in_waves_and_is_booked_once(start: Path) -> None:
     learner = Learner(Network.load(start), questions(12), short, 0)
     with pytest.raises(BudgetError, match="budget of 20"):
         train(learner, Twice(), questions(20, 1), short, every=2)
+
+
+def test_dynamic_sampling_pays_for_what_it_throws_away() -> None:
+    """Prompts 0 to 3 of eight have contrast: of two batches of four, four groups at least are thrown away."""
+    asked: list[int] = []
+
+    def ask(rows: NDArray[np.int64], counts: NDArray[np.int64]) -> Answer:
+        asked.append(int(counts.sum()))
+        won = np.where(rows < 4, counts // 2, counts)
+        return Answer(RolloutOutcomes(rows, won, counts - won), counts)
+
+    driver = DynamicSampling(Loader(8, 4, 0), groups=4, size=2, budget=40)
+    assert sorted(driver.play(ask).tolist()) == [0, 1, 2, 3]
+    assert asked == [8, 8]  # a whole epoch
+    assert driver.play(ask).size == 4
+    assert driver.play(ask).size < 4  # the budget ended within the round
+    assert sum(asked) == 40
+    assert driver.play(ask).size == 0
+    patient = DynamicSampling(Loader(8, 4, 0), groups=5, size=2, budget=400, most=1)
+    assert patient.play(ask).size < 5
 
 
 def fast(sizes: TrainSettings, start: Path, puzzles: list[Puzzle], held: Questions, seed: int, every: int) -> Training:

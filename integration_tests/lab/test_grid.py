@@ -118,11 +118,13 @@ def records(starts: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 
 def test_every_variant_spends_the_same(records: dict[str, GridRecord]) -> None:
     for record in records.values():
-        assert [sum(counts) for counts in record.counts] == [TINY.rollouts] * TINY.train.rounds
-        assert record.rollouts == [0, 32, 64, 96]
+        assert record.rollouts[-1] == 96
+        if record.label != "dynamic-sampling":  # whose rounds go on until they are full
+            assert [sum(counts) for counts in record.counts] == [TINY.rollouts] * TINY.train.rounds
+            assert record.rollouts == [0, 32, 64, 96]
+            assert record.optimizer_steps == TINY.train.rounds
         assert record.tokens[-1] == sum(map(sum, record.lengths))
         assert record.tokens[0] == 0
-        assert record.optimizer_steps == TINY.train.rounds
         assert len({record.accuracy[0] for record in records.values()}) == 1
         for sizes, won, tokens in zip(record.counts, record.successes, record.lengths, strict=True):
             assert all(
