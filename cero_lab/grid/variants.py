@@ -167,6 +167,9 @@ VARIANTS: dict[str, Variant] = {
         ceiling="oracle-window",
     ),
     "window-features": Allocated("cero", "window", {"belief": "features"}, FEATURES, ceiling="oracle-window"),
+    "window-2-features": Allocated(
+        "cero", "window", {"belief": "features", "window": 2}, FEATURES, ceiling="oracle-window"
+    ),
     "window-features-tokens": Allocated(
         "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES, ceiling="oracle-window"
     ),
