@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         HoraAllocator,
         KnapsackAllocator,
         MoppsAllocator,
+        PilotCommitAllocator,
         RandomMatchedAllocator,
         UniformAllocator,
         VipAllocator,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         HoraConfig,
         KnapsackConfig,
         MoppsConfig,
+        PilotCommitConfig,
         RandomMatchedConfig,
         UniformConfig,
         VipConfig,
@@ -60,12 +62,13 @@ if TYPE_CHECKING:
         ConfigurationError,
         InvalidOutcomeError,
         MissingDependencyError,
+        PilotError,
         PromptError,
         TraceError,
     )
     from cero_api.knowledge import Knowledge
     from cero_api.prompts import PromptIndex, content_key
-    from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
+    from cero_api.protocol import Allocation, PilotAllocator, RolloutAllocator, RolloutOutcomes
     from cero_api.testing import check_allocator
 
 __all__ = [
@@ -99,6 +102,10 @@ __all__ = [
     "MissingDependencyError",
     "MoppsAllocator",
     "MoppsConfig",
+    "PilotAllocator",
+    "PilotCommitAllocator",
+    "PilotCommitConfig",
+    "PilotError",
     "PromptError",
     "PromptIndex",
     "RandomMatchedAllocator",
@@ -155,6 +162,10 @@ _exported = lazy_exports(
         "MissingDependencyError": "errors",
         "MoppsAllocator": "allocators",
         "MoppsConfig": "config",
+        "PilotAllocator": "protocol",
+        "PilotCommitAllocator": "allocators",
+        "PilotCommitConfig": "config",
+        "PilotError": "errors",
         "PromptError": "errors",
         "PromptIndex": "prompts",
         "RandomMatchedAllocator": "allocators",

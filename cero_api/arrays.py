@@ -17,6 +17,15 @@ _EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float8_e4m3": 2.0**-3, "f
 _FLOAT32 = 2.0**-23
 
 
+def whole_number(value: object) -> int | None:
+    """A number that is an integer by type, of Python's or numpy's; None for anything else.
+
+    >>> whole_number(np.int32(3)), whole_number(True), whole_number(3.0)
+    (3, None, None)
+    """
+    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
 def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> IntArray:
     """One-dimensional int64 copy of `values`; floats are refused rather than cut, and masks rather than dropped.
 

@@ -56,10 +56,17 @@ class AllocatorConfig(FrozenConfig):
         mastered: nor those of a higher one; None offers all.
         rest_rounds: for how many rounds.
         look_again: share of a round's groups for those that rest.
+        pilot: rollouts of each prompt in a first wave, after whose rewards `commit` deals the rest of the round; None
+            deals a round in one wave.
+        pilot_share: of a round's rollouts that go to the pilot, where a window is offered; candidates that are passed
+            all get it.
 
     Raises:
         ConfigurationError: a value is missing, unknown, or out of range.
     """
+
+    # In how many waves a round is dealt where the configuration says nothing of a pilot.
+    waves: ClassVar[int] = 1
 
     # What may differ where a saved training goes on with another length; see cero_api.continued.
     replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget"})
@@ -78,6 +85,8 @@ class AllocatorConfig(FrozenConfig):
     mastered: Annotated[float, Field(gt=0, le=1)] | None = None
     rest_rounds: Count = 50
     look_again: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    pilot: Count | None = None
+    pilot_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
     @property
     def group(self) -> int:
@@ -105,6 +114,38 @@ class AllocatorConfig(FrozenConfig):
         if self.hopeless is not None and self.mastered is not None and self.hopeless >= self.mastered:
             raise ValueError(f"hopeless={self.hopeless} must be below mastered={self.mastered}")
         return self
+
+    @model_validator(mode="after")
+    def _pilot_in_group(self) -> Self:
+        if self.pilot is None:
+            return self
+        group, floor = self.group, self.limits(candidates=1)[0]
+        if self.pilot >= group:
+            raise ValueError(
+                f"pilot={self.pilot} leaves nothing to commit of a full group of {group}; lower it, or raise the group "
+                "(rollouts_per_prompt, or max_rollouts_per_prompt where there is no other)"
+            )
+        if self.pilot < floor:
+            raise ValueError(
+                f"pilot={self.pilot} is below min_rollouts_per_prompt={floor}, and is all that most prompts get; raise "
+                "it, or lower the floor"
+            )
+        if self.offer == "window":
+            self._pilots_in_window(self.pilot, group)
+        return self
+
+    def _pilots_in_window(self, pilot: int, group: int) -> None:
+        fits = self.pilot_share * group / pilot  # pilots for each full group that a round has room for
+        if fits <= 1:
+            raise ValueError(
+                f"pilot_share={self.pilot_share} of a round is no more pilots of {pilot} than it has full groups of "
+                f"{group}, so nothing would be left to choose; raise it above {pilot / group:g}, or lower pilot"
+            )
+        if fits > self.window:
+            raise ValueError(
+                f"pilot_share={self.pilot_share} of a round is {fits:g} pilots of {pilot} for each full group of "
+                f"{group}, and window={self.window} offers fewer; raise it to {math.ceil(fits)}, or lower pilot_share"
+            )
 
     # Settings by the name of their source, such as "paper"; see `preset`.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
@@ -378,6 +419,63 @@ class GresoConfig(GroupConfig):
         return self
 
 
+class PilotCommitConfig(GroupConfig):
+    """Hyper-parameters of Pilot-Commit; the presets have its authors' settings, by the size of their groups.
+
+    Args:
+        pilot: rollouts of each prompt in the first wave; None is a quarter of a group, as in the paper.
+        band: success rates in the pilot of the prompts that are committed to.
+        solved: success rate in the pilot from which on a prompt is evicted; None evicts nobody.
+
+    Source: arXiv 2605.26606, the authors' scripts: groups of 128 with a pilot of 32 ("paper"), of 64 with one of 16
+    ("paper_64"); for 128 prompts that are committed to 384 get a pilot, so half of the rollouts are the pilot's. The
+    upper end of the band is 0.75: in their code the threshold of 0.25 is of failures.
+
+    >>> config = PilotCommitConfig.preset("paper", num_prompts=8000, rounds=100, budget=2_457_600)
+    >>> config.pilot, config.group, config.band
+    (32, 128, (0.125, 0.75))
+    """
+
+    waves: ClassVar[int] = 2
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        name: {
+            "rollouts_per_prompt": group,
+            "pilot": group // 4,
+            "pilot_share": 0.5,
+            "offer": "window",
+            "window": 2,
+            "band": (0.125, 0.75),
+            "solved": 1.0,
+        }
+        for name, group in (("paper", 128), ("paper_64", 64))
+    }
+
+    offer: Literal["pool", "window"] = "window"
+    window: Annotated[int, Field(ge=1, le=4096)] = 2
+    band: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.125, 0.75)
+    solved: Annotated[float, Field(gt=0, le=1)] | None = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quarter(cls, fields: Any) -> Any:
+        if isinstance(fields, Mapping) and fields.get("pilot") is None:
+            group = fields.get("rollouts_per_prompt", _GROUP)
+            if isinstance(group, int):  # else the field's own check says so
+                return {**fields, "pilot": -(-group // 4)}
+        return fields
+
+    @model_validator(mode="after")
+    def _window_in_pool(self) -> Self:
+        return self  # by default there is a window here, and in a small pool it is all of it
+
+    @model_validator(mode="after")
+    def _band_in_order(self) -> Self:
+        if self.band[0] > self.band[1]:
+            raise ValueError(f"band={self.band} must be (least, most); swap them")
+        return self
+
+
 class CeroConfig(AllocatorConfig):
     r"""Hyper-parameters of CERO; the preset "paper" has all of the paper's, and most defaults are its.
 
@@ -485,7 +583,7 @@ class CeroConfig(AllocatorConfig):
     @model_validator(mode="after")
     def _feasible(self) -> Self:
         unit = self.rollouts_per_unit
-        for name in ("budget", "max_rollouts_per_prompt", "min_rollouts_per_prompt", "capacity"):
+        for name in ("budget", "max_rollouts_per_prompt", "min_rollouts_per_prompt", "capacity", "pilot"):
             size = getattr(self, name)
             if size is not None and size % unit:
                 raise ValueError(f"{name}={size} is not a multiple of rollouts_per_unit={unit}; change either")

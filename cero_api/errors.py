@@ -19,6 +19,10 @@ class BudgetError(CeroError, ValueError):
     """A round that cannot be dealt: more rollouts than remain, or than floors and caps allow."""
 
 
+class PilotError(CeroError, RuntimeError):
+    """The two waves of a round in the wrong order: a rest that is asked for too early or twice, or never was."""
+
+
 class PromptError(CeroError, LookupError):
     """A prompt that the pool does not know, or the same one twice."""
 

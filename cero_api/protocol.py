@@ -28,6 +28,8 @@ class Allocation:
         round: 0-based number of the round; outcomes are reported under it.
         prompt_ids: int64 `[P]`, no repeats. Over the pool: the admitted prompts. Over candidates: as given.
         counts: int64 `[P]`, rollouts of each. Over the pool all positive; over candidates 0 is possible.
+        to_commit: rollouts of the same round that `commit` deals once the rewards of these are in; 0 where a round has
+            one wave.
 
     >>> allocation = Allocation(0, np.array([4, 7]), np.array([2, 3]))
     >>> allocation.total, allocation.prompt_ids_per_rollout
@@ -37,10 +39,11 @@ class Allocation:
     round: int
     prompt_ids: IntArray
     counts: IntArray
+    to_commit: int = 0
 
     @property
     def total(self) -> int:
-        """Rollouts in this round; 0 is a zero round, in which the trainer has nothing to do."""
+        """Rollouts of this wave, of most rounds the only one; 0 is a zero round, in which there is nothing to do."""
         return int(self.counts.sum())
 
     @property
@@ -237,6 +240,22 @@ class RolloutAllocator(Protocol):
 
     def citation(self) -> str:
         """BibTeX of the method in use."""
+        ...
+
+
+@runtime_checkable
+class PilotAllocator(RolloutAllocator, Protocol):
+    """An allocator that can deal a round in two waves: a pilot to many prompts, and after its rewards the rest.
+
+    Every built-in one is; it does so where its configuration has a `pilot`.
+    """
+
+    def commit(self, round: int | None = None) -> Allocation:
+        """Deal the rest of the round whose pilot has been rewarded.
+
+        Args:
+            round: the pilot's; None is the one that waits.
+        """
         ...
 
 

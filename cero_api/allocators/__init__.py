@@ -18,6 +18,7 @@ from cero_api.allocators.gvm import GvmAllocator
 from cero_api.allocators.hora import HoraAllocator
 from cero_api.allocators.knapsack import KnapsackAllocator
 from cero_api.allocators.mopps import MoppsAllocator
+from cero_api.allocators.pilot_commit import PilotCommitAllocator
 from cero_api.allocators.random_matched import RandomMatchedAllocator
 from cero_api.allocators.uniform import UniformAllocator
 from cero_api.allocators.vip import VipAllocator
@@ -41,6 +42,7 @@ __all__ = [
     "HoraAllocator",
     "KnapsackAllocator",
     "MoppsAllocator",
+    "PilotCommitAllocator",
     "RandomMatchedAllocator",
     "UniformAllocator",
     "VipAllocator",
@@ -69,6 +71,7 @@ _BUILT_IN: dict[str, type[BaseAllocator[Any, Any]]] = {
     "hora": HoraAllocator,
     "knapsack": KnapsackAllocator,
     "mopps": MoppsAllocator,
+    "pilot_commit": PilotCommitAllocator,
     "random_matched": RandomMatchedAllocator,
     "uniform": UniformAllocator,
     "vip": VipAllocator,
@@ -77,13 +80,21 @@ BUILT_IN = tuple(_BUILT_IN)
 _REGISTRY: dict[str, _Entry] = {name: _Entry(kind, kind.config_type) for name, kind in _BUILT_IN.items()}
 
 
-def available_allocators() -> tuple[str, ...]:
+def available_allocators(waves: int | None = None) -> tuple[str, ...]:
     """Names that `make_allocator` knows, installed plugins' among them, sorted.
 
-    >>> available_allocators()
+    Args:
+        waves: only those that deal a round in so many waves unless they are told otherwise; None is all of them.
+
+    >>> available_allocators(waves=1)
     ('cero', 'coba_rl', 'greso', 'gvm', 'hora', 'knapsack', 'mopps', 'random_matched', 'uniform', 'vip')
+    >>> available_allocators(waves=2)
+    ('pilot_commit',)
     """
-    return tuple(sorted({*_REGISTRY, *(point.name for point in _plugins())}))
+    names = sorted({*_REGISTRY, *(point.name for point in _plugins())})
+    # What is not loaded yet is not loaded for this; a plugin has one.
+    known = {name: _REGISTRY[name].config_type.waves if name in _REGISTRY else 1 for name in names}
+    return tuple(name for name in names if waves in (None, known[name]))
 
 
 def allocator_type(name: str) -> type[RolloutAllocator]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -12,17 +11,17 @@ from numpy.typing import ArrayLike
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.allocators.choice import Choice
-from cero_api.allocators.choosing import Choosing
 from cero_api.allocators.parts import Parts
+from cero_api.allocators.pilot import PilotState
+from cero_api.allocators.piloting import Piloting
 from cero_api.allocators.states import AllocatorState as AllocatorState
 from cero_api.allocators.states import WalkState as WalkState
 from cero_api.allocators.whole import atomic, changing
-from cero_api.arrays import whole_numbers
+from cero_api.arrays import whole_number, whole_numbers
 from cero_api.beliefs import Results
 from cero_api.config import AllocatorConfig
 from cero_api.errors import (
     BudgetError,
-    CeroWarning,
     CheckpointError,
     ConfigurationError,
     InvalidOutcomeError,
@@ -42,7 +41,7 @@ ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
 
 
-class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
+class BaseAllocator(Piloting[ConfigT, StateT]):
     """The invariants, kept once: budget identity, caps of the round, evidence, strict and whole state.
 
     A subclass says how its state begins (`_initial_state`), what it cannot deal (`_check_request`) and what it
@@ -69,6 +68,7 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
                 f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
                 "nothing; leave them out, or take cero, vip or gvm"
             )
+        self._refuse_pilot()
         self._idle_said = False
         state = self._initial_state()
         state.parts = self._parts.start()
@@ -84,15 +84,18 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             total: exactly this many rollouts; None leaves it to the method.
 
         Returns:
-            The allocation. Its total is 0 in a zero round, and for good once the budget is spent.
+            The allocation. Its total is 0 in a zero round, and for good once the budget is spent. With a `pilot` it is
+            the first wave, and `to_commit` what `commit` is to deal of the round.
 
         Raises:
             PromptError: a row is out of range or repeated.
-            BudgetError: `total` cannot be dealt; nothing has changed.
+            BudgetError: `total` cannot be dealt, or not in two waves; nothing has changed.
+            PilotError: the latest round's pilot waits for its `commit`.
         """
+        self._refuse_waiting()
         rows = None if row_ids is None else self._checked_rows(row_ids)
         if total is not None:
-            total = _whole(total)
+            total = whole_number(total)
             if total is None or total < 0:
                 raise BudgetError("total must be a whole number of rollouts, 0 or more, or None")
             if total > self._state.ledger.remaining:
@@ -103,19 +106,28 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
         self._check_request(rows, total)
         self._parts_now = self._parts.learned(self._state.parts)
         self._changes.set(self._state, "parts", self._parts.ticked(self._parts_now))
+        waves = self._waves(rows, total)
+        if waves is not None:
+            return self._booked(*self._deal_pilot(waves, rows, total is not None), waves.need)
         prompt_ids, counts = self._deal(rows, total)
         if total is not None and counts.sum() != total:
             raise BudgetError(
                 f"total={total} was asked for and {type(self).__name__} deals {counts.sum()}; ask for a total that its "
                 "floors and caps allow"
             )
+        dealt = int(counts.sum())
+        ends = total is None and dealt == self._state.ledger.remaining
+        self._weigh(self._choice(rows, total, dealt), ends, dealt, self._state.round)
+        return self._booked(prompt_ids, counts, dealt)
+
+    def _booked(self, prompt_ids: IntArray, counts: IntArray, need: int) -> Allocation:
+        """A round's first wave on the books; `need` is what all its waves are to deal."""
         state, changes = self._state, self._changes
-        self._weigh(self._choice(rows, total, int(counts.sum())), total, int(counts.sum()))
         state.ledger.charge(state.round, prompt_ids, counts, changes)
         changes.put(state.exposure, prompt_ids, state.exposure[prompt_ids] + counts)
         changes.set(state, "round", state.round + 1)
         # Copies: whoever gets the allocation may change its arrays.
-        return Allocation(state.round, prompt_ids.copy(), counts.copy())
+        return Allocation(state.round, prompt_ids.copy(), counts.copy(), need - int(counts.sum()))
 
     @changing
     def observe(self, outcomes: RolloutOutcomes) -> None:
@@ -133,6 +145,9 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
         ids, won, lost = outcomes.prompt_ids[reported], outcomes.successes[reported], outcomes.failures[reported]
         squares = outcomes.squares[reported]
         report = self._state.ledger.settle(round, ids, won, lost, squares, self._changes)
+        pilot = self._waiting()
+        if pilot is not None and pilot.round == round:
+            pilot.told(ids, won, lost, squares, self._changes)
         self._learn(round, ids, won, lost, won - squares, report)
         tokens = None if outcomes.tokens is None else outcomes.tokens[reported]
         if tokens is not None:
@@ -183,6 +198,7 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
             **self._parts.metrics(state.parts, state.round),
+            **({} if self.config.pilot is None else {"to_commit": float(state.parts.pilot.left)}),
         }
 
     @atomic
@@ -249,22 +265,10 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             return Choice(prompts, floor, cap, total, total)
         return Choice(prompts, floor, cap, prompts * floor, max(prompts * cap, dealt))
 
-    def _weigh(self, choice: Choice | None, total: int | None, dealt: int) -> None:
-        """Note how much of the round was there to decide; say, once, that nothing is."""
-        if choice is None or not dealt:
-            return
-        self._changes.set(self._state, "decidable", choice.decidable(dealt))
-        ends = total is None and dealt == self._state.ledger.remaining  # and with it what the method would have dealt
-        # A straggler, as of a retry or a last batch, is no matter in a training that decides otherwise.
-        straggler = choice.prompts == 1 and self._state.decidable > 0.0
-        if choice.nothing and not (ends or straggler or self._idle_said):
-            self._idle_said = True
-            warnings.warn(
-                f"round {self._state.round}: there is nothing to decide, for {choice.remedy}. This is said once; the "
-                "metric `decidable` is 0 in every such round",
-                CeroWarning,
-                stacklevel=4,
-            )
+    def _round_size(self, rows: IntArray | None, total: int | None) -> int:
+        if total is not None:
+            return total
+        return self._even_round() if rows is None else self.config.group * rows.size
 
     def _learn(
         self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report
@@ -311,10 +315,6 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             raise CheckpointError(f"this state is damaged or foreign: {fault}; load the one of this configuration")
         return state
 
-    def _even_round(self, unit: int = 1) -> int:
-        """Whole units for the next round if what the plan had left is spread evenly over its rounds."""
-        return self._state.plan.even_round(self._state.round, self.config, unit)
-
     def _replanned(self, before: ConfigT) -> None:
         """Adapt a loaded state, whose plan is new already, from a training of another length; see `continued`."""
 
@@ -340,13 +340,17 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             return f"{state.round} rounds cannot be"
         if state.tokens < 0:
             return f"{state.tokens} tokens cannot be"
+        pilot, remaining = state.parts.pilot, state.ledger.remaining
         return (
-            state.plan.fault(state.round, self.config.budget) or state.ledger.check() or self._parts.fault(state.parts)
+            state.plan.fault(state.round, self.config.budget)
+            or state.ledger.check()
+            or self._parts.fault(state.parts)
+            or (pilot.fault(state.round, self.config.num_prompts, remaining) if isinstance(pilot, PilotState) else None)
         )
 
     def _round_of(self, round: int | None) -> int:
         latest = self._state.round - 1
-        number = latest if round is None else _whole(round)
+        number = latest if round is None else whole_number(round)
         if number is None or not 0 <= number <= latest:
             raise InvalidOutcomeError(
                 f"round {round} was not dealt; {latest + 1} rounds were, counted from 0: give the allocation's round"
@@ -369,8 +373,3 @@ class BaseAllocator(Choosing[ConfigT, StateT], abc.ABC):
             raise PromptError(
                 f"row ids must be in [0, num_prompts={self.config.num_prompts}), not {rows.min()} to {rows.max()}"
             )
-
-
-def _whole(value: object) -> int | None:
-    """A number that is an integer by type, of Python's or numpy's; None for anything else."""
-    return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None

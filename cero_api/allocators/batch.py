@@ -97,6 +97,13 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         counts = self._counts(rows, min(need, remaining))
         return rows[counts > 0], counts[counts > 0]  # with a floor of 0 the walk may pass over a prompt
 
+    def _round_size(self, rows: IntArray | None, total: int | None) -> int:
+        return (
+            self.config.rollouts_per_prompt * rows.size
+            if rows is not None and total is None
+            else super()._round_size(rows, total)
+        )
+
     def _batch_of(self, need: int) -> tuple[int, int]:
         """How many of the walk's prompts can share how many rollouts: `need`, `rollouts_per_prompt` each on average.
 

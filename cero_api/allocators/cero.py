@@ -100,10 +100,11 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         self._smallest = -(-2 // unit)  # units of the smallest group that can have contrast
         self._ties = TieOrder(config.num_prompts, config.seed)
         super().__init__(config, knowledge)
-        if config.selection == "dual" and (self._parts.belief is not None or config.offer == "window"):
+        others = self._parts.belief is not None or config.offer == "window" or config.pilot is not None
+        if config.selection == "dual" and others:
             raise ConfigurationError(
                 "selection='dual' reads the papers' own posterior over the whole pool; with another belief, offline "
-                "rates or a window leave it out: there the gain decides"
+                "rates, a window or a pilot leave it out: there the gain decides"
             )
 
     def citation(self) -> str:
@@ -189,12 +190,16 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         prompts, units = virtual = fill(need)
         if units.sum() * unit > state.ledger.remaining:
             prompts, units = fill(state.ledger.remaining // unit)
-        self._changes.set(state, "virtual_prompt", virtual[0])
-        self._changes.set(state, "virtual_units", virtual[1])
-        self._changes.set(state, "pending", 1)
-        self._changes.set(state, "pending_dual", int(selection == "dual"))
+        self._note_virtual(*virtual, dual=selection == "dual")
         self._forget_round()
         return prompts, units * unit
+
+    def _note_virtual(self, prompts: IntArray, units: IntArray, dual: bool) -> None:
+        """What the next dual step is about."""
+        self._changes.set(self._state, "virtual_prompt", prompts)
+        self._changes.set(self._state, "virtual_units", units)
+        self._changes.set(self._state, "pending", 1)
+        self._changes.set(self._state, "pending_dual", int(dual))
 
     def _need(self, total: int | None) -> int:
         """Units that this round is to deal, as far as prices and caps allow."""
@@ -218,6 +223,24 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
             return prompts, counts // unit
 
         return fill
+
+    def _round_size(self, rows: IntArray | None, total: int | None) -> int:
+        need = self._need(total)
+        if rows is not None:
+            need = min(need, rows.size * self._limits(rows, total)[1])
+        return need * self.config.rollouts_per_unit
+
+    def _begin_round(self) -> None:
+        self._stepped_duals("marginal")
+        self._forget_round()
+
+    def _dealt_waves(self, prompts: IntArray, counts: IntArray) -> None:
+        # The duals step by both waves, as by any round.
+        self._note_virtual(prompts, counts // self.config.rollouts_per_unit, dual=False)
+
+    def _least_worth(self, more: int) -> float:
+        above = self._state.budget_price
+        return above * self.config.saturation * (more // self.config.rollouts_per_unit) / self._equal_share
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         return marginal_gain(

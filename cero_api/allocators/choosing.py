@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Generic, TypeVar
 
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray, RankArray
+from cero_api.allocators.choice import Choice
 from cero_api.allocators.parts import Parts, PartsState
 from cero_api.allocators.states import AllocatorState
 from cero_api.allocators.whole import Whole
 from cero_api.beliefs import Expectation
 from cero_api.config import AllocatorConfig
+from cero_api.errors import CeroWarning
 from cero_api.mathematics.posterior import posterior_mean, variance_proxy
 from cero_api.mathematics.selection import groups_in_order
+from cero_api.offers import Offered
 
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
@@ -26,6 +30,7 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
     config: ConfigT
     _parts: Parts
     _parts_now: PartsState  # as of the call that is under way
+    _idle_said: bool  # that nothing is decided
 
     def _expect(self, rows: IntArray) -> Expectation:
         """What is expected of these prompts in this round."""
@@ -48,7 +53,7 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         """
         group, state = self.config.group, self._state
         room = -(-need // group)
-        offered = self._parts.offered(self._parts_now, room, state.round)
+        offered = self._offered(room)
         self._changes.set(state, "parts", replace(self._parts.ticked(self._parts_now), window=offered.walk))
         candidates, again = self._parted(offered.rows, room)
         worth = self._worth(candidates, group)
@@ -56,6 +61,10 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         line = np.concatenate([again, rows[self._line(rows, worth, self._rank(rows))]])
         sizes = groups_in_order(line.size, need // unit, group // unit, smallest=-(-smallest // unit))
         return line[: sizes.size], sizes * unit
+
+    def _offered(self, room: int) -> Offered:
+        """Prompts of the window for a round with room for so many full groups."""
+        return self._parts.offered(self._parts_now, room, self._state.round)
 
     def _line(self, rows: IntArray, worth: FloatArray, rank: RankArray) -> IntArray:
         """Places of these prompts, whoever is worth most for what it costs first; equals by their rank."""
@@ -89,3 +98,30 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
     def _graded(self, rows: IntArray | slice) -> FloatArray | None:
         """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
         return self._state.graded[rows] if self._state.graded.size else None
+
+    def _weigh(self, choice: Choice | None, ends: bool, dealt: int, round: int) -> None:
+        """Note how much of the round was there to decide; say, once, that nothing is.
+
+        Args:
+            choice: what the round could have been, or None.
+            ends: the budget is spent with it, and with the budget what the method would have dealt.
+            dealt: rollouts of the round.
+            round: its number.
+        """
+        if choice is None or not dealt:
+            return
+        self._changes.set(self._state, "decidable", choice.decidable(dealt))
+        # A straggler, as of a retry or a last batch, is no matter in a training that decides otherwise.
+        straggler = choice.prompts == 1 and self._state.decidable > 0.0
+        if choice.nothing and not (ends or straggler or self._idle_said):
+            self._idle_said = True
+            warnings.warn(
+                f"round {round}: there is nothing to decide, for {choice.remedy}. This is said once; the "
+                "metric `decidable` is 0 in every such round",
+                CeroWarning,
+                stacklevel=4,
+            )
+
+    def _even_round(self, unit: int = 1) -> int:
+        """Whole units for the next round if what the plan had left is spread evenly over its rounds."""
+        return self._state.plan.even_round(self._state.round, self.config, unit)

@@ -64,6 +64,7 @@ class GresoAllocator(LastVisit[GresoConfig, GresoState], GroupAllocator[GresoCon
     """
 
     config_type = GresoConfig
+    pilots = False  # a run is of whole visits, and a pilot is none
 
     def citation(self) -> str:
         """BibTeX of GRESO."""

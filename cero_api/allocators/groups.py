@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cero_api._types import FloatArray, IntArray
+from cero_api._types import FloatArray, IntArray, RankArray
 from cero_api.allocators.base import AllocatorState, BaseAllocator
 from cero_api.allocators.choice import Choice
 from cero_api.config import GroupConfig
@@ -78,6 +78,14 @@ class GroupAllocator(BaseAllocator[GroupConfigT, StateT]):
         line = self._line(rows, worth, self._ties.rank[rows])
         sizes = groups_in_order(rows.size, need, self.config.group, smallest=2)
         return line[: sizes.size], sizes
+
+    def _round_size(self, rows: IntArray | None, total: int | None) -> int:
+        if rows is None or total is not None:
+            return super()._round_size(rows, total)
+        return self._wanted(self._worth(rows, self.config.group)) * self.config.group
+
+    def _rank_again(self, rows: IntArray) -> RankArray:
+        return self._ties.rank[rows]  # as for candidates, whose own order must not matter
 
     def _chance(self, stream: int) -> np.random.Generator:
         """Of this round alone; streams 0 and 1 are the walks'."""

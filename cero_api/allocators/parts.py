@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.allocators.pilot import PilotState
 from cero_api.beliefs import Belief, Expectation, Features, LengthBelief, OfflineRates, Results, make_belief
 from cero_api.changes import Changes
 from cero_api.config import AllocatorConfig
@@ -31,6 +32,7 @@ class PartsState:
     belief: Any = field(default_factory=Nothing)  # a belief's own dataclass
     lengths: Any = field(default_factory=Nothing)  # a `LengthState`
     rest: Any = field(default_factory=Nothing)  # a `RestState`
+    pilot: Any = field(default_factory=Nothing)  # a `PilotState`
 
 
 class Parts:
@@ -83,6 +85,7 @@ class Parts:
             Nothing() if self.belief is None else self.belief.start(),
             Nothing() if self.lengths is None else self.lengths.start(),
             Nothing() if self.rest is None else self.rest.start(),
+            Nothing() if config.pilot is None else PilotState(),
         )
 
     def learned(self, state: PartsState) -> PartsState:

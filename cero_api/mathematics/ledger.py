@@ -107,6 +107,29 @@ class Ledger:
             complete = self._take(round, told, later)
         return Report(first, *complete)
 
+    def reopen(self, round: int, groups: Groups, changes: Changes | None = None) -> None:
+        """Book more rollouts for groups of a round that are complete: each goes on, as one group.
+
+        Args:
+            round: in which they were dealt; none of its rollouts is out.
+            groups: with what they have earned, and in `rollouts` what they get now, 0 or more.
+            changes: of the call that this is a part of.
+
+        Raises:
+            BudgetError: it costs more than remains.
+        """
+        total = int(groups.rollouts.sum())
+        if total > self.remaining:
+            raise BudgetError(f"{total} rollouts asked for, {self.remaining} remain; ask for fewer")
+        going = groups.part(groups.rollouts > 0)
+        begun = int(np.count_nonzero(going.successes + going.failures > 0))
+        mixed = int(np.count_nonzero(has_contrast(going.successes, going.failures, going.squares)))
+        with collected(changes) as later:
+            later.set(self, "spent", self.spent + total)
+            later.set(self, "groups", self.groups - begun)
+            later.set(self, "effective_groups", self.effective_groups - mixed)
+            self.open.replace(round, going.part(np.argsort(going.prompt)), later)
+
     def refund(self, round: int, prompt_ids: IntArray, counts: IntArray, changes: Changes | None = None) -> None:
         """Return rollouts that were never generated to the budget; nothing changes if any was not allocated.
 

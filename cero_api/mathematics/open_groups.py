@@ -47,7 +47,7 @@ class Groups(NamedTuple):
         squared[rows] += squares
         return self._replace(successes=won, failures=lost, squares=squared)
 
-    def part(self, chosen: BoolArray | slice) -> Self:
+    def part(self, chosen: BoolArray | IntArray | slice) -> Self:
         """Only some of them, in arrays of their own."""
         return self._replace(
             prompt=self.prompt[chosen].copy(),
