@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cero_api._types import IntArray
 from cero_api.allocators import BUILT_IN, make_allocator
+from cero_api.contract import (
+    BATCH,
+    BUDGET,
+    PROMPTS,
+    ROUNDS,
+    TOTAL,
+    AllocatorFactory,
+    ContractError,
+    check_books,
+    made,
+    outcomes_of,
+    part_of,
+    requests,
+    require,
+    same_state,
+)
+from cero_api.contract_pilot import PILOT_CHECKS
 from cero_api.errors import BudgetError, CeroError, CeroWarning, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
 
-PROMPTS, ROUNDS, BUDGET = 24, 30, 1440
-BATCH, TOTAL = 6, 30  # candidates of a round, and the rollouts they share
-
-
-class ContractError(CeroError, AssertionError):
-    """An allocator breaks its contract; the message says which clause, and how."""
-
-
-class AllocatorFactory(Protocol):
-    """Makes an allocator of the given size; every call with the same arguments an equal one."""
-
-    def __call__(self, *, num_prompts: int, rounds: int, budget: int, seed: int) -> RolloutAllocator:
-        """A new allocator."""
-        ...
+__all__ = ["BATCH", "BUDGET", "PROMPTS", "ROUNDS", "TOTAL", "AllocatorFactory", "ContractError"]
+__all__ += ["check_allocator", "check_request"]
 
 
 def check_allocator(factory: AllocatorFactory) -> None:
@@ -37,7 +40,8 @@ def check_allocator(factory: AllocatorFactory) -> None:
 
     Budget identity, exact totals however small, floors and caps, determinism, equivariance to the order of candidates,
     state round trip, inputs and state kept apart, asynchronous, late, partial and missing outcomes, refunds, and
-    refusals that change nothing, of other allocators' states among them.
+    refusals that change nothing, of other allocators' states among them. With a `pilot`, the same of rounds in two
+    waves: one round, one group a prompt, the exact total over both, a state between them.
 
     Args:
         factory: makes the allocator; usually `lambda **size: MyAllocator(MyConfig(**size))`.
@@ -50,55 +54,8 @@ def check_allocator(factory: AllocatorFactory) -> None:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CeroWarning)  # some rounds here leave nothing to decide, on purpose
-        for check in CHECKS:
+        for check in CHECKS if made(factory).config.pilot is None else PILOT_CHECKS:
             check(factory)
-
-
-def _make(factory: AllocatorFactory, seed: int = 0) -> RolloutAllocator:
-    return factory(num_prompts=PROMPTS, rounds=ROUNDS, budget=BUDGET, seed=seed)
-
-
-def _require(clause: str, holds: bool | np.bool_, found: str) -> None:
-    if not holds:
-        raise ContractError(f"{clause}: {found}; see cero_api.RolloutAllocator")
-
-
-def _requests() -> Iterator[dict[str, Any]]:
-    """What a run asks for: the pool, candidates, and candidates with an exact total, in turn."""
-    rng = np.random.default_rng(0)
-    for k in range(ROUNDS):
-        rows = rng.choice(PROMPTS, size=BATCH, replace=False)
-        yield ({}, {"row_ids": rows}, {"row_ids": rows, "total": TOTAL})[k % 3]
-
-
-def _outcomes(allocation: Allocation) -> RolloutOutcomes:
-    """Rewards that differ from prompt to prompt and from round to round; every fourth round's are graded."""
-    rng = np.random.default_rng(allocation.round)
-    won = rng.binomial(allocation.counts, np.linspace(0.0, 1.0, PROMPTS)[allocation.prompt_ids])
-    if allocation.round % 4 < 3:
-        return RolloutOutcomes(allocation.prompt_ids, won, allocation.counts - won, round=allocation.round)
-    half = won / 2  # successes are halves here
-    return RolloutOutcomes(
-        allocation.prompt_ids, half, allocation.counts - half, round=allocation.round, squares=half / 2
-    )
-
-
-def _part(outcomes: RolloutOutcomes, rows: slice) -> RolloutOutcomes:
-    ids, won, lost = outcomes.prompt_ids[rows], outcomes.successes[rows], outcomes.failures[rows]
-    return RolloutOutcomes(ids, won, lost, round=outcomes.round, squares=outcomes.squares[rows])
-
-
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
-
-
-def _books(allocator: RolloutAllocator, dealt: IntArray, when: str) -> None:
-    metrics, budget = allocator.metrics(), allocator.config.budget
-    spent, remaining = metrics["budget_spent"], metrics["budget_remaining"]
-    _require("budget identity", spent + remaining == budget, f"{spent} + {remaining} is not {budget} {when}")
-    _require("budget identity", spent == dealt.sum(), f"{spent} spent, {dealt.sum()} dealt {when}")
-    _require("budget identity", remaining >= 0, f"{remaining} remain {when}")
-    _require("exposure", np.array_equal(allocator.exposure(), dealt), f"it is not what was dealt {when}")
 
 
 def check_request(
@@ -132,82 +89,82 @@ def check_request(
     try:
         allocation = allocator.allocate(rows, total)
     except BudgetError as error:
-        _require("refusals", _same(allocator.state_dict(), before), f"{error!r} changed the state, {what}")
+        require("refusals", same_state(allocator.state_dict(), before), f"{error!r} changed the state, {what}")
         return None
     ids, counts = allocation.prompt_ids, allocation.counts
-    _require("round", allocation.round == round, f"round {round:.0f} is called {allocation.round}")
-    _require("counts", ids.shape == counts.shape and (counts >= 0).all(), f"{counts} for {ids}, {what}")
-    _require("counts", np.unique(ids).size == ids.size, f"a prompt twice in {ids}, {what}")
+    require("round", allocation.round == round, f"round {round:.0f} is called {allocation.round}")
+    require("counts", ids.shape == counts.shape and (counts >= 0).all(), f"{counts} for {ids}, {what}")
+    require("counts", np.unique(ids).size == ids.size, f"a prompt twice in {ids}, {what}")
     if rows is None:
-        _require("pool", (counts > 0).all(), f"admitted prompts with counts {counts}, {what}")
+        require("pool", (counts > 0).all(), f"admitted prompts with counts {counts}, {what}")
     else:
-        _require("candidates", np.array_equal(ids, rows), f"{ids} instead of {rows}, in this order")
+        require("candidates", np.array_equal(ids, rows), f"{ids} instead of {rows}, in this order")
     # A method may also pass a whole round over, where the round's size is its own.
     free = total is None and (counts.sum() in (0, left) or (rows is not None and left < floor * rows.size))
-    _require("floors and caps", (counts >= floor).all() or free, f"{counts} goes below {floor} a prompt, {what}")
-    _require("floors and caps", (counts <= cap).all(), f"{counts} exceeds {cap} a prompt, {what}")
-    _require("exact totals", total in (None, counts.sum()), f"{counts.sum()} dealt, {what}")
+    require("floors and caps", (counts >= floor).all() or free, f"{counts} goes below {floor} a prompt, {what}")
+    require("floors and caps", (counts <= cap).all(), f"{counts} exceeds {cap} a prompt, {what}")
+    require("exact totals", total in (None, counts.sum()), f"{counts.sum()} dealt, {what}")
     dealt[ids] += counts
-    _books(allocator, dealt, f"after round {round:.0f}")
+    check_books(allocator, dealt, f"after round {round:.0f}")
     return allocation
 
 
 def _check_allocations(factory: AllocatorFactory) -> None:
-    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
-    for k, request in enumerate(_requests()):
+    allocator, dealt = made(factory), np.zeros(PROMPTS, dtype=np.int64)
+    for k, request in enumerate(requests()):
         allocation = check_request(allocator, **request)
         if allocation is None:
             raise ContractError(f"exact totals: {request} is refused in round {k}; see cero_api.RolloutAllocator")
         dealt[allocation.prompt_ids] += allocation.counts
-        allocator.observe(_outcomes(allocation))
-        _books(allocator, dealt, f"after the rewards of round {k}")
+        allocator.observe(outcomes_of(allocation))
+        check_books(allocator, dealt, f"after the rewards of round {k}")
     for total in (None, 0):
         nothing = allocator.allocate([], total)
-        _require("candidates", nothing.counts.size == 0, f"{nothing.counts} for no candidates")
+        require("candidates", nothing.counts.size == 0, f"{nothing.counts} for no candidates")
     for _ in range(10 * ROUNDS):
         allocator.allocate()
     left = allocator.metrics()["budget_remaining"]
-    _require("budget", left == 0 or allocator.allocate().total > 0, f"{left} remain and are not dealt")
+    require("budget", left == 0 or allocator.allocate().total > 0, f"{left} remain and are not dealt")
 
 
 def _check_small_requests(factory: AllocatorFactory) -> None:
     """Few candidates and few rollouts, where floors, caps and groups of one meet; over the pool, too."""
     for seed in range(4):
-        allocator, rng = _make(factory, seed), np.random.default_rng(seed)
+        allocator, rng = made(factory, seed), np.random.default_rng(seed)
         for total in [*range(20), None]:
             for candidates in (None, 1, 2, 3):
                 rows = None if candidates is None else rng.choice(PROMPTS, size=candidates, replace=False)
                 allocation = check_request(allocator, rows, total)
                 if allocation is not None:
-                    allocator.observe(_outcomes(allocation))
+                    allocator.observe(outcomes_of(allocation))
         share = allocator.metrics().get("decidable", 0.0)
-        _require("decidable", 0.0 <= share <= 1.0, f"{share} is no share of a round")
+        require("decidable", 0.0 <= share <= 1.0, f"{share} is no share of a round")
 
 
 def _check_determinism(factory: AllocatorFactory) -> None:
     np.random.seed(1)  # noqa: NPY002 - the global state is what must not matter
-    one, other = _make(factory, seed=3), _make(factory, seed=3)
-    for request in _requests():
+    one, other = made(factory, seed=3), made(factory, seed=3)
+    for request in requests():
         np.random.random()  # noqa: NPY002 - likewise
         first, second = one.allocate(**request), other.allocate(**request)
         same = np.array_equal(first.prompt_ids, second.prompt_ids) and np.array_equal(first.counts, second.counts)
-        _require("determinism", same, f"equal allocators differ in round {first.round}; draw from the seed alone")
-        one.observe(_outcomes(first))
-        other.observe(_outcomes(first))
+        require("determinism", same, f"equal allocators differ in round {first.round}; draw from the seed alone")
+        one.observe(outcomes_of(first))
+        other.observe(outcomes_of(first))
 
 
 def _check_equivariance(factory: AllocatorFactory) -> None:
-    one, other, unit = _make(factory), _make(factory), 1
+    one, other, unit = made(factory), made(factory), 1
     for allocator in (one, other):
         unit = getattr(allocator.config, "rollouts_per_unit", 1)
         for start in range(0, PROMPTS, BATCH):
-            allocator.observe(_outcomes(allocator.allocate(range(start, start + BATCH), total=TOTAL)))
+            allocator.observe(outcomes_of(allocator.allocate(range(start, start + BATCH), total=TOTAL)))
     rows = np.arange(0, PROMPTS, 3)
     shuffled = np.random.default_rng(0).permutation(rows)
     straight = one.allocate(rows, total=TOTAL).counts
     back = other.allocate(shuffled, total=TOTAL).counts[np.argsort(shuffled)]
     # Between equals the order may decide, over one unit.
-    _require(
+    require(
         "equivariance",
         np.array_equal(np.sort(straight), np.sort(back)) and (np.abs(straight - back) <= unit).all(),
         f"{straight} in one order of the candidates, {back} in another",
@@ -215,81 +172,81 @@ def _check_equivariance(factory: AllocatorFactory) -> None:
 
 
 def _check_round_trip(factory: AllocatorFactory) -> None:
-    straight, stopped = _make(factory), _make(factory)
+    straight, stopped = made(factory), made(factory)
     late: RolloutOutcomes | None = None
-    for request in _requests():
+    for request in requests():
         first, second = straight.allocate(**request), stopped.allocate(**request)
         same = np.array_equal(first.prompt_ids, second.prompt_ids) and np.array_equal(first.counts, second.counts)
-        _require("round trip", same, f"a reloaded allocator deals round {first.round} differently")
-        outcomes = _outcomes(first)
+        require("round trip", same, f"a reloaded allocator deals round {first.round} differently")
+        outcomes = outcomes_of(first)
         for allocator in (straight, stopped):
-            allocator.observe(_part(outcomes, slice(2, None)))
+            allocator.observe(part_of(outcomes, slice(2, None)))
             if late is not None:
                 allocator.observe(late)
-        late = _part(outcomes, slice(2))
+        late = part_of(outcomes, slice(2))
         state = stopped.state_dict()
         for name, value in state.items():
             plain = isinstance(value, (int, float)) or (isinstance(value, np.ndarray) and value.dtype.kind in "iufb")
-            _require("round trip", plain, f"state entry {name!r} is a {type(value).__name__}, not a plain array")
-        stopped = _make(factory)
+            require("round trip", plain, f"state entry {name!r} is a {type(value).__name__}, not a plain array")
+        stopped = made(factory)
         stopped.load_state_dict(state)
-    _require("round trip", _same(straight.state_dict(), stopped.state_dict()), "the states differ in the end")
+    require("round trip", same_state(straight.state_dict(), stopped.state_dict()), "the states differ in the end")
 
 
 def _check_isolation(factory: AllocatorFactory) -> None:
-    allocator, rows = _make(factory), np.array([3, 1, 2])
+    allocator, rows = made(factory), np.array([3, 1, 2])
     allocation = allocator.allocate(rows)
-    outcomes = _outcomes(allocation)
+    outcomes = outcomes_of(allocation)
     given = (rows, outcomes.prompt_ids, outcomes.successes, outcomes.failures, outcomes.squares)
     kept = copy.deepcopy(given)
     allocator.observe(outcomes)
     unmutated = all(np.array_equal(now, before) for now, before in zip(given, kept, strict=True))
-    _require("isolation", unmutated, "an array that was passed in has changed")
+    require("isolation", unmutated, "an array that was passed in has changed")
     state, before = allocator.state_dict(), allocator.state_dict()
     taken = (allocator.exposure(), allocator.success_rate(), allocation.counts, allocation.prompt_ids, rows)
     for array in (*taken, *state.values()):
         if isinstance(array, np.ndarray):
             array[...] = 0
-    _require("isolation", _same(allocator.state_dict(), before), "an array that was handed out is the state itself")
+    require("isolation", same_state(allocator.state_dict(), before), "an array that was handed out is the state itself")
 
 
 def _check_asynchrony(factory: AllocatorFactory) -> None:
-    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
+    allocator, dealt = made(factory), np.zeros(PROMPTS, dtype=np.int64)
     allocations = []
-    for request in list(_requests())[:9]:  # allocate never waits for rewards
+    for request in list(requests())[:9]:  # allocate never waits for rewards
         allocations.append(allocator.allocate(**request))
         np.add.at(dealt, allocations[-1].prompt_ids, allocations[-1].counts)
     for allocation in allocations[::-2]:  # late, out of order, in two parts, and every second one missing
-        outcomes = _outcomes(allocation)
-        allocator.observe(_part(outcomes, slice(3, None)))
-        allocator.observe(_part(outcomes, slice(3)))
-        _books(allocator, dealt, f"after the late rewards of round {allocation.round}")
-    allocator = _make(factory)
+        outcomes = outcomes_of(allocation)
+        allocator.observe(part_of(outcomes, slice(3, None)))
+        allocator.observe(part_of(outcomes, slice(3)))
+        check_books(allocator, dealt, f"after the late rewards of round {allocation.round}")
+    allocator = made(factory)
     late, believed = allocator.allocate(range(BATCH)), allocator.success_rate()
     allocator.allocate(range(BATCH, 2 * BATCH))
-    allocator.observe(_outcomes(late))
+    allocator.observe(outcomes_of(late))
     moved = not np.array_equal(allocator.success_rate(), believed)
-    _require("late outcomes", moved, "success_rate() took no notice of them")
+    require("late outcomes", moved, "success_rate() took no notice of them")
 
 
 def _check_refunds(factory: AllocatorFactory) -> None:
-    allocator, dealt = _make(factory), np.zeros(PROMPTS, dtype=np.int64)
+    allocator, dealt = made(factory), np.zeros(PROMPTS, dtype=np.int64)
     lost = 0
-    for request in _requests():
+    for request in requests():
         allocation = allocator.allocate(**request)
         failed = np.minimum(allocation.counts, allocation.prompt_ids % 3)
         allocator.refund(allocation.prompt_ids, failed, round=allocation.round)
         dealt[allocation.prompt_ids] += allocation.counts - failed
         lost += int(failed.sum())
-        _books(allocator, dealt, f"after a refund in round {allocation.round}")
+        check_books(allocator, dealt, f"after a refund in round {allocation.round}")
     refunded = allocator.metrics()["budget_refunded"]
-    _require("refunds", refunded == lost, f"{refunded} booked, {lost} refunded")
+    require("refunds", refunded == lost, f"{refunded} booked, {lost} refunded")
 
 
 def _check_refusals(factory: AllocatorFactory) -> None:
-    allocator = _make(factory)
+    allocator = made(factory)
     allocation = allocator.allocate([3, 1, 2])
-    allocator.observe(_outcomes(allocation))
+    allocator.observe(outcomes_of(allocation))
     before = allocator.state_dict()
     damaged = before | {name: before[name] * np.nan for name in before if np.asarray(before[name]).dtype.kind == "f"}
     size = {"num_prompts": PROMPTS, "rounds": ROUNDS, "budget": BUDGET}
@@ -305,7 +262,7 @@ def _check_refusals(factory: AllocatorFactory) -> None:
         "a candidate twice": (PromptError, lambda: allocator.allocate([2, 2])),
         "more than remains": (BudgetError, lambda: allocator.allocate(range(PROMPTS), total=BUDGET + 48)),
         "outcomes beyond the pool": (PromptError, lambda: allocator.observe(RolloutOutcomes([PROMPTS], [1], [0]))),
-        "outcomes reported twice": (InvalidOutcomeError, lambda: allocator.observe(_outcomes(allocation))),
+        "outcomes reported twice": (InvalidOutcomeError, lambda: allocator.observe(outcomes_of(allocation))),
         "outcomes never dealt": (InvalidOutcomeError, lambda: allocator.observe(RolloutOutcomes([9], [1], [0]))),
         "outcomes of a round to come": (
             InvalidOutcomeError,
@@ -323,7 +280,7 @@ def _check_refusals(factory: AllocatorFactory) -> None:
             pass
         else:
             raise ContractError(f"refusals: {what} is accepted; raise {error.__name__} and change nothing")
-        _require("refusals", _same(allocator.state_dict(), before), f"refusing {what} changed the state")
+        require("refusals", same_state(allocator.state_dict(), before), f"refusing {what} changed the state")
 
 
 CHECKS: tuple[Callable[[AllocatorFactory], None], ...] = (

@@ -87,7 +87,7 @@ def test_an_always_half_right_prompt_gets_what_a_hopeless_one_gets() -> None:
     assert flat == pytest.approx(hopeless, rel=0.05)
 
 
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 def test_groups_without_spread_are_not_effective(name: str) -> None:
     allocator = make_allocator(name, num_prompts=8, rounds=10, budget=320)
     for share in (0.5, 0.1, 1 / 3):
@@ -137,7 +137,7 @@ def test_graded_evidence_is_forgotten_like_any_other() -> None:
 
 def test_binary_rewards_leave_no_trace_of_graded_ones() -> None:
     """Nor cost anything: the column begins with the first reward between 0 and 1."""
-    for name in available_allocators():
+    for name in available_allocators(waves=1):
         allocator = make_allocator(name, num_prompts=8, rounds=10, budget=320)
         for share, size in ((1.0, 0), (0.0, 0), (0.25, 8), (1.0, 8)):
             allocation = allocator.allocate([1, 2, 3])
@@ -147,7 +147,7 @@ def test_binary_rewards_leave_no_trace_of_graded_ones() -> None:
             assert allocator.state_dict()["graded"].size == size
 
 
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 @given(data=st.data())
 def test_graded_rewards_of_any_kind_are_played(name: str, data: st.DataObject) -> None:
     """Late and in parts, nearly equal, nearly whole: the proxy stays a variance, and the state can be loaded again."""

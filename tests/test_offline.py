@@ -27,7 +27,7 @@ for module in pkgutil.walk_packages(cero_api.__path__, "cero_api."):
         importlib.import_module(module.name)
 from cero_api.analysis.history import read_history
 from cero_api.trace import TraceWriter
-for name in cero_api.available_allocators():
+for name in cero_api.available_allocators(waves=1):
     cero_api.check_allocator(lambda **size: cero_api.make_allocator(name, **size))
     allocator = cero_api.make_allocator(name, num_prompts=9, rounds=9, budget=320)
     with TraceWriter(f"{name}.jsonl", num_prompts=9) as trace:

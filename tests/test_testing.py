@@ -20,7 +20,7 @@ from cero_api import (
 from cero_api.testing import ContractError
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in available_allocators()},
+    **{name: (name, {}) for name in available_allocators(waves=1)},
     "cero, units of 2": ("cero", {"rollouts_per_unit": 2}),
     "cero, marginal": ("cero", {"selection": "marginal"}),
     "cero, dual": ("cero", {"selection": "dual"}),

@@ -6,6 +6,7 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.cero import CeroAllocator
+from cero_api.allocators.pilot import PilotState
 from cero_api.config import RandomMatchedConfig
 
 
@@ -40,3 +41,8 @@ class RandomMatchedAllocator(CeroAllocator):
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         return np.random.default_rng((self.config.seed, self._state.round, 2)).random(rows.size)
+
+    def _worth_after(self, pilot: PilotState, more: int) -> FloatArray:
+        worth = np.empty(pilot.prompts.size)  # the candidates' own order must not matter
+        worth[np.argsort(pilot.prompts)] = self._worth(pilot.prompts, more)
+        return worth

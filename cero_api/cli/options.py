@@ -17,11 +17,11 @@ Settings = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def allocator_names(text: str) -> list[str]:
-    """Names from `a,b,c`; `all` is every allocator there is, the baseline first."""
+def allocator_names(text: str, waves: int | None = None) -> list[str]:
+    """Names from `a,b,c`; `all` is every allocator there is, or that deals in so many waves, the baseline first."""
     from cero_api import available_allocators
 
-    known = available_allocators()
+    known = available_allocators(waves)
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if names == ["all"]:
         return sorted(known, key=lambda name: (name != "uniform", name))

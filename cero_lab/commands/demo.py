@@ -37,7 +37,7 @@ def demo(
     Stop it with Ctrl-C and run it again: it goes on where it stopped. A finished training is never repeated.
     """
     console = Console(stderr=as_json)  # the JSON alone goes to standard output
-    names = allocator_names(allocators)
+    names = allocator_names(allocators, waves=1)  # which is what TRL plays
     _check_installed(console)
     from cero_lab.compare import TrainingFailedError, compare
     from cero_lab.settings import DemoSettings, TrainSettings

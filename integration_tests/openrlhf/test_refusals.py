@@ -96,7 +96,7 @@ def test_budget_and_rounds_follow_the_training() -> None:
 
 
 @pytest.mark.parametrize("scope", ["batch", "pool"])
-@pytest.mark.parametrize("allocator", available_allocators())
+@pytest.mark.parametrize("allocator", available_allocators(waves=1))
 def test_every_allocator_has_a_configuration(allocator: str, scope: Any) -> None:
     settings = OpenRLHFAllocatorConfig(allocator=allocator, scope=scope)
     assert allocator_config(settings, {}, schedule_of(made.args(), rows=10, num_prompts=10)).budget == 40

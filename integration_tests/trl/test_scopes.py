@@ -47,7 +47,7 @@ def test_cero_in_a_batch_deals_uneven_counts(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:the allocator can decide nothing")  # for it chooses, and all of a batch fit
 @pytest.mark.filterwarnings("ignore:round 0. there is nothing to decide")
 @pytest.mark.parametrize("scope", ["batch", "pool"])
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 def test_every_allocator_works_by_name(tmp_path: Path, name: str, scope: str) -> None:
     options = {"max_steps": 2, "per_device_train_batch_size": 24, "num_generations": 12}
     trained = tiny.trainer(tmp_path, tiny.first_is_digit, allocator=name, scope=scope, args=options)

@@ -157,7 +157,7 @@ def test_rewards_that_never_succeed_are_named_with_the_option(caplog: pytest.Log
     assert "rewards go from -0.2 to" in said
 
 
-ALLOCATORS = available_allocators()
+ALLOCATORS = available_allocators(waves=1)
 
 
 @pytest.mark.parametrize("pool", [False, True])

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cer
 
 
 @pytest.mark.parametrize("scope", ["batch", "pool"])
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 @given(data=st.data())
 def test_every_allocator_fills_every_round_of_uniforms_budget(name: str, scope: str, data: st.DataObject) -> None:
     group = data.draw(st.integers(3, 16))  # vip deals 3 at least

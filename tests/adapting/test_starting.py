@@ -12,7 +12,7 @@ SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 4, "budget": 64}
 
 
 def test_every_method_but_uniform_has_limits() -> None:
-    for name in available_allocators():
+    for name in available_allocators(waves=1):
         bounds = limits(make_allocator(name, **SIZE).config)
         assert (bounds is None) == (name == "uniform")
         if bounds is not None:

@@ -31,7 +31,7 @@ from cero_api import (
 OURS = str(Path(cero_api.__file__).parent)
 SIZE: dict[str, Any] = {"num_prompts": 20, "rounds": 40, "budget": 1920, "seed": 2}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in available_allocators()},
+    **{name: (name, {}) for name in available_allocators(waves=1)},
     "cero, forgetful": ("cero", {"forgetting": 0.9}),
     "cero, forgetful at visits": ("cero", {"forgetting": 0.9, "forgetting_clock": "visit"}),
     "cero, dual": ("cero", {"selection": "dual"}),

@@ -33,7 +33,7 @@ from cero_api import (
 POOL = 10
 SIZE: dict[str, Any] = {"num_prompts": POOL, "rounds": 40, "budget": 960, "seed": 3}
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in available_allocators()},
+    **{name: (name, {}) for name in available_allocators(waves=1)},
     "cero, units of 4": ("cero", {"rollouts_per_unit": 4}),
     "cero, floor of 0": ("cero", {"min_rollouts_per_prompt": 0}),
     "cero, floor of 1": ("cero", {"min_rollouts_per_prompt": 1}),

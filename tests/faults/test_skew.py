@@ -15,6 +15,7 @@ import pytest
 from cero_api import (
     CeroAllocator,
     CheckpointError,
+    PilotAllocator,
     RolloutAllocator,
     RolloutOutcomes,
     available_allocators,
@@ -42,8 +43,13 @@ def play(allocator: RolloutAllocator, rounds: range) -> list[list[Any]]:
         half = counts // 2
         won = np.minimum((ids + k) % 3, half)
         allocator.observe(RolloutOutcomes(ids, won, half - won, round=allocation.round))
-        if k % 4 == 1:
+        if k % 4 == 1 or allocation.to_commit:
             allocator.refund(ids, counts - half, round=allocation.round)
+        if allocation.to_commit and isinstance(allocator, PilotAllocator):
+            rest = allocator.commit()
+            dealt.append([rest.prompt_ids.tolist(), rest.counts.tolist()])
+            won = np.minimum((rest.prompt_ids + k) % 3, rest.counts)
+            allocator.observe(RolloutOutcomes(rest.prompt_ids, won, rest.counts - won, round=rest.round))
     return dealt
 
 

@@ -50,7 +50,7 @@ def at_once(works: list[Callable[[], None]]) -> None:
         raise failures[0]
 
 
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 def test_threads_lose_nothing(name: str, tmp_path: Path) -> None:
     allocator = make_allocator(name, num_prompts=POOL, rounds=300, budget=300 * 32)
     given = [np.zeros(POOL, dtype=np.int64) for _ in range(THREADS)]
@@ -101,7 +101,7 @@ def test_a_state_is_checked_while_nobody_deals() -> None:
     assert checked.is_set()
 
 
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 def test_copies_do_not_share_the_lock(name: str) -> None:
     allocator = make_allocator(name, num_prompts=POOL, rounds=10, budget=320)
     allocator.allocate()

@@ -16,7 +16,7 @@ from cero_api.analysis.contest.results import METRICS, Result
 from cero_api.analysis.contest.terms import Terms
 from cero_api.config import GroupConfig
 from cero_api.errors import CeroError, CeroWarning, ConfigurationError
-from cero_api.protocol import RolloutOutcomes
+from cero_api.protocol import PilotAllocator, RolloutOutcomes
 
 _CERTAIN = 1e-3  # rates this close to 0 or 1 give a group of 8 contrast once in 125 times
 Progress = Callable[[str, int, float], None]
@@ -91,6 +91,15 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
             allocator.observe(RolloutOutcomes(ids, won, n - won, round=allocation.round))
             seconds += time.perf_counter() - started
             dealt += 1
+        if allocation.to_commit and isinstance(allocator, PilotAllocator):
+            started = time.perf_counter()
+            more = allocator.commit().counts
+            seconds += time.perf_counter() - started
+            also = rng.binomial(more, p)
+            started = time.perf_counter()
+            allocator.observe(RolloutOutcomes(ids, also, more - also, round=allocation.round))
+            seconds += time.perf_counter() - started
+            n, won = n + more, won + also  # one group of both waves
         rollouts += int(n.sum())
         groups += ids.size
         effective += int(np.count_nonzero((won > 0) & (won < n)))
