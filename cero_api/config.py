@@ -125,7 +125,7 @@ class AllocatorConfig(FrozenConfig):
                 f"pilot={self.pilot} leaves nothing to commit of a full group of {group}; lower it, or raise the group "
                 "(rollouts_per_prompt, or max_rollouts_per_prompt where there is no other)"
             )
-        if self.pilot < floor:
+        if self.pilot < floor and self.offer != "window":  # a window's prompts may get nothing
             raise ValueError(
                 f"pilot={self.pilot} is below min_rollouts_per_prompt={floor}, and is all that most prompts get; raise "
                 "it, or lower the floor"

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cero_api import Allocation, RolloutAllocator
+from cero_api.adapting.waves import refuse_waves_of
 from cero_api.errors import BudgetError, CeroWarning, CheckpointError, PromptError
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
@@ -53,6 +54,7 @@ class Desk:
         on_round: Callable[[TraceRound], None] | None = None,
         option: str = "",
     ) -> None:
+        refuse_waves_of(allocator.config)
         self.allocator = allocator
         self.rule, self._option = rule or SuccessRule(), option
         self.unbudgeted = 0  # rollouts dealt after the budget was spent

@@ -11,6 +11,7 @@ import numpy as np
 
 from cero_api import AllocatorConfig, BaseAllocator, RolloutAllocator, continued, make_allocator
 from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, warn_if_idle
+from cero_api.adapting.waves import refuse_waves_of
 from cero_api.errors import CeroWarning, ConfigurationError
 from cero_trl.config import CeroTRLConfig, Schedule
 from cero_trl.known import Known
@@ -52,6 +53,7 @@ def fitting_allocator(
             "features and offline_rates go with an allocator's name; give them to the allocator itself (make_allocator)"
         )
     config = allocator.config
+    refuse_waves_of(config)
     if config.num_prompts != schedule.num_prompts:
         raise ConfigurationError(
             f"the allocator knows {config.num_prompts} prompts, the train dataset has {schedule.num_prompts} "

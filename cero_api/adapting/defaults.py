@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
 
 WINDOW = 4
@@ -29,6 +30,7 @@ class RoundShape:
         scope: who may be chosen: "batch" (a loader's prompts), "window" or "pool".
         room: most rollouts of a group that the trainer has room for; None where it has no bound.
         reserve: budget over uniform's, as a factor, for groups that are generated anew.
+        waves: of generation that the trainer can play in a round.
     """
 
     num_prompts: int
@@ -39,6 +41,7 @@ class RoundShape:
     scope: str = "batch"
     room: int | None = None
     reserve: float = 1.0
+    waves: int = 1
 
 
 def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,12 +57,13 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         fields: the user's own settings, which win.
 
     Raises:
-        ConfigurationError: no allocator has that name.
+        ConfigurationError: no allocator has that name, or it deals a round in more waves than the trainer plays.
 
     >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
     >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]
     16
     """
+    refuse_waves(name, fields.get("pilot"), shape.waves)
     known = config_type(name).model_fields
     rounds = math.ceil(shape.rounds * shape.reserve)
     values: dict[str, Any] = {

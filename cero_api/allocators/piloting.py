@@ -150,7 +150,12 @@ class Piloting(Choosing[ConfigT, StateT], abc.ABC):
         return Waves(min(prompts, most, config.num_prompts), need, config.group)
 
     def _batch_waves(self, prompts: int, total: int | None, need: int, unit: int) -> Waves:
-        group, (_, cap) = self.config.group, self.config.limits(prompts, total)
+        group, (floor, cap) = self.config.group, self.config.limits(prompts, total)
+        if self._pilot_size < floor:
+            raise BudgetError(
+                f"each candidate gets min_rollouts_per_prompt={floor} at least, and pilot={self._pilot_size} is all "
+                "that most of them get; raise it, or lower the floor"
+            )
         if prompts * group <= need:  # fewer than fit at full groups: room for twice the mean
             group = -(-2 * need // (prompts * unit)) * unit
         return Waves(prompts, need, min(group, cap))

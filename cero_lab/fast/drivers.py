@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cero_api import RolloutAllocator, RolloutOutcomes
+from cero_api import Allocation, PilotAllocator, RolloutAllocator, RolloutOutcomes
 from cero_api.mathematics.walk import Walk
 from cero_lab.fast.driver import Ask, Ints
 
@@ -33,7 +33,7 @@ class Loader:
 
 @dataclass
 class Dealt:
-    """Every round is one allocation of an allocator.
+    """Every round is one allocation of an allocator, or two where it has a pilot: these train as one.
 
     Args:
         allocator: over the pool.
@@ -46,9 +46,14 @@ class Dealt:
     loader: Loader | None
 
     def play(self, ask: Ask) -> None:
-        """Allocate, generate, observe."""
+        """Allocate, generate, observe; once more with the rest of a round that had a pilot."""
         batch = None if self.loader is None else self.loader()
         allocation = self.allocator.allocate(batch, total=self.total)
+        self._wave(allocation, ask)
+        if allocation.to_commit and isinstance(self.allocator, PilotAllocator):
+            self._wave(self.allocator.commit(), ask)
+
+    def _wave(self, allocation: Allocation, ask: Ask) -> None:
         answer = ask(allocation.prompt_ids, allocation.counts)
         told = answer.outcomes
         self.allocator.observe(

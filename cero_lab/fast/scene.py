@@ -39,6 +39,10 @@ class Scene:
         """Of one round."""
         return self.train.prompts_per_round * self.train.group_size
 
+    def pilot(self) -> int:
+        """Rollouts of each prompt in a first wave: a quarter of a group."""
+        return max(self.train.group_size // 4, 1)
+
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each prompt, int64 `[M]`."""
         return np.asarray(self.pool.prompt_lengths.numpy().copy())

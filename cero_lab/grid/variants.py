@@ -123,6 +123,7 @@ def shape_of(scene: Scene, scope: Scope) -> RoundShape:
         group_size=sizes.group_size,
         largest=scene.rollouts,
         scope=scope,
+        waves=2,
     )
 
 
@@ -133,6 +134,7 @@ def loader_of(scene: Scene, scope: Scope) -> Loader | None:
 
 FEATURES = {"features": "features"}
 OFFLINE = {"offline_rates": "offline_rates", "offline_samples": "offline_samples"}
+PILOT = {"pilot": "pilot"}
 
 VARIANTS: dict[str, Variant] = {
     "uniform": Allocated("uniform"),
@@ -150,6 +152,16 @@ VARIANTS: dict[str, Variant] = {
     "mopps": Allocated("mopps", "window", ceiling="oracle-window"),
     "greso": Allocated("greso", "pool", ceiling="oracle-window"),
     "dynamic-sampling": Dynamic(),
+    # Two waves a round: for those who know nothing beforehand.
+    "pilot-commit": Allocated("pilot_commit", "window", ceiling="oracle-window"),
+    "window-pilot": Allocated("cero", "window", {"belief": "pooled"}, PILOT, ceiling="oracle-window"),
+    "window-pilot-tokens": Allocated(
+        "cero",
+        "window",
+        {"belief": "pooled", "cost": "tokens"},
+        PILOT | {"features": "lengths"},
+        ceiling="oracle-window",
+    ),
     # The compositions: a window, and what is known before the first visit.
     "window": Allocated("cero", "window", ceiling="oracle-window"),
     "window-tokens": Allocated("cero", "window", {"cost": "tokens"}, {"features": "lengths"}, ceiling="oracle-window"),
@@ -192,7 +204,7 @@ VARIANT_SETS: Mapping[str, tuple[str, ...]] = {
     "early": tuple(
         name for name in VARIANTS if "window" in name or name in ("uniform", "batch-features", "batch-offline")
     ),
-    "rivals": ("vip", "knapsack", "hora", "gvm", "coba-rl", "mopps", "greso", "dynamic-sampling"),
+    "rivals": ("vip", "knapsack", "hora", "gvm", "coba-rl", "mopps", "greso", "pilot-commit", "dynamic-sampling"),
     "controls": ("uniform-again", "random-matched"),
     "all": tuple(VARIANTS),
 }

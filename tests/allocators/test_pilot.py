@@ -392,7 +392,7 @@ def test_the_published_settings(preset: str, group: int) -> None:
         (
             "cero",
             WINDOW | {"rollouts_per_unit": 4, "pilot": 6, "pilot_share": 0.9},
-            "pilot=6 is not a multiple of rollouts_per_unit=4",
+            "pilot=6 is not a multiple of roll",
         ),
         ("cero", WINDOW | {"selection": "dual", "offer": "pool"}, "a pilot leave it out: there the gain decides"),
         ("uniform", {"pilot": 2}, "a pilot would decide nothing; leave `pilot` out, or take cero, vip"),
@@ -444,6 +444,15 @@ def test_a_pilot_that_leaves_nothing_to_commit_is_refused(request_: dict[str, An
 def test_the_whole_pool_is_no_choice_for_a_pilot() -> None:
     with pytest.raises(BudgetError, match="set offer='window', or pass row_ids"):
         make("cero, candidates alone", **SIZE).allocate()
+
+
+def test_a_floor_is_the_candidates() -> None:
+    allocator = make_allocator("cero", **SIZE, pilot=1, offer="window")
+    with pytest.raises(
+        BudgetError, match="min_rollouts_per_prompt=2 at least, and pilot=1 is all that most of them get"
+    ):
+        allocator.allocate(range(4), total=24)
+    assert allocator.allocate(total=24).counts.tolist() == [1] * 12
 
 
 def test_damaged_pilots_are_refused() -> None:
