@@ -14,7 +14,6 @@ from cero_api.allocators import BUILT_IN, make_allocator
 from cero_api.contract import (
     BATCH,
     BUDGET,
-    PROMPTS,
     ROUNDS,
     TOTAL,
     AllocatorFactory,
@@ -27,12 +26,12 @@ from cero_api.contract import (
     require,
     same_state,
 )
+from cero_api.contract import PROMPTS as PROMPTS  # known under this address, too
 from cero_api.contract_pilot import PILOT_CHECKS
 from cero_api.errors import BudgetError, CeroError, CeroWarning, CheckpointError, InvalidOutcomeError, PromptError
 from cero_api.protocol import Allocation, RolloutAllocator, RolloutOutcomes
 
-__all__ = ["BATCH", "BUDGET", "PROMPTS", "ROUNDS", "TOTAL", "AllocatorFactory", "ContractError"]
-__all__ += ["check_allocator", "check_request"]
+__all__ = ["AllocatorFactory", "ContractError", "check_allocator", "check_request"]
 
 
 def check_allocator(factory: AllocatorFactory) -> None:

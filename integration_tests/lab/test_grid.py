@@ -132,6 +132,14 @@ def test_every_variant_spends_the_same(records: dict[str, GridRecord]) -> None:
             )
 
 
+@pytest.mark.parametrize("variant", ["window-pilot", "window-pilot-tokens", "pilot-commit"])
+def test_a_pilot_and_its_rest_are_one_round(variant: str, records: dict[str, GridRecord]) -> None:
+    record = records[variant]
+    for prompts, counts in zip(record.prompts, record.counts, strict=True):
+        assert len(set(prompts)) == len(prompts) == 8  # of which four fit at full groups
+        assert sorted(counts) == [1, 1, 1, 1, 1, 3, 4, 4]
+
+
 @pytest.mark.parametrize("variant", ["uniform", "cero-pool"])
 def test_trl_makes_the_same_record(variant: str, starts: Path, tmp_path: Path, records: dict[str, GridRecord]) -> None:
     job = Job("tiny", variant, 0, 3, "trl")
