@@ -64,11 +64,10 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     r"""Deals each round where a rollout is worth most at the current price of the budget (Algorithm 1).
 
     Each prompt has a Beta posterior, whose expected Bernoulli variance $\hat q$ (that of its rewards, where they are
-    graded) sets the saturating utility
-    $U(z) = 1 - e^{-4\lambda\hat q z/R}$ of its cumulative exposure. The duals $\vartheta_i$ (of prompts) and $\nu$ (of
-    the budget) follow projected online gradient descent. A round over the pool admits positive margins
-    $\vartheta_i - \nu$ in order, each up to its cap; a round over candidates deals units one by one to the largest
-    gain, down to the floor and up to the cap. `selection` makes either rule hold for both.
+    graded) sets the saturating utility $U(z) = 1 - e^{-4\lambda\hat q z/R}$ of its cumulative exposure. The duals
+    $\vartheta_i$ (of prompts) and $\nu$ (of the budget) follow projected online gradient descent. A round over the pool
+    admits positive margins $\vartheta_i - \nu$ in order, each up to its cap; a round over candidates deals units one by
+    one to the largest gain, down to the floor and up to the cap. `selection` makes either rule hold for both.
 
     The dual step of a round is taken when the next one is dealt, with the evidence at hand by then: with rewards in
     time this is Algorithm 1, and asynchronous trainers never wait. It uses the *virtual* allocation; what is
@@ -90,7 +89,6 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
     """
 
     config_type = CeroConfig
-
     asks_belief = True
 
     def __init__(self, config: CeroConfig, knowledge: Knowledge | None = None) -> None:
@@ -196,10 +194,9 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
 
     def _note_virtual(self, prompts: IntArray, units: IntArray, dual: bool) -> None:
         """What the next dual step is about."""
-        self._changes.set(self._state, "virtual_prompt", prompts)
-        self._changes.set(self._state, "virtual_units", units)
-        self._changes.set(self._state, "pending", 1)
-        self._changes.set(self._state, "pending_dual", int(dual))
+        said = {"virtual_prompt": prompts, "virtual_units": units, "pending": 1, "pending_dual": int(dual)}
+        for name, value in said.items():
+            self._changes.set(self._state, name, value)
 
     def _need(self, total: int | None) -> int:
         """Units that this round is to deal, as far as prices and caps allow."""
@@ -225,10 +222,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         return fill
 
     def _round_size(self, rows: IntArray | None, total: int | None) -> int:
-        need = self._need(total)
-        if rows is not None:
-            need = min(need, rows.size * self._limits(rows, total)[1])
-        return need * self.config.rollouts_per_unit
+        most = self.config.budget if rows is None else rows.size * self._limits(rows, total)[1]
+        return min(self._need(total), most) * self.config.rollouts_per_unit
 
     def _begin_round(self) -> None:
         self._stepped_duals("marginal")
@@ -239,13 +234,12 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         self._note_virtual(prompts, counts // self.config.rollouts_per_unit, dual=False)
 
     def _least_worth(self, more: int) -> float:
-        above = self._state.budget_price
-        return above * self.config.saturation * (more // self.config.rollouts_per_unit) / self._equal_share
+        units = more // self.config.rollouts_per_unit
+        return self._state.budget_price * self.config.saturation * units / self._equal_share
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
-        return marginal_gain(
-            self._saturation_rate(rows), self._units_given(rows), group // self.config.rollouts_per_unit
-        )
+        units = group // self.config.rollouts_per_unit
+        return marginal_gain(self._saturation_rate(rows), self._units_given(rows), units)
 
     def _rank(self, rows: IntArray) -> RankArray:
         return self._ties.rank[rows]

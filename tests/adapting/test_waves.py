@@ -40,7 +40,7 @@ def test_who_plays_two_waves_gets_rounds_of_uniforms_size(name: str) -> None:
 def test_an_allocator_that_is_made_already() -> None:
     allocator = make_allocator("cero", **allocator_fields("cero", TWO, {"pilot": 2}))
     for take in (Desk, lambda allocator: refuse_waves_of(allocator.config)):
-        with pytest.raises(ConfigurationError, match="pilot=2 deals a round in two waves.*make it without"):
+        with pytest.raises(ConfigurationError, match=r"pilot=2 deals a round in two waves.*make it without"):
             take(allocator)
     refuse_waves_of(allocator.config, waves=2)
     Desk(make_allocator("cero", **allocator_fields("cero", SHAPE, {})))
