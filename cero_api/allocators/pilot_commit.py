@@ -38,8 +38,7 @@ class PilotCommitAllocator(GroupAllocator[PilotCommitConfig, PilotCommitState]):
     that succeed as often as `solved` are evicted, and not offered again. It remembers nothing else of a prompt: each
     round's own pilot decides. Every round is dealt in two waves, `allocate` and `commit`.
 
-    Where a round's size is given, what the band does not fill goes to those nearest to it, so every total is met; where
-    it is not, that stays in the budget.
+    What the band does not fill goes to those nearest to it, so every round has its size.
 
     Deviations: the paper keeps what passes the band in a buffer, commits to it in a later step, up to four steps old,
     and generates until a batch is full; here a pilot is committed within its round, which has a size of its own. The
@@ -113,9 +112,6 @@ class PilotCommitAllocator(GroupAllocator[PilotCommitConfig, PilotCommitState]):
         away = np.maximum(np.maximum(low - rate, rate - high), 0.0)
         # In the band above 1, outside of it below.
         return np.where(away > 0, 1.0 - away, 1.0 + rate * (1.0 - rate))
-
-    def _least_worth(self, more: int) -> float:
-        return 1.0
 
     @staticmethod
     def _rates(pilot: PilotState) -> FloatArray:

@@ -30,9 +30,8 @@ def test_the_band_is_committed_to_by_its_variance() -> None:
     assert committed(won, total=48 + 72).tolist() == [0, 24, 24, 24, 0, 0]
     # Beyond the band whoever is nearest to it: 7/8 and 0/8 are as near, 8/8 is not.
     assert committed(won, total=48 + 120).tolist() == [24, 24, 24, 24, 24, 0]
-    # Where no total is given, what the band does not take stays in the budget.
-    assert committed([0, 0, 0, 8, 8, 8]).tolist() == [0] * 6
-    assert committed([0, 0, 4, 8, 8, 8]).tolist() == [0, 0, 24, 0, 0, 0]
+    # Where no total is given, the pilot is half of the round: two groups more for six prompts.
+    assert committed([0, 2, 4, 8, 8, 8]).tolist() == [0, 24, 24, 0, 0, 0]
 
 
 def test_the_solved_are_evicted_and_the_hopeless_come_again() -> None:
