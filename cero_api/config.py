@@ -32,6 +32,7 @@ _GROUP, _LARGE_GROUP = 8, 128  # rollouts of a prompt: the paper's, and the larg
 
 Pacing = Literal["adaptive", "fixed"] | tuple[Annotated[int, Field(ge=0)], ...]
 Selection = Literal["dual", "marginal"]
+Scope = Literal["batch", "window", "pool"]  # of a trainer's prompts, from which a round is dealt
 
 
 class AllocatorConfig(FrozenConfig):
@@ -70,6 +71,8 @@ class AllocatorConfig(FrozenConfig):
 
     # What may differ where a saved training goes on with another length; see cero_api.continued.
     replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget"})
+    # Who may be chosen in a trainer, where its user does not say; see cero_api.adapting.scope_of.
+    usual_scope: ClassVar[Scope] = "batch"
 
     num_prompts: Annotated[int, Field(gt=0, lt=2**31)]
     rounds: Count
@@ -347,6 +350,7 @@ class MoppsConfig(GroupConfig):
     ('window', 16, 1.0)
     """
 
+    usual_scope: ClassVar[Scope] = "window"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {
             "rollouts_per_prompt": 8,
@@ -389,6 +393,7 @@ class GresoConfig(GroupConfig):
     0.08333333333333333
     """
 
+    usual_scope: ClassVar[Scope] = "pool"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {
             "rollouts_per_prompt": 8,
@@ -509,6 +514,7 @@ class CeroConfig(AllocatorConfig):
     """
 
     replanned: ClassVar[frozenset[str]] = AllocatorConfig.replanned | {"capacity", "pacing"}
+    usual_scope: ClassVar[Scope] = "window"  # what it knows of prompts tells which to choose, from the first round
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "paper": {

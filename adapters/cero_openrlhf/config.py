@@ -6,21 +6,20 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from cero_api.adapting import informed_fields, refuse_token_cost
-from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
+from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, scope_of
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
-from cero_api.config import AllocatorConfig
+from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
 from cero_api.rewards import SuccessRule
 
 PREFIX = "cero"
-Scope = Literal["batch", "window", "pool"]
 
 
 class OpenRLHFAllocatorConfig(SuccessRule):
@@ -30,7 +29,8 @@ class OpenRLHFAllocatorConfig(SuccessRule):
         allocator: name of a registered allocator; its own fields stand beside these.
         scope: "batch" shares a batch's rollouts among the prompts that the loader drew; "pool" puts prompts that the
             allocator picks from the whole train dataset in their place, as in the paper; "window" lets it choose among
-            four times as many as fit, each offered once an episode, by their length and their datasource.
+            four times as many as fit, each offered once an episode, by their length and their datasource. Not given, it
+            is what the method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: lowest and highest reward in place of a threshold: success is the fraction of the way up.
         success_key: what judges success: "reward", "score", or a key of the reward function's extra_logs.
@@ -87,6 +87,8 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     settings = OpenRLHFAllocatorConfig(**own)
     if settings.module is not None:
         importlib.import_module(settings.module)
+    if "scope" not in own:
+        settings = settings.model_copy(update={"scope": scope_of(settings.allocator)})
     known = config_type(settings.allocator).model_fields
     unknown = sorted(set(given) - set(known))
     if unknown:

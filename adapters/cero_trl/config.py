@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from trl import GRPOConfig
 
 from cero_api.adapting.defaults import RoundShape
 from cero_api.advantages import PromptWeight
+from cero_api.config import Scope
 from cero_api.rewards import SuccessRule
-
-Scope = Literal["batch", "window", "pool"]
 
 
 class CeroTRLConfig(SuccessRule):

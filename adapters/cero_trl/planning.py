@@ -10,11 +10,26 @@ from typing import Any
 import numpy as np
 
 from cero_api import AllocatorConfig, BaseAllocator, RolloutAllocator, continued, make_allocator
-from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, warn_if_idle
+from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, scope_of, warn_if_idle
 from cero_api.adapting.waves import refuse_waves_of
+from cero_api.config import Scope
 from cero_api.errors import CeroWarning, ConfigurationError
 from cero_trl.config import CeroTRLConfig, Schedule
 from cero_trl.known import Known
+
+
+def usual_scope(allocator: str | RolloutAllocator, scope: Scope | None) -> Scope:
+    """Who may be chosen: the user's choice, or the method's usual one.
+
+    Args:
+        allocator: a registered name, or an allocator, which shares out batches if it was not made for a window.
+        scope: the user's; None leaves it to the method.
+    """
+    if isinstance(allocator, str):
+        return scope_of(allocator, scope)
+    if scope is not None:
+        return scope
+    return "window" if allocator.config.offer == "window" else "batch"
 
 
 def fitting_allocator(

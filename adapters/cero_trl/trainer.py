@@ -22,15 +22,24 @@ from trl import GRPOConfig, GRPOTrainer
 from cero_api import Allocation, RolloutAllocator
 from cero_api.adapting import Judge, RewardWatch, name_of, round_numbers, start_line
 from cero_api.advantages import PromptWeight
+from cero_api.config import Scope
 from cero_api.errors import CeroError, CheckpointError, ConfigurationError, PromptError
 from cero_trl.advantages import changed_below, grouped_advantages, prompt_weights
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
-from cero_trl.config import CeroTRLConfig, Scope, rounds_between, schedule_of
+from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
 from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
-from cero_trl.planning import begun, fitting_allocator, lasting, length_of, of_the_length_of, warn_of_idleness
+from cero_trl.planning import (
+    begun,
+    fitting_allocator,
+    lasting,
+    length_of,
+    of_the_length_of,
+    usual_scope,
+    warn_of_idleness,
+)
 from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
 from cero_trl.rows import DatasetRow, Named, numbers_of
@@ -56,7 +65,9 @@ class CeroGRPOTrainer(GRPOTrainer):
         allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what
             this training would generate at uniform counts.
         scope: "batch" shares each batch's rollouts among the prompts the loader drew; "window" chooses among four
-            times as many, by what is known of them; "pool" picks prompts from the whole train dataset.
+            times as many, by what is known of them; "pool" picks prompts from the whole train dataset. None is what the
+            method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others; an allocator of
+            your own shares out batches, unless its configuration has offer="window".
         features: what is known of each row of the train dataset before it is tried: numbers `[M, d]`, or names of
             columns. With scope="window" the prompt's length and its source (a column `data_source`, `source`, `task`,
             …) are taken by themselves.
@@ -94,7 +105,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         *args: Any,
         allocator: str | RolloutAllocator = "cero",
         allocator_config: Mapping[str, Any] | None = None,
-        scope: Scope = "batch",
+        scope: Scope | None = None,
         features: ArrayLike | Sequence[str] | None = None,
         offline_rates: str | ArrayLike | None = None,
         offline_samples: str | ArrayLike | None = None,
@@ -109,7 +120,7 @@ class CeroGRPOTrainer(GRPOTrainer):
     ) -> None:
         check_trl()
         self.cero_config = settings = CeroTRLConfig(
-            scope=scope,
+            scope=usual_scope(allocator, scope),
             success_threshold=success_threshold,
             reward_range=reward_range,
             success_reward=success_reward,
@@ -119,7 +130,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         refuse_arguments(given, settings)
         dataset, options = given["train_dataset"], given.get("args") or GRPOConfig("out")
         self.schedule = schedule_of(options, len(dataset))
-        known = known_of(dataset, features, offline_rates, offline_samples, automatic=scope == "window")
+        known = known_of(dataset, features, offline_rates, offline_samples, automatic=settings.scope == "window")
         self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule, known)
         warn_of_idleness(self.allocator, settings, self.schedule, stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)

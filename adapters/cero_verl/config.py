@@ -6,14 +6,14 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationError
 
 from cero_api.adapting import informed_fields, refuse_token_cost
-from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields
+from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, scope_of
 from cero_api.allocators import config_type
-from cero_api.config import AllocatorConfig
+from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
 from cero_api.rewards import SuccessRule
 from cero_verl.prompts import Identity
@@ -21,9 +21,6 @@ from cero_verl.prompts import Identity
 FLAG = "rollout_allocator"
 MANAGER = "cero_verl.counts.AllocatedAgentLoopManager"
 CALLBACK = "cero_verl.checkpoint.AllocatorCheckpoint"
-
-# "batch" shares out what the loader drew; every other scope picks prompts itself.
-Scope = Literal["batch", "window", "pool"]
 
 
 class VerlAllocatorConfig(SuccessRule):
@@ -33,7 +30,8 @@ class VerlAllocatorConfig(SuccessRule):
         name: of a registered allocator.
         scope: "batch" shares the rollouts of a batch among the prompts that verl's loader drew; "pool" puts prompts
             that the allocator picks from the whole train dataset in their place, as in the paper; "window" lets it
-            choose among four times as many as fit, each offered once an epoch, by what is known of them.
+            choose among four times as many as fit, each offered once an epoch, by what is known of them. Not given, it
+            is what the method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
         features: columns of the train dataset that say something of a prompt beforehand, dotted where they are nested
             (`extra_info.level`), beside its length; None is `data_source`. Looked at where belief=features, which is
             the default of scope=window.
@@ -147,6 +145,8 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
         raise _named(error) from None
     if settings.module is not None:
         _import(settings.module)
+    if "scope" not in own:
+        settings = settings.model_copy(update={"scope": scope_of(settings.name)})
     fields = {key: value for key, value in values.items() if key not in VerlAllocatorConfig.model_fields}
     known = config_type(settings.name).model_fields
     unknown = sorted(set(fields) - set(known))

@@ -143,8 +143,8 @@ def _paths(node: Any, above: str = "") -> Iterator[str]:
         yield from _paths(value, f"{above}{key}.")
 
 
-# What follows from verl's configuration and the scope, where it is not set.
-DERIVED = frozenset({"max_rollouts_per_prompt", "rollouts_per_prompt", "offer", "window", "belief"})
+# What follows from the method, verl's configuration and the scope, where it is not set.
+DERIVED = frozenset({"scope", "max_rollouts_per_prompt", "rollouts_per_prompt", "offer", "window", "belief"})
 
 
 def group_config(name: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from cero_api.adapting import idle_reasons, informed, limits, start_line, warn_if_idle
+from cero_api.config import Scope
 from cero_api.errors import ConfigurationError, TraceError
 from cero_api.trace import TraceWriter
 from cero_verl.beginning import Beginning, beginning
-from cero_verl.config import FLAG, Scope, VerlAllocatorConfig
+from cero_verl.config import FLAG, VerlAllocatorConfig
 from cero_verl.prompts import TrainPrompts, train_dataset
 from cero_verl.refusals import refuse_unsupported
 

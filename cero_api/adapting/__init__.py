@@ -1,6 +1,6 @@
 """What every adapter needs, whatever its trainer: versions, the guard, defaults, and what a round says of itself."""
 
-from cero_api.adapting.defaults import RoundShape, allocator_fields
+from cero_api.adapting.defaults import RoundShape, allocator_fields, scope_of
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
@@ -34,6 +34,7 @@ __all__ = [
     "refuse_token_cost",
     "round_numbers",
     "run_identity",
+    "scope_of",
     "start_line",
     "told_before",
     "warn_if_idle",

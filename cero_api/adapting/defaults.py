@@ -9,6 +9,7 @@ from typing import Any
 
 from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
+from cero_api.config import Scope
 
 WINDOW = 4
 """Prompts offered for each that a round has room for: twice or eight times as many are nearly as good."""
@@ -38,10 +39,26 @@ class RoundShape:
     budget: int
     group_size: int
     largest: int
-    scope: str = "batch"
+    scope: Scope = "batch"
     room: int | None = None
     reserve: float = 1.0
     waves: int = 1
+
+
+def scope_of(name: str, scope: Scope | None = None) -> Scope:
+    """Who may be chosen, as the user says, or else as the method is known to do best.
+
+    Args:
+        name: of a registered allocator.
+        scope: the user's; None is the method's usual one.
+
+    Raises:
+        ConfigurationError: no allocator has that name.
+
+    >>> scope_of("cero"), scope_of("cero", "batch"), scope_of("vip")
+    ('window', 'batch', 'batch')
+    """
+    return config_type(name).usual_scope if scope is None else scope
 
 
 def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) -> dict[str, Any]:
