@@ -22,6 +22,7 @@ def args(**changes: Any) -> Any:
         "algo.advantage.no_std_norm": False,
         "algo.dynamic_filtering_enable": False,
         "cero.allocator": "cero",
+        "cero.scope": "batch",
         "data.max_len": 16,
         "ds.ring_attn_size": 1,
         "ds.tensor_parallel_size": 1,

@@ -126,6 +126,8 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
         "ckpt.output_dir": folder / "final",
         "ckpt.path": folder / "checkpoints",
         "cero.trace": folder / "trace.jsonl",
+        # Most of what is tested here is easiest to see where a loader's batch is shared out.
+        "cero.scope": "batch",
     }
     settings.update({name.replace("__", "."): value for name, value in changes.items()})
     words: list[str] = []

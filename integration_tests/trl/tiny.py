@@ -143,6 +143,8 @@ def trainer(
     **kwargs: Any,
 ) -> Any:
     kind = WatchedStock if stock else Watched
+    if not stock:  # most of what is tested here is easiest to see where a loader's batch is shared out
+        kwargs.setdefault("scope", "batch")
     return kind(
         model=kwargs.pop("model", None) or model(),
         reward_funcs=list(rewards) if isinstance(rewards, list) else rewards,

@@ -123,7 +123,14 @@ class Tiny:
             f"trainer.default_local_dir={self.folder / 'checkpoints'}",
             f"trainer.v1.trainer_mode={self.mode}",
             *self.extra,
+            *self._scope(),
         ]
+
+    def _scope(self) -> list[str]:
+        """Most of what is tested here is easiest to see where a loader's batch is shared out."""
+        chosen = any(word.startswith("+rollout_allocator=") for word in self.extra)
+        said = any("rollout_allocator.scope" in word for word in self.extra)
+        return ["rollout_allocator.scope=batch"] if chosen and not said else []
 
     def config(self) -> Any:
         with initialize_config_module("verl.trainer.config", version_base=None):
