@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cero_openrlhf.config import read_settings
 from cero_openrlhf.launcher import main
-from integration_tests.openrlhf import tiny
+from integration_tests.openrlhf import made, tiny
 
 
 def launched(words: list[str], monkeypatch: pytest.MonkeyPatch) -> int | str | None:
@@ -59,3 +60,12 @@ def test_refusals(
 ) -> None:
     assert launched(tiny.arguments(tmp_path, **changes), monkeypatch) == 2
     assert advice in capsys.readouterr().err
+
+
+def test_a_method_brings_its_usual_scope() -> None:
+    for allocator, scope in (("cero", "window"), ("greso", "pool"), ("vip", "batch")):
+        args = made.args(**{"cero.allocator": allocator})
+        del args.cero.scope
+        settings, fields = read_settings(args)
+        assert settings.scope == scope
+        assert fields.get("belief") == ("features" if allocator == "cero" else None)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from cero_api import make_allocator
 from cero_api.errors import ConfigurationError
 from cero_trl import CeroGRPOTrainer, RoundRecord
 from integration_tests.trl import tiny
@@ -98,3 +99,24 @@ def test_a_resumed_window_deals_on(tmp_path: Path) -> None:
     )
     trainer.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-4"))
     assert [part.prompt_ids.tolist() for part in rest] == [part.prompt_ids.tolist() for part in whole[-len(rest) :]]
+
+
+@pytest.mark.parametrize(
+    ("allocator", "scope"),
+    [("cero", "window"), ("mopps", "window"), ("greso", "pool"), ("vip", "batch"), ("uniform", "batch")],
+)
+def test_a_method_brings_its_usual_scope(allocator: str, scope: str, tmp_path: Path) -> None:
+    trainer, rounds = trained(tmp_path, allocator=allocator, scope=None, steps=1)
+    assert trainer.cero_config.scope == scope
+    assert trainer.allocator.config.offer == ("window" if scope == "window" else "pool")
+    if allocator == "cero":
+        assert trainer.allocator.config.window == 2
+        assert trainer.allocator.config.belief == "features"
+    assert rounds[0].counts.sum() == trainer.schedule.rollouts
+
+
+def test_an_allocator_of_ones_own_has_the_scope_that_it_was_made_for(tmp_path: Path) -> None:
+    for offer, scope in (("window", "window"), ("pool", "batch")):
+        allocator = make_allocator("cero", num_prompts=48, rounds=1, budget=8, max_rollouts_per_prompt=4, offer=offer)
+        trainer, _ = trained(tmp_path, allocator=allocator, scope=None, steps=1)
+        assert trainer.cero_config.scope == scope

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from cero_api import available_allocators
 from cero_api.errors import ConfigurationError
+from cero_verl.config import read_flag
 from cero_verl.flag import refuse_near_misses
 from integration_tests.verl.tiny import Tiny
 
@@ -148,3 +149,11 @@ def test_near_misses(flag: str, said: str) -> None:
 
 def test_other_programs_with_such_a_key_are_none_of_our_business() -> None:
     refuse_near_misses(OmegaConf.create({"rolout_allocator": "cero", "allocator": 1}))
+
+
+@pytest.mark.parametrize(("allocator", "scope"), [("cero", "window"), ("greso", "pool"), ("vip", "batch")])
+def test_a_method_brings_its_usual_scope(allocator: str, scope: str, tmp_path: Path) -> None:
+    words = [f"+rollout_allocator={allocator}", "rollout_allocator.scope=null"]
+    settings, fields = read_flag(Tiny(tmp_path, extra=words).config())
+    assert settings.scope == scope
+    assert fields.get("belief") == ("features" if allocator == "cero" else None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import available_allocators, make_allocator
-from cero_api.adapting import RoundShape, allocator_fields, limits
+from cero_api.adapting import RoundShape, allocator_fields, limits, scope_of
 
 # Any shape of a training is tried, those among them that leave nothing to decide.
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
@@ -55,3 +55,10 @@ def test_a_reserve_for_groups_that_are_generated_anew() -> None:
 def test_the_capacity_is_a_round_or_all_that_the_pool_can_take() -> None:
     assert allocator_fields("cero", shape(), {})["capacity"] == 64
     assert allocator_fields("cero", shape(num_prompts=3), {"budget": 480})["capacity"] == 48
+
+
+def test_a_method_is_given_the_scope_of_its_evidence_where_nobody_says() -> None:
+    usual = {name: scope_of(name) for name in available_allocators()}
+    assert {name for name, scope in usual.items() if scope == "window"} == {"cero", "mopps"}
+    assert {name for name, scope in usual.items() if scope == "pool"} == {"greso"}
+    assert scope_of("cero", "batch") == "batch"
