@@ -82,7 +82,7 @@ def test_words_become_settings() -> None:
 
 
 def test_no_words_are_the_defaults() -> None:
-    assert read_settings(parsed()) == (OpenRLHFAllocatorConfig(), {})
+    assert read_settings(parsed()) == (OpenRLHFAllocatorConfig(scope="window"), {"belief": "features"})
 
 
 def test_budget_and_rounds_follow_the_training() -> None:

@@ -117,6 +117,7 @@ def test_a_method_brings_its_usual_scope(allocator: str, scope: str, tmp_path: P
 
 def test_an_allocator_of_ones_own_has_the_scope_that_it_was_made_for(tmp_path: Path) -> None:
     for offer, scope in (("window", "window"), ("pool", "batch")):
-        allocator = make_allocator("cero", num_prompts=48, rounds=1, budget=8, max_rollouts_per_prompt=4, offer=offer)
+        cap = 4 if offer == "window" else 8
+        allocator = make_allocator("cero", num_prompts=48, rounds=1, budget=8, max_rollouts_per_prompt=cap, offer=offer)
         trainer, _ = trained(tmp_path, allocator=allocator, scope=None, steps=1)
         assert trainer.cero_config.scope == scope
