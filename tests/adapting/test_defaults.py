@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from cero_api import available_allocators, make_allocator
 from cero_api.adapting import RoundShape, allocator_fields, limits, scope_of
+from cero_api.config import Scope
 
 # Any shape of a training is tried, those among them that leave nothing to decide.
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cer
 @pytest.mark.parametrize("scope", ["batch", "pool"])
 @pytest.mark.parametrize("name", available_allocators(waves=1))
 @given(data=st.data())
-def test_every_allocator_fills_every_round_of_uniforms_budget(name: str, scope: str, data: st.DataObject) -> None:
+def test_every_allocator_fills_every_round_of_uniforms_budget(name: str, scope: Scope, data: st.DataObject) -> None:
     group = data.draw(st.integers(3, 16))  # vip deals 3 at least
     batch, rounds = data.draw(st.integers(2, 6)), data.draw(st.integers(1, 6))
     pool = batch * data.draw(st.integers(1, 4))
