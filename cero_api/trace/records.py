@@ -91,7 +91,8 @@ def trace_lines(
         )
     won = not_negative(won)
     lost = not_negative(count - won if lost is None else lost)
-    whole = whole_squares(won, lost)
+    with np.errstate(invalid="ignore"):  # infinities, which are refused below
+        whole = whole_squares(won, lost)
     squared = whole if squares is None else real_numbers(squares, "squares", TraceError)
     if squared.size != won.size:
         raise TraceError(f"{squared.size} squares for {won.size} prompts; give one per prompt")
