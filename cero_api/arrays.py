@@ -15,6 +15,7 @@ from cero_api.errors import CeroError, InvalidOutcomeError
 # Spacing of numbers just above 1 in formats that numpy has not, or that are coarser than float32.
 _EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float8_e4m3": 2.0**-3, "float8_e5m2": 2.0**-2}
 _FLOAT32 = 2.0**-23
+_OWN = {int, float, bool, np.float64, np.float32, np.int64, np.int32, np.bool_}  # of which nothing foreign can come
 
 
 def whole_number(value: object) -> int | None:
@@ -91,6 +92,47 @@ def epsilon_of(values: ArrayLike) -> float:
     return next((epsilon for known, epsilon in _EPSILON.items() if name.startswith(known)), _FLOAT32)
 
 
+def keys_of(values: Any, name: str, error: type[CeroError]) -> list[Any]:
+    """Keys of prompts as Python's own, in their order: all text, or all whole numbers.
+
+    Args:
+        values: `[P]`: a list, an array or column of a table, a tensor on any device, or anything to go through that has
+            an order of its own.
+        name: of the argument, for the message.
+        error: type of the refusal.
+
+    Raises:
+        CeroError: one is neither text nor a whole number, or there are both; of the type `error`.
+
+    >>> keys_of(np.array([17, 3]), "keys", CeroError), keys_of(("a", "b"), "keys", CeroError)
+    ([17, 3], ['a', 'b'])
+    """
+    if isinstance(values, str | bytes | bytearray | set | frozenset):
+        raise error(f"{name} must be a list of keys, in order, not one {type(values).__name__}; make a list of them")
+    if hasattr(values, "__array__") and not isinstance(values, np.ndarray) and not hasattr(values, "tolist"):
+        values = flat_array(values, name, error)  # a table is refused, through whose columns one could go
+    if isinstance(values, np.ma.MaskedArray):
+        values = flat_array(values, name, error)
+    try:
+        keys = list(map(_plain_key, values.tolist() if getattr(values, "ndim", 0) else iter(values)))
+    except Exception as reason:  # a foreign array may raise anything, and a CeroError is promised
+        raise error(f"{name} must be a list of keys ({_short(reason)}); give one for each prompt") from None
+    kinds = set(map(type, keys))
+    if not (kinds <= {str} or kinds <= {int}):
+        named = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise error(f"{name} must be all strings or all integers, not {named}; convert them")
+    return keys
+
+
+def _plain_key(key: Any) -> Any:
+    """A text or number of NumPy's, of a tensor's or of a type of somebody's own as Python's."""
+    if type(key) is str or type(key) is int:
+        return key
+    if isinstance(key, str):
+        return str.__str__(key)
+    return key.item() if getattr(key, "ndim", None) == 0 and hasattr(key, "item") else key
+
+
 def flat_array(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
     """As an array of one dimension and of numpy's own types, nothing masked away."""
     if isinstance(values, np.ma.MaskedArray):
@@ -98,21 +140,7 @@ def flat_array(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
         if masked:
             raise error(f"{name} masks {masked} of {values.size} entries; leave those out of every array instead")
         values = np.ma.getdata(values)
-    try:
-        if isinstance(values, list | tuple):
-            kinds = set(map(type, values))
-            if type(np.ma.masked) in kinds:
-                raise error(f"{name} has a masked entry; leave it out of every array instead")
-            if any(hasattr(kind, "detach") for kind in kinds):
-                values = [_numpy(value) if hasattr(value, "detach") else value for value in values]
-        array = np.asarray(_numpy(values) if hasattr(values, "detach") else values)
-    except CeroError:
-        raise
-    except Exception as reason:  # a foreign array may raise anything, and a CeroError is promised
-        said = " ".join(str(reason).split())[:200]
-        if isinstance(values, list | tuple):
-            raise error(f"{name} must be one flat array of numbers ({said}); flatten it first") from None
-        raise error(f"{name} cannot be read as an array ({said}); copy it to one of numpy's first") from None
+    array = values if type(values) is np.ndarray else _read(values, name, error)
     if array.dtype.kind == "V" and array.dtype.names is None:  # ml_dtypes' bfloat16 and its like
         kind = array.dtype.name
         wide = np.float32 if "float" in kind else np.int64 if "int" in kind else None
@@ -124,12 +152,36 @@ def flat_array(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
     return array
 
 
-def _numpy(tensor: Any) -> NDArray[Any]:
-    """Values of a tensor of torch's kind, which is known by its methods: torch itself is never imported."""
-    tensor = tensor.detach()
+def _read(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
+    """A list, or somebody else's array, as one of numpy's."""
+    listed = isinstance(values, list | tuple)
+    kinds = set(map(type, values)) if listed else {type(values)}
+    if listed and any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        raise error(f"{name} has a masked entry; leave it out of every array instead")
+    # What is foreign may raise anything, and a CeroError is promised; of what is not, an interrupt stays what it is.
+    own = listed and kinds <= _OWN
+    refusals: tuple[type[Exception], ...] = (TypeError, ValueError, OverflowError) if own else (Exception,)
+    try:
+        return np.asarray(values if own else [_numpy(value) for value in values] if listed else _numpy(values))
+    except refusals as reason:
+        said = _short(reason)
+    if listed:
+        raise error(f"{name} must be one flat array of numbers ({said}); flatten it first")
+    raise error(f"{name} cannot be read as an array ({said}); copy it to one of numpy's first")
+
+
+def _short(reason: Exception) -> str:
+    return " ".join(str(reason).split())[:200]
+
+
+def _numpy(value: Any) -> Any:
+    """Values of a tensor of torch's kind, known by its methods since torch is never imported; all else as it is."""
+    if not hasattr(value, "detach"):
+        return value
+    tensor = value.detach()
     if any(name in str(tensor.dtype) for name in ("bfloat16", "float8")):  # numpy has no such numbers
         tensor = tensor.float()
-    return np.asarray(tensor.numpy(force=True))  # off the device, and past torch's lazy conjugates
+    return tensor.numpy(force=True)  # off the device, and past torch's lazy conjugates
 
 
 def _is_real(value: object) -> bool:

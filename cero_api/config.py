@@ -150,6 +150,14 @@ class AllocatorConfig(FrozenConfig):
                 f"{group}, and window={self.window} offers fewer; raise it to {math.ceil(fits)}, or lower pilot_share"
             )
 
+    def _refuse_unspendable(self, most: int) -> None:
+        """Raise ValueError for a budget that rounds of so many rollouts a prompt do not hold."""
+        if self.budget > self.rounds * self.num_prompts * most:
+            raise ValueError(
+                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x {most} "
+                "rollouts hold fewer; lower budget or raise rounds"
+            )
+
     # Settings by the name of their source, such as "paper"; see `preset`.
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -202,11 +210,7 @@ class UniformConfig(AllocatorConfig):
 
     @model_validator(mode="after")
     def _feasible(self) -> Self:
-        if self.budget > self.rounds * self.num_prompts * self.rollouts_per_prompt:
-            raise ValueError(
-                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
-                f"{self.rollouts_per_prompt} rollouts hold fewer; lower budget or raise rounds"
-            )
+        self._refuse_unspendable(self.rollouts_per_prompt)
         return self
 
 
@@ -231,11 +235,7 @@ class BatchConfig(AllocatorConfig):
                 f"min_rollouts_per_prompt={low}, rollouts_per_prompt={mean} and max_rollouts_per_prompt={high} "
                 "must be in this order"
             )
-        if self.budget > self.rounds * self.num_prompts * high:
-            raise ValueError(
-                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
-                f"{high} rollouts hold fewer; lower budget or raise rounds"
-            )
+        self._refuse_unspendable(high)
         return self
 
 
@@ -326,11 +326,7 @@ class GroupConfig(AllocatorConfig):
 
     @model_validator(mode="after")
     def _feasible(self) -> Self:
-        if self.budget > self.rounds * self.num_prompts * self.rollouts_per_prompt:
-            raise ValueError(
-                f"budget={self.budget} cannot be spent: {self.rounds} rounds of {self.num_prompts} prompts x "
-                f"{self.rollouts_per_prompt} rollouts hold fewer; lower budget or raise rounds"
-            )
+        self._refuse_unspendable(self.rollouts_per_prompt)
         return self
 
 

@@ -31,7 +31,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     ...     pathlib.Path(path).read_text()
     'whole'
     """
-    target = os.path.realpath(path)
+    target = os.path.realpath(_possible(path))
     mode = _mode(target)
     name = f".{os.path.basename(target)[:_LONGEST]}.{secrets.token_hex(4)}.tmp"
     temporary = os.path.join(os.path.dirname(target), name)
@@ -67,10 +67,17 @@ def regular_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     # Opening a pipe waits for a writer unless it is told not to.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags), "rb") as file:
+    with os.fdopen(os.open(_possible(path), flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", os.fspath(path))
         yield file
+
+
+def _possible(path: str | os.PathLike[str]) -> str:
+    """The path, unless it has a character that no name can have, of which Python makes no OSError."""
+    if "\0" in os.fspath(path):
+        raise OSError(errno.EINVAL, "no name has a NUL in it", repr(os.fspath(path)))
+    return os.fspath(path)
 
 
 def _mode(target: str) -> int | None:

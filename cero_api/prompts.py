@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cero_api._types import IntArray
-from cero_api.arrays import whole_numbers
+from cero_api.arrays import keys_of, whole_numbers
 from cero_api.errors import PromptError
 
 Key = str | int
@@ -34,11 +34,7 @@ class PromptIndex:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self._keys = [key.item() if isinstance(key, np.generic) else key for key in keys]
-        kinds = {type(key) for key in self._keys}
-        if not kinds <= {str} and not kinds <= {int}:
-            named = sorted(kind.__name__ for kind in kinds)
-            raise PromptError(f"prompt keys must be all str or all int, not {named}; convert them first")
+        self._keys: list[Key] = keys_of(keys, "prompt keys", PromptError)
         self._rows = {key: row for row, key in enumerate(self._keys)}
         if len(self._rows) != len(self._keys):
             key, times = Counter(self._keys).most_common(1)[0]
@@ -60,9 +56,9 @@ class PromptIndex:
             keys: `[P]`, in a list, an array or a tensor.
 
         Raises:
-            PromptError: a key is not in the pool.
+            PromptError: a key is not in the pool, or is none.
         """
-        listed = keys.tolist() if hasattr(keys, "tolist") else keys  # a tensor's own elements equal no key
+        listed = keys_of(keys, "prompt keys", PromptError)
         try:
             return np.array([self._rows[key] for key in listed], dtype=np.int64)
         except KeyError as error:

@@ -14,7 +14,7 @@ from cero_api.arrays import real_numbers, whole_numbers
 from cero_api.config import AllocatorConfig
 from cero_api.errors import InvalidOutcomeError
 from cero_api.mathematics.contrast import has_contrast, squares_fit, whole_squares
-from cero_api.mathematics.rounding import ROUNDING
+from cero_api.mathematics.rounding import ROUNDING, not_negative
 from cero_api.rewards import SuccessRule
 
 _MOST = 2**53  # rollouts; float64 counts exactly up to here
@@ -104,6 +104,7 @@ class RolloutOutcomes:
             raise InvalidOutcomeError(
                 "prompt_ids repeats a prompt; sum its outcomes first, or use RolloutOutcomes.from_rewards"
             )
+        won, lost = not_negative(won), not_negative(lost)
         if not (np.isfinite(won).all() and np.isfinite(lost).all() and (won >= 0).all() and (lost >= 0).all()):
             raise InvalidOutcomeError("successes and failures must be finite and >= 0; leave lost rollouts out")
         if (won + lost >= _MOST).any():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
-from cero_api.analysis.report import html_figure, html_page
+from cero_api.analysis.report import html_figure, html_notes, html_page, html_table, html_text
+from cero_api.files import write_whole
 from cero_lab.plots import Histories, draw_all
 from cero_lab.settings import DemoSettings
 from cero_lab.summary import HEADINGS, HOW, Summary, table_rows
@@ -28,21 +28,19 @@ def write_report(
     """
     folder = settings.out / f"report-{settings.pool}"
     figures = draw_all(settings, histories, folder)
-    heads = "".join(f"<th>{escape(name)}</th>" for name in HEADINGS)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table_rows(summaries)
-    )
+    rows = [dict(zip(HEADINGS, row, strict=True)) for row in table_rows(summaries)]
     sentences = "".join(
-        f'<li class="{"lost" if "LOSES" in sentence else "won"}">{escape(sentence)}</li>' for sentence in verdicts
+        f'<li class="{"lost" if "LOSES" in sentence else "won"}">{html_text(sentence)}</li>' for sentence in verdicts
     )
+    chosen = "\n".join(map(html_text, settings.model_dump_json(indent=2).splitlines()))
     body = f"""<p>GRPO by TRL on a small language model, from one checkpoint,
 {settings.train.budget:,} rollouts for each allocator; pool <b>{settings.pool}</b> of {settings.train.prompts} prompts,
 {settings.train.rounds} rounds of {settings.train.prompts_per_round} groups of {settings.train.group_size}.</p>
-<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>
+{html_table(rows)}
 <ul>{sentences}</ul>
-<p class="note">{escape(HOW)}</p>
+{"".join(html_notes([HOW]))}
 {"".join(html_figure(caption, file) for caption, file in figures.items())}
-<details><summary>Settings</summary><pre>{escape(settings.model_dump_json(indent=2))}</pre></details>"""
+<details><summary>Settings</summary><pre>{chosen}</pre></details>"""
     path = folder / "index.html"
-    path.write_text(html_page("CERO against uniform allocation", body), encoding="utf-8")
+    write_whole(path, html_page("CERO against uniform allocation", body))
     return path

@@ -1,5 +1,6 @@
 """What people and trainers pass for rewards, ids and counts: taken whole, or refused by name with a remedy."""
 
+import contextlib
 import datetime
 from collections.abc import Callable
 from decimal import Decimal
@@ -132,6 +133,21 @@ def test_integers_of_any_width_and_from_tensors_are_ids() -> None:
         Tensor([3, 5], "torch.int64"),
     ):
         assert whole_numbers(values, "ids").tolist() == [3, 5]
+
+
+@pytest.mark.parametrize("values", [[1.0, 0.5], (1, 0), [True, False], np.array([1.0, 0.5])], ids=repr)
+def test_an_interrupt_in_the_gate_stays_what_it_is(values: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a time limit raises while plain numbers are read is no fault of theirs, and not to be reported as one."""
+
+    class OutOfTime(Exception):
+        pass
+
+    def late(*_: Any, **__: Any) -> Any:
+        raise OutOfTime
+
+    monkeypatch.setattr("cero_api.arrays.np.asarray", late)
+    with contextlib.suppress(OutOfTime):
+        real_numbers(values, "rewards")
 
 
 def test_how_finely_rewards_can_differ() -> None:

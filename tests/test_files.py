@@ -141,3 +141,12 @@ def test_bytes_are_what_a_file_would_hold(tmp_path: Path) -> None:
     for damaged in (b"", data[:-30], b"PK" + bytes(200)):
         with pytest.raises(CheckpointError, match="the allocator's bytes cannot be read"):
             allocator_from_bytes(damaged)
+
+
+def test_a_name_that_no_file_can_have_is_refused_like_any_other(tmp_path: Path) -> None:
+    allocator = make_allocator("uniform", num_prompts=4, rounds=2, budget=64)
+    for call in (lambda path: save_allocator(allocator, path), load_allocator):
+        with pytest.raises(CheckpointError, match="no name has a NUL in it"):
+            call(tmp_path / "a\0b")
+    with pytest.raises(OSError, match="no name has a NUL in it"):
+        write_whole(tmp_path / "a\0b", "text")

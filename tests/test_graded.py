@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, TraceError, available_allocators, make_allocator
 from cero_api.adapting import round_numbers
+from cero_api.analysis.contest.run import _drawn
+from cero_api.analysis.history import SuccessHistory
+from cero_api.analysis.replay import replay
 from cero_api.analysis.report import RunSummary
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceReader, TraceRound, TraceWriter, trace_lines
@@ -228,3 +232,65 @@ def test_a_record_without_squares_is_written_too(tmp_path: Path) -> None:
         trace(bare)
         trace(rounds[1])
     assert [record.squares.tolist() for record in TraceReader(tmp_path / "trace.jsonl")] == [[2.0], [1.0]]
+
+
+def recorded(folder: Path, always: float = 0.5) -> SuccessHistory:
+    """A trace of prompts always half right, right in 15% of their rollouts, and never right, 16 rollouts a visit."""
+    rng, kinds, n = np.random.default_rng(0), np.arange(30) % 3, np.full(10, 16)
+    with TraceWriter(folder / "trace.jsonl", num_prompts=30) as trace:
+        for round in range(24):
+            rows = np.arange(10) + 10 * (round % 3)
+            flat = kinds[rows] == 0
+            won = np.select([flat, kinds[rows] == 1], [n * always, rng.binomial(n, 0.15)], 0.0)
+            trace.write(round, rows, n, won, squares=np.where(flat, n * always**2, won))
+    return SuccessHistory.from_trace(folder / "trace.jsonl")
+
+
+def test_a_replay_draws_rewards_that_differ_as_much_as_the_recorded_ones(tmp_path: Path) -> None:
+    history = recorded(tmp_path)
+    varying = history.varying(smooth=1)
+    assert varying is not None
+    by_prompt = [set(varying[start:stop].tolist()) for start, stop in pairwise(history.offsets.tolist())]
+    assert by_prompt == [{0.0} if int(key) % 3 == 0 else {1.0} for key in history.keys]
+    report = replay(history, ["uniform", "cero"], seeds=[0, 1], scope="batch", batch_size=10)
+    uniform, cero = (result.metrics for result in report.results)
+    assert uniform["effective_group_rate"].mean < 1 / 3  # but for the chance of no success in 16
+    assert uniform["signal_per_rollout"].mean == pytest.approx(0.15 * 0.85 / 3, rel=0.2)
+    # By the sums alone an always half right prompt looks best of all, and the signal would be three times as much.
+    assert cero["signal_per_rollout"].mean > 1.2 * uniform["signal_per_rollout"].mean
+    mixed = next(note for note in replay(history, ["uniform"], seeds=[0]).notes if "were mixed" in note)
+    assert 20 < float(mixed.split("groups ")[1].split("%")[0]) <= 33.4
+
+
+@given(p=st.floats(0, 1), varying=st.floats(0, 1) | st.sampled_from([0.0, 1.0]), n=st.integers(1, 50))
+def test_drawn_rewards_have_the_mean_and_the_spread_that_they_should(p: float, varying: float, n: int) -> None:
+    """Over all draws of a whole success or failure: mean p, variance `varying` p(1 - p), shares of a success all."""
+    low, high = (p + np.sqrt(varying) * (b - p) for b in (0.0, 1.0))
+    rng = np.random.default_rng(0)
+    drawn = _drawn(np.arange(1), np.array([n]), np.array([p]), np.array([varying]), 0, rng)
+    won = np.random.default_rng(0).binomial(n, p)
+    assert drawn.successes[0] == pytest.approx(won * high + (n - won) * low)
+    assert drawn.squares[0] == pytest.approx(won * high**2 + (n - won) * low**2, abs=1e-9)
+    assert p * high + (1 - p) * low == pytest.approx(p)
+    assert p * high**2 + (1 - p) * low**2 - p**2 == pytest.approx(varying * p * (1 - p), abs=1e-12)
+
+
+def test_a_replay_of_whole_successes_knows_nothing_of_graded_ones(tmp_path: Path) -> None:
+    history = recorded(tmp_path, always=1.0)
+    assert history.visit_graded.size == 0
+    assert history.varying() is None
+
+
+@pytest.mark.parametrize("name", ["cero", "knapsack", "vip"])
+@pytest.mark.parametrize("share", [0.5, 0.8])
+def test_a_window_has_no_full_group_for_prompts_whose_rewards_never_differ(name: str, share: float) -> None:
+    """By their sums, these were the best of all: of 32 prompts they took nine tenths of the rollouts."""
+    allocator = make_allocator(name, num_prompts=30, rounds=60, budget=60 * 32, offer="window", window=3)
+    kinds, rng = np.arange(30) % 3, np.random.default_rng(0)
+    for _ in range(60):
+        allocation = allocator.allocate()
+        rows = allocation.prompt_ids_per_rollout
+        rewards = np.select([kinds[rows] == 0, kinds[rows] == 1], [share, 1.0 * (rng.random(rows.size) < 0.3)], 0.0)
+        allocator.observe(RolloutOutcomes.from_rewards(rows, rewards, round=allocation.round, reward_range=(0, 1)))
+    flat, rare, _ = (allocator.exposure()[kinds == kind].mean() for kind in range(3))
+    assert rare > 1.2 * flat

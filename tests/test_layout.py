@@ -22,6 +22,7 @@ ADAPTERS = [name for name in PLACES if name not in ("cero_api", "cero_lab")]
 # What looks back at records; a training imports none of it. What decides is everything else, and the trace that a
 # training writes.
 LOOKING_BACK = ("cero_api.analysis", "cero_api.cli", "cero_api.history", "cero_api.learning")
+HOUSES = ("cero_api", "cero_lab", "adapters", "tests", "integration_tests", "benchmarks", "docs")
 LONGEST = 400
 REASON = f"More than {LONGEST} lines:"
 
@@ -83,11 +84,39 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 
 def source_files() -> list[pathlib.Path]:
-    rooms = ("cero_api", "cero_lab", "adapters", "tests", "integration_tests", "benchmarks", "docs")
-    return [path for room in rooms for path in sorted((ROOT / room).rglob("*.py"))]
+    return [path for room in HOUSES for path in sorted((ROOT / room).rglob("*.py"))]
 
 
 @pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_long_file_says_why(path: pathlib.Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert text.count("\n") <= LONGEST or REASON in text, f"split it, or write '{REASON} …' into its docstring"
+
+
+def rooms() -> list[str]:
+    """Every folder of ours, and of the packages the folders in them, that holds Python."""
+    places = [ROOT / name for name in HOUSES]
+    inner = [path for place in ("cero_api", "cero_lab", "adapters") for path in (ROOT / place).iterdir()]
+    return [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted([*places, *(path for path in inner if path.is_dir())])
+        if path.name != "__pycache__" and any(path.rglob("*.py"))
+    ]
+
+
+@pytest.mark.skipif(
+    not (ROOT / "CONTRIBUTING.md").is_file(), reason="the sources are not beside the tests of the wheel"
+)
+def test_contributing_has_a_line_for_every_room_and_for_no_other() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    block = text.split("## Layout")[1].split("```text\n")[1].split("```")[0]
+    named, house = [], ""
+    for line in block.splitlines():
+        room = line.split()[0].rstrip("/") if line.split() else ""
+        if line[:1].strip():
+            house = room
+            named.append(room)
+        elif line[2:3].strip() and line.split()[0].endswith("/"):
+            named.append(f"{house}/{room}")
+    assert set(rooms()) <= set(named)
+    assert [room for room in named if not (ROOT / room).is_dir() and "," not in room] == []

@@ -16,7 +16,8 @@ import pytest
 import cero_api
 
 PACKAGE = pathlib.Path(cero_api.__file__).parent
-PYPROJECT = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())
+ROOT = pathlib.Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 IMPORT_NAMES = {pathlib.PurePath(p).name for p in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
 # A namespace that several distributions share, into which ours puts one module.
 NAMESPACES = {"hydra_plugins"}
@@ -40,14 +41,60 @@ NOT_IN_THE_CORE = {
 @pytest.mark.parametrize("path", CORE_SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_the_core_imports_numpy_and_pydantic_only(path: pathlib.Path) -> None:
     allowed = sys.stdlib_module_names | {"numpy", "pydantic", "cero_api"}
-    imported: set[str] = set()
+    imported = _imported(path)
+    assert imported <= allowed, f"{path.name} imports {sorted(imported - allowed)}"
+
+
+def third_party() -> dict[str, list[str]]:
+    """Top-level modules that anything here imports and that are neither Python's nor ours, and the files that do."""
+    own = {path.name for folder in (ROOT, ROOT / "adapters", ROOT / "docs") for path in folder.iterdir()}
+    found: dict[str, list[str]] = {}
+    for place in PYPROJECT["tool"]["mypy"]["files"]:
+        for path in _sources(ROOT / place):
+            # A script, and a test's helper, stands beside who imports it; within a package that is no way to import.
+            beside = (
+                set() if path.with_name("__init__.py").exists() else {other.stem for other in path.parent.iterdir()}
+            )
+            for name in _imported(path) - sys.stdlib_module_names - own - beside:
+                found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return found
+
+
+def _sources(place: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def _imported(path: pathlib.Path) -> set[str]:
+    """Top-level names that a file imports, wherever in it."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            imported |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            assert node.module is not None
-            imported.add(node.module.partition(".")[0])
-    assert imported <= allowed, f"{path.name} imports {sorted(imported - allowed)}"
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module is not None:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def _required(extra: str) -> set[str]:
+    """Import names of what an extra installs, by way of our other extras too; they are the distributions' here."""
+    names: set[str] = set()
+    for line in PYPROJECT["project"]["optional-dependencies"][extra]:
+        name, _, extras = re.match(r"([\w.-]+)(\[([^\]]*)\])?", line).groups(default="")  # type: ignore[union-attr]
+        names |= set().union(*map(_required, extras.split(","))) if name == "cero-api" else {name.replace("-", "_")}
+    return names
+
+
+def test_types_are_known_of_every_module_that_is_imported_or_it_is_any() -> None:
+    """Where the type checker runs there is what the extra `dev` installs, and nothing else."""
+    if not (ROOT / "docs").is_dir():
+        pytest.skip("the sources are not beside the tests of the wheel")
+    always = {re.split(r"[^\w.-]", line)[0] for line in PYPROJECT["project"]["dependencies"]}
+    modules = [name for override in PYPROJECT["tool"]["mypy"]["overrides"] for name in override["module"]]
+    skipped = {name.partition(".")[0] for name in modules}
+    found = third_party()
+    assert {"numpy", "torch", "pytest", "trl"} <= found.keys()  # they are looked for at all
+    unknown = {name: files for name, files in found.items() if name not in always | _required("dev") | skipped}
+    assert not unknown, f"list these among mypy's overrides in pyproject.toml, or in the extra dev: {unknown}"
 
 
 def test_importing_the_core_loads_no_torch_and_no_trainer() -> None:
@@ -91,7 +138,7 @@ def test_the_wheel_holds_the_packages_and_nothing_else() -> None:
 
 
 def test_nobody_is_told_to_install_from_an_index_what_is_on_none() -> None:
-    root = pathlib.Path(__file__).parents[1]
+    root = ROOT
     if not (root / "docs").is_dir():
         pytest.skip("the sources are not beside the tests of the wheel")
     folders = ("cero_api", "cero_lab", "adapters", "docs")

@@ -1,11 +1,16 @@
 """Keys to rows and back."""
 
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api import PromptError, PromptIndex, content_key
+from cero_api import PromptError, PromptIndex, TraceError, content_key
+from cero_api.trace import TraceWriter
 
 
 @given(st.one_of(st.lists(st.text(), unique=True), st.lists(st.integers(), unique=True)))
@@ -25,11 +30,52 @@ def test_numpy_keys_are_plain_keys() -> None:
 
 @pytest.mark.parametrize(
     ("keys", "remedy"),
-    [(["a", "b", "a", "a"], "'a' names 3 rows"), ([1, "1"], "all str or all int"), ([1.5], "convert"), ([True], "int")],
+    [
+        (["a", "b", "a", "a"], "'a' names 3 rows"),
+        ([1, "1"], "all strings or all integers"),
+        ([1.5], "convert"),
+        ([True], "int"),
+    ],
 )
 def test_keys_that_cannot_identify_are_refused(keys: list[object], remedy: str) -> None:
     with pytest.raises(PromptError, match=remedy):
         PromptIndex(keys)  # type: ignore[arg-type]  # what the test is about
+
+
+class Foreign:
+    """An array of somebody else's that cannot be read."""
+
+    def __array__(self, dtype: object = None, copy: object = None) -> object:
+        raise RuntimeError("not here")
+
+
+NO_KEYS = [
+    None, 5, "abc", b"abc", {"a", "b"}, np.array("a"), np.array([["a"]]), [["a"]], [{"a": 1}], [None, "a"], [1, True],
+    [1.0, 2.0], [1 + 0j], np.ma.array([1, 2], mask=[False, True]), [1, np.ma.masked], Foreign(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", NO_KEYS, ids=repr)
+def test_what_holds_no_keys_is_refused_by_every_call(keys: object, tmp_path: Path) -> None:
+    """None of them raises anything else, and no text is taken apart, no 1.0 or True for a 1, no set for an order."""
+    given: Any = keys
+    with pytest.raises(PromptError, match=r"prompt keys .*; "):
+        PromptIndex(given)
+    with pytest.raises(PromptError, match=r"prompt keys .*; "):
+        PromptIndex([1, 2]).row_ids(given)
+    with pytest.raises(TraceError, match=r"keys .*; "):
+        TraceWriter(tmp_path / "trace.jsonl", keys=[] if given is None else given, num_prompts=7)
+
+
+def test_keys_of_any_make_are_keys() -> None:
+    class Name(StrEnum):
+        first = "a"
+
+    index = PromptIndex(key for key in ("a", "b"))
+    for keys in (["a"], (Name.first,), np.array(["a"]), np.array(["a"], dtype=object), {"a": 0.5}, dict.fromkeys("a")):
+        assert index.row_ids(keys).tolist() == [0]  # type: ignore[arg-type]  # what the test is about
+    assert type(PromptIndex([Name.first]).keys([0])[0]) is str
+    assert PromptIndex([7, 5]).row_ids([np.int8(5), np.array(7)]).tolist() == [1, 0]  # type: ignore[list-item]
 
 
 def test_strangers_are_refused() -> None:

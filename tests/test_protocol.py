@@ -1,5 +1,6 @@
 """Outcomes: how rewards become successes, and what is refused."""
 
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,6 +21,8 @@ from cero_api import (
     UniformAllocator,
     UniformConfig,
 )
+from cero_api.trace.columns import Columns
+from cero_api.trace.records import trace_lines
 
 
 @given(st.lists(st.tuples(st.integers(-5, 5), st.sampled_from([0.0, 1.0])), min_size=1), st.randoms())
@@ -86,6 +89,20 @@ def test_bad_rewards_are_refused_with_a_remedy(
 def test_bad_outcomes_are_refused_with_a_remedy(ids: Any, won: Any, lost: Any, remedy: str) -> None:
     with pytest.raises(InvalidOutcomeError, match=remedy):
         RolloutOutcomes(ids, won, lost)
+
+
+def test_what_rounding_leaves_of_nothing_is_nothing() -> None:
+    """Sums that users take themselves, such as the failures n - S, come out a little below 0."""
+    outcomes = RolloutOutcomes([0, 1], [0.7 + 0.2 + 0.1, 0.3 - 0.2 - 0.1], [-1e-7, 1.0])
+    assert outcomes.rollouts.tolist() == [1, 1]
+    assert (outcomes.successes >= 0).all()
+    assert (outcomes.failures >= 0).all()
+    text = trace_lines(0, [0, 1], [1, 2], [1 + 1e-7, -1e-17], [-1e-7, 1.0])
+    found = Columns.of(text, Path("trace"), 2)
+    assert found.successes.tolist() == [1 + 1e-7, 0.0]
+    for low in (-1e-3, -1.0):
+        with pytest.raises(InvalidOutcomeError, match="finite and >= 0"):
+            RolloutOutcomes([0], [1 - low], [low])
 
 
 @pytest.mark.parametrize("squares", [[0.9], [2.1], [np.nan], [-1.0], [1.0, 1.0], [[1.0]], ["1"]])

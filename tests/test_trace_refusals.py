@@ -46,6 +46,7 @@ ROUNDS: dict[str, tuple[dict[str, object], tuple[object, ...]]] = {
     "a round beyond counting": ({}, (2**31, [1], [2], [1])),
     "successes in a column": ({}, (0, [1, 2], [2, 2], [[1], [0]])),
     "successes that are no numbers": ({}, (0, [1], [2], ["many"])),
+    "successes and failures without end": ({}, (0, [1], [2], [float("inf")], [float("-inf")])),
     "half a rollout": ({}, (0, [1], [2.5], [1])),
     "a name longer than a line": ({}, (0, ["x" * (1 << 24)], [2], [1])),
 }

@@ -49,14 +49,11 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
         if total is None:
             return
         if rows is None and config.offer == "window":
-            smallest = max(2, config.min_rollouts_per_prompt)
-            sizes = groups_in_order(config.num_prompts, total, config.group, smallest)
-            if sizes.sum() != total or sizes.min(initial=smallest) < smallest:
-                most = config.num_prompts * config.group
-                nearest = min(max(total // config.group * config.group, smallest), most)
+            nearest = self._groups_of(total)
+            if nearest != total:
                 raise BudgetError(
                     f"total={total} cannot be dealt to {config.num_prompts} prompts in groups of {config.group}, the "
-                    f"last of them of {smallest} at least; ask for {nearest}"
+                    f"last of them of {self._smallest} at least; ask for {nearest}"
                 )
             return
         if rows is None:
@@ -90,7 +87,7 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
             return rows, self._counts(rows, min(need, remaining))
         need = min(self._even_round() if total is None else total, remaining)
         if config.offer == "window":
-            return self._deal_window(need, smallest=max(2, config.min_rollouts_per_prompt))
+            return self._deal_window(min(self._groups_of(need), remaining), smallest=self._smallest)
         prompts, need = self._batch_of(need)
         rows, walk = state.walk.take(prompts, (config.seed, state.round))
         self._changes.set(state, "walk", walk)
@@ -103,6 +100,19 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
             if rows is not None and total is None
             else super()._round_size(rows, total)
         )
+
+    @property
+    def _smallest(self) -> int:
+        """Rollouts of the smallest group that a window's prompt may get."""
+        return min(max(2, self.config.min_rollouts_per_prompt), self.config.group)
+
+    def _groups_of(self, need: int) -> int:
+        """The rollouts nearest to so many that a window's groups can take: `need` itself, or whole groups."""
+        pool, group = self.config.num_prompts, self.config.group
+        sizes = groups_in_order(pool, need, group, self._smallest)
+        if sizes.sum() == need and sizes.min(initial=group) >= self._smallest:
+            return need
+        return min(max(need // group * group, self._smallest), pool * group)
 
     def _batch_of(self, need: int) -> tuple[int, int]:
         """How many of the walk's prompts can share how many rollouts: `need`, `rollouts_per_prompt` each on average.

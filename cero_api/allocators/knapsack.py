@@ -64,17 +64,14 @@ class KnapsackAllocator(LastVisit[KnapsackConfig, KnapsackState], BatchAllocator
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         won, n = self._state.last_successes[rows], self._state.last_rollouts[rows]
-        graded = self._state.last_graded[rows] if self._state.last_graded.size else np.zeros(rows.size)
-        seen, rate = n > 0, won / np.maximum(n, 1.0)
-        valued = seen & (rate > 0) & (rate < 1) & has_contrast(won, n - won, won - graded)
+        varying, seen, rate = self._varying(rows), n > 0, won / np.maximum(n, 1.0)
+        valued = seen & (rate > 0) & (rate < 1) & (varying > 0)
         counts = np.full(rows.size, floor)
         # Deviation: the paper's constant base count, where it would leave the others less than the floor, is lowered.
         base = min(need // max(rows.size, 1), cap)
         counts[~valued] = base
         rank = self._ties.rank[rows]
-        # Of p(1-p), the part that varies from rollout to rollout: all of it unless rewards are graded.
-        varying = 1.0 - (graded * n)[valued] / (won * (n - won))[valued]
-        table = partial(self._gains, rate[valued], np.log(varying), floor)
+        table = partial(self._gains, rate[valued], np.log(varying[valued]), floor)
         counts[valued] += fill_by_table(table, cap - floor, rank[valued], need - int(counts.sum()))
         # What is left when everybody of value is at the cap: first to prompts never solved, then to whoever has room.
         for takers in (seen & (rate == 0), np.ones(rows.size, dtype=np.bool_)):
@@ -87,7 +84,17 @@ class KnapsackAllocator(LastVisit[KnapsackConfig, KnapsackState], BatchAllocator
         won, n = self._state.last_successes[rows], self._state.last_rollouts[rows]
         # Deviation: the paper has no window. A prompt that nothing is known of is valued at the prior's rate.
         rate = np.where(n > 0, won / np.maximum(n, 1.0), self.config.prior[0] / sum(self.config.prior))
-        return (1.0 - rate**group - (1.0 - rate) ** group) * rate * (1.0 - rate) ** 2
+        return (1.0 - rate**group - (1.0 - rate) ** group) * rate * (1.0 - rate) ** 2 * self._varying(rows)
+
+    def _varying(self, rows: IntArray) -> FloatArray:
+        """Of p(1-p), the part that varied from rollout to rollout: all of it unless rewards are graded."""
+        if not self._state.last_graded.size:
+            return np.ones(rows.size)
+        won, n, graded = (getattr(self._state, f"last_{name}")[rows] for name in ("successes", "rollouts", "graded"))
+        lost = n - won
+        differ = has_contrast(won, lost, won - graded)
+        part = np.where(differ, 1.0 - graded * n / np.where(differ, won * lost, 1.0), 0.0)
+        return np.where(graded > 0.0, part, 1.0)
 
     @staticmethod
     def _gains(rate: FloatArray, log_varying: FloatArray, floor: int, width: int) -> FloatArray:

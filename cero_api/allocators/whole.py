@@ -47,12 +47,13 @@ def changing(
             self._finish()
             changes = self._changes = Changes()
             answer = method(self, *args, **kwargs)
-            if self._changes is not changes:
+            # In one line, so that no handler comes between what is asked and what follows. Then it has happened.
+            decided = self._decided = changes if self._changes is changes else self._decided
+            if decided is not changes:
                 raise CeroError(
                     f"{method.__name__} was interrupted by a call that changed the same allocator, from a signal "
                     "handler or a method of its own, and is not done; make the calls one after the other"
                 )
-            self._decided = changes  # from here on it has happened
             self._finish()
             return answer
 
@@ -87,9 +88,11 @@ class Whole(Generic[StateT]):
 
     def _finish(self) -> None:
         """Make what is decided; again, if an interrupt came while it was made."""
-        if self._decided is not None:
-            self._decided.make()
-            self._decided = None
+        decided = self._decided
+        if decided is not None:
+            decided.make()
+            if self._decided is decided:  # and not what a signal's handler has decided meanwhile
+                self._decided = None
 
     def _rewritten(self, field: str) -> NDArray[Any]:
         """An array for a field of the state that this call writes anew from end to end, of undefined content.

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.analysis.contest import (
@@ -152,7 +153,7 @@ class RecordedArena:
         # From the history's rows to those of the prompts that have a rate, and back.
         self._compact = np.where(rated, np.cumsum(rated) - 1, -1)
         self._first, self._stop = history.offsets[:-1][rated], history.offsets[1:][rated]
-        self._rates = history.rates(smooth)
+        self._rates, self._varying = history.rates(smooth), history.varying(smooth)
         self.scope: Scope = scope or ("recorded" if history.rounds else "batch")
         if self.scope not in get_args(Scope):
             raise ConfigurationError(f"scope={scope!r}; choose from {', '.join(get_args(Scope))}")
@@ -214,6 +215,13 @@ class RecordedArena:
 
     def rates(self, time: float, rows: IntArray, seed: int = 0) -> FloatArray:
         """Success rate of these prompts at a time, float64 `[P]`: linear between visits, constant outside."""
+        return self._between(self._rates, time, rows)
+
+    def varying(self, time: float, rows: IntArray, seed: int = 0) -> FloatArray | None:
+        """How far graded rewards differ, float64 `[P]`, likewise; None where no reward was graded."""
+        return None if self._varying is None else self._between(self._varying, time, rows)
+
+    def _between(self, of_visits: NDArray[np.float32], time: float, rows: IntArray) -> FloatArray:
         visit_round = self._history.visit_round
         before, last = self._first[rows], self._stop[rows] - 1
         # The last visit that is not later, by bisection for all prompts at once; the first if all are later.
@@ -226,8 +234,8 @@ class RecordedArena:
         after = np.minimum(before + 1, last)
         gap = visit_round[after] - visit_round[before]
         share = np.clip((time - visit_round[before]) / np.maximum(gap, 1), 0.0, 1.0)
-        low = self._rates[before].astype(np.float64)
-        return np.asarray(low + share * (self._rates[after] - low))
+        low = of_visits[before].astype(np.float64)
+        return np.asarray(low + share * (of_visits[after] - low))
 
     def extra(self, exposure: IntArray, seed: int) -> dict[str, float]:
         """Nothing: the optimum needs rates that did not react."""
@@ -296,6 +304,9 @@ class RecordedArena:
             notes.append("The record holds rates without rollout counts; they are taken as exact.")
         if history.rollouts.size and self.scope == "recorded":
             mixed = (history.visit_successes > 0) & (history.visit_successes < counts)
+            varying = history.varying()
+            if varying is not None:
+                mixed &= varying > 0.0
             notes.append(
                 f"Of the recorded groups {mixed.mean():.1%} were mixed. A replay of the recorded method should come "
                 "close; if it does not, change the smoothing."

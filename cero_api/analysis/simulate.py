@@ -187,6 +187,9 @@ class SyntheticArena:
         start, shift = self._pool(seed)
         return np.asarray(1.0 / (1.0 + np.exp(-(start[rows] + shift[rows] * time))))
 
+    def varying(self, time: float, rows: IntArray, seed: int) -> None:
+        """Nothing: rewards are whole successes and failures."""
+
     def extra(self, exposure: IntArray, seed: int) -> dict[str, float]:
         """Regret per prompt against the best exposures for the rates as they were."""
         variance = np.zeros(self.num_prompts)

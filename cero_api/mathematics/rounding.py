@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from cero_api._types import FloatArray
+
 ROUNDING = 1e-6
 """Of the range of a reward, of a threshold, of a rollout: float32 rounds to 6e-8, and sums a few times as far."""
 
@@ -16,6 +20,15 @@ def within(value: float, low: float, high: float) -> float:
     """
     inside = min(max(value, low), high)
     return inside if abs(value - inside) <= ROUNDING * (high - low) else value
+
+
+def not_negative(values: FloatArray) -> FloatArray:
+    """Sums that are 0 or more; those that are less by rounding alone are 0.
+
+    >>> not_negative(np.array([-1e-16, 0.5, -0.5]))  # 0.3 - 0.1 - 0.2, say
+    array([ 0. ,  0.5, -0.5])
+    """
+    return np.where((values < 0) & (values >= -ROUNDING), 0.0, values)
 
 
 def as_stored(value: float, epsilon: float) -> float:

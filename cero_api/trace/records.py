@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StrictStr, ValidationError
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.arrays import real_numbers, whole_numbers
+from cero_api.arrays import keys_of, real_numbers, whole_numbers
 from cero_api.errors import TraceError
 from cero_api.mathematics.contrast import squares_fit, whole_squares
-from cero_api.mathematics.rounding import ROUNDING
+from cero_api.mathematics.rounding import ROUNDING, not_negative
 from cero_api.prompts import Key
 
 LONGEST = 1 << 24  # bytes of a line: more is no line, but something that was inflated to fill the memory
@@ -83,14 +83,16 @@ def trace_lines(
     round = round_number(round)
     count, won = whole_numbers(counts, "counts", TraceError), real_numbers(successes, "successes", TraceError)
     lost = None if failures is None else real_numbers(failures, "failures", TraceError)
-    keys = plain_keys(prompts)
+    keys: list[Key] = keys_of(prompts, "prompts", TraceError)
     if not len(keys) == count.size == won.size or (lost is not None and lost.size != won.size):
         raise TraceError(
             f"{len(keys)} prompts, {count.size} counts, {won.size} successes and "
             f"{won.size if lost is None else lost.size} failures; give one of each per prompt"
         )
-    lost = count - won if lost is None else lost
-    whole = whole_squares(won, lost)
+    won = not_negative(won)
+    lost = not_negative(count - won if lost is None else lost)
+    with np.errstate(invalid="ignore"):  # infinities, which are refused below
+        whole = whole_squares(won, lost)
     squared = whole if squares is None else real_numbers(squares, "squares", TraceError)
     if squared.size != won.size:
         raise TraceError(f"{squared.size} squares for {won.size} prompts; give one per prompt")
@@ -133,23 +135,6 @@ def round_number(round: object) -> int:
     if not 0 <= number < _ROUNDS:
         raise TraceError(f"round {number} is not in [0, {_ROUNDS}); number the rounds from 0")
     return number
-
-
-def plain_keys(prompts: Iterable[object]) -> list[Key]:
-    """Keys as JSON has them, NumPy's made plain.
-
-    Raises:
-        TraceError: one is neither text nor a whole number, or there are both.
-
-    >>> plain_keys(np.array([17, 3]))
-    [17, 3]
-    """
-    keys: list[Any] = [key.item() if isinstance(key, np.generic) else key for key in prompts]
-    kinds = set(map(type, keys))
-    if not (kinds <= {int} or all(issubclass(kind, str) for kind in kinds)):
-        named = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise TraceError(f"prompts must be all strings or all integers, not {named}; convert them")
-    return keys
 
 
 def first_fault(

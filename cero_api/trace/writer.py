@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.arrays import whole_numbers
+from cero_api.arrays import keys_of, whole_numbers
 from cero_api.errors import TraceError
 from cero_api.prompts import Key
 from cero_api.trace.columns import Columns, Rows
@@ -28,7 +28,6 @@ from cero_api.trace.records import (
     header_line,
     header_text,
     parse_header,
-    plain_keys,
     round_number,
     said,
     trace_lines,
@@ -327,7 +326,7 @@ def _new_header(path: Path, num_prompts: int | None, metadata: Mapping[str, Any]
 
 def _pool(keys: Sequence[Key], num_prompts: int | None) -> list[Key]:
     """Keys by row, if a reader can tell them apart."""
-    pool = plain_keys(keys)
+    pool: list[Key] = keys_of(keys, "keys", TraceError)
     if len(set(pool)) != len(pool):
         raise TraceError("keys repeat; drop the duplicates, or put what tells the prompts apart into the key")
     if num_prompts not in (None, len(pool)):
@@ -343,7 +342,7 @@ def _strings(prompt_ids: ArrayLike) -> list[Key] | None:
         first = next(iter(prompt_ids), None)  # type: ignore[arg-type]  # what cannot be gone through is no list
     except TypeError:
         return None
-    return plain_keys(prompt_ids) if isinstance(first, str) else None  # type: ignore[arg-type]  # the same
+    return keys_of(prompt_ids, "prompt_ids", TraceError) if isinstance(first, str) else None
 
 
 def _plain(value: object) -> object:

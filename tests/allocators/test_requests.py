@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api import BatchConfig, CeroConfig, ConfigurationError, RolloutAllocator, RolloutOutcomes, make_allocator
+from cero_api import (
+    BatchConfig,
+    CeroConfig,
+    ConfigurationError,
+    GroupConfig,
+    RolloutAllocator,
+    RolloutOutcomes,
+    make_allocator,
+)
 from cero_api.allocators import available_allocators, config_type
 from cero_api.testing import check_request
 
@@ -40,6 +48,8 @@ def drawn(name: str, data: st.DataObject) -> RolloutAllocator | None:
             fields[field] = data.draw(sizes, field)
     if "rollouts_per_prompt" in known:
         fields["rollouts_per_prompt"] = data.draw(st.integers(1, 9), "rollouts_per_prompt")
+    if data.draw(st.booleans(), "from a window"):
+        fields |= {"offer": "window", "window": data.draw(st.integers(1, 3), "window")}
     try:
         return make_allocator(name, **fields)
     except ConfigurationError:
@@ -54,8 +64,15 @@ def feasible(allocator: RolloutAllocator, rows: np.ndarray | None, total: int) -
         return False
     if isinstance(config, CeroConfig) and (total % config.rollouts_per_unit or total > config.round_capacity):
         return False
+    if isinstance(config, GroupConfig) and total == 1 < config.group:
+        return False  # these choose groups, and one of one has no contrast
     if rows is not None:
         return rows.size * floor <= total <= rows.size * cap and (rows.size > 0 or not total)
+    if isinstance(config, BatchConfig) and config.offer == "window":  # in groups, of which the last may be smaller
+        least = min(max(2, floor), config.group)
+        groups, last = divmod(total, config.group)
+        whole = not last or least <= last or (groups > 0 and config.group - (least - last) >= least)
+        return whole and total <= config.num_prompts * config.group
     if isinstance(config, BatchConfig):
         return any(p * floor <= total <= p * cap for p in range(config.num_prompts + 1))
     return total <= config.num_prompts * getattr(config, "rollouts_per_prompt", cap)

@@ -1,6 +1,7 @@
 """Sums of a run against plain counting; the page holds everything it shows."""
 
 import re
+import tracemalloc
 import unicodedata
 from html import escape
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import ConfigurationError, MissingDependencyError, TraceError
-from cero_api.analysis.report import BANDS, RunSummary, draw_effective, write_report
+from cero_api.analysis.report import BANDS, RunSummary, draw_effective, draw_exposure, write_report
 from cero_api.analysis.report.figures import say_plainly
 from cero_api.analysis.text import plain_text, plot_label
 from cero_api.trace import TraceWriter
@@ -44,11 +45,34 @@ def test_a_summary_is_what_one_would_count(piece: int, tmp_path: Path, monkeypat
     assert run.bands.tolist() == [[1, 0, 0, 0, 1], [0, 0, 2, 1, 0], [0, 2, 0, 0, 0]]
     np.testing.assert_allclose(run.signal, [0.0, 3 * 2 / 6 + 8 * 7 / 56 + 6 * 8 / 30, 4 * 3 / 12 + 2 * 0.75 / 2])
     assert len(BANDS) == 5
-    assert sorted(run.exposure.tolist()) == [0] * 8 + [4, 6, 11, 14]
+    assert sorted(run.exposure.tolist()) == [4, 6, 11, 14]
+    assert run.numbers()["never served"] == 8
     same = RunSummary.of_rounds("cero", ROUNDS, num_prompts=12)
     for name in ("rounds", "rollouts", "groups", "effective", "successes", "signal", "bands"):
         np.testing.assert_array_equal(getattr(same, name), getattr(run, name))
     assert same.exposure[[3, 5, 7, 9]].tolist() == [14, 11, 6, 4]
+
+
+def test_a_pool_that_a_file_only_claims_costs_no_memory(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    path = recorded(tmp_path, num_prompts=2**40)
+    tracemalloc.start()
+    try:
+        run = RunSummary.of_trace(path)
+        write_report([run], tmp_path / "report")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 27
+    finally:
+        tracemalloc.stop()
+    assert run.numbers()["never served"] == 2**40 - 4
+
+
+def test_exposure_is_drawn_over_the_whole_pool(tmp_path: Path) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    axes = figure.add_subplot()
+    draw_exposure(axes, [RunSummary.of_trace(recorded(tmp_path))])
+    x, y = axes.lines[0].get_data()
+    assert x.tolist() == pytest.approx([0, 0, *(n * 12 / 35 for n in (4, 6, 11, 14))])
+    assert y.tolist() == pytest.approx([0, 8 / 12, 9 / 12, 10 / 12, 11 / 12, 1])
 
 
 def test_graded_rewards_count_by_their_spread(tmp_path: Path) -> None:

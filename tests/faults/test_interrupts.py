@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,8 +46,12 @@ class Interrupt(BaseException):
     """What a signal's handler raises."""
 
 
-def interrupted(call: Callable[[], object], line: int) -> bool:
-    """Run a call and raise at the n-th line of ours that it comes to; whether it came to so many."""
+def stop() -> None:
+    raise Interrupt
+
+
+def interrupted(call: Callable[[], object], line: int, handler: Callable[[], object] = stop) -> bool:
+    """Run a call and a handler at the n-th line of ours that it comes to; whether that raised."""
     left = [line]
 
     def at_line(frame: FrameType, event: str, argument: object) -> Any:
@@ -54,7 +59,7 @@ def interrupted(call: Callable[[], object], line: int) -> bool:
             left[0] -= 1
             if left[0] < 0:
                 sys.settrace(None)
-                raise Interrupt
+                handler()
         return at_line
 
     def at_call(frame: FrameType, event: str, argument: object) -> Any:
@@ -162,11 +167,8 @@ def test_an_interrupt_while_the_changes_of_another_are_finished_is_no_matter() -
 def test_alarms_at_random_moments_leave_the_books_whole(tmp_path: Path) -> None:
     """What a user does: a loop, stopped by a signal, saved, and gone on with."""
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupt
-
     allocator = make_allocator("cero", num_prompts=2000, rounds=4000, budget=4000 * 64, forgetting=0.99)
-    previous = signal.signal(signal.SIGALRM, stop)
+    previous = signal.signal(signal.SIGALRM, lambda *_: stop())
     rng, stops = np.random.default_rng(0), 0
     try:
         for _ in range(200):
@@ -208,6 +210,37 @@ def test_a_call_inside_a_call_is_refused_and_the_outer_one_is_not_done() -> None
         sys.settrace(None)
     assert same(allocator.state_dict(), twin.state_dict())
     assert follow(allocator) == follow(twin)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("call", ["allocate candidates", "observe"])
+def test_a_handler_may_deal_at_any_line_of_a_call(variant: str, call: str) -> None:
+    """Its round is dealt; the call it came into is done before it or after it, or refused and not done at all."""
+
+    start, allocation = played(variant)
+    alone, first, last, never = (copy.deepcopy(start) for _ in range(4))
+    deal(alone)
+    deal(first)
+    CALLS[call](first, allocation)
+    CALLS[call](last, allocation)
+    deal(last)
+    CALLS[call](never, allocation)
+    count = sum(1 for _ in lines(lambda: CALLS[call](copy.deepcopy(start), allocation)))
+    for line in range(0, count, 1 + count // 50):
+        allocator, possible = copy.deepcopy(start), [first, last]
+        try:
+            interrupted(partial(CALLS[call], allocator, allocation), line, partial(deal, allocator))
+        except CeroError:
+            possible = [alone]
+        state = allocator.state_dict()
+        if same(state, never.state_dict()):
+            assert line > count // 2  # it has fewer lines than it and the copying
+            break
+        assert any(same(state, one.state_dict()) for one in possible), f"line {line}"
+
+
+def deal(allocator: RolloutAllocator) -> None:
+    allocator.allocate([15, 17, 19], total=18)
 
 
 class Careless(UniformAllocator):

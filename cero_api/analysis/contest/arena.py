@@ -45,6 +45,14 @@ class Arena(Protocol):
         """Success rate of these prompts at a time, float64 `[P]`."""
         ...
 
+    def varying(self, time: float, rows: IntArray, seed: int) -> FloatArray | None:
+        r"""How far graded rewards of these prompts differ, float64 `[P]` in [0, 1]; None for successes and failures.
+
+        A reward is then $p + \sqrt v\,(b - p)$ of a success for a draw $b$ of 0 or 1: of the same mean, and of $v$
+        times the variance.
+        """
+        ...
+
     def extra(self, exposure: IntArray, seed: int) -> dict[str, float]:
         """Further numbers about a finished run."""
         ...

@@ -12,9 +12,12 @@ from cero_api.analysis.contest.estimate import Estimate
 METRICS: dict[str, tuple[str, str]] = {
     "rollouts": ("rollouts", "dealt over all rounds"),
     "rounds_dealt": ("rounds", "rounds in which rollouts were dealt"),
-    "effective_group_rate": ("effective", "share of groups with both a success and a failure"),
+    "effective_group_rate": ("effective", "share of groups whose rewards differ"),
     "expected_effective_groups": ("expected", "effective groups expected: sum over groups of 1 - p^n - (1-p)^n"),
-    "signal_per_rollout": ("signal", "mean over rollouts of p(1-p), the variance of their reward; at most 1/4"),
+    "signal_per_rollout": (
+        "signal",
+        "mean over rollouts of the variance of their reward, p(1-p) unless it is graded; at most 1/4",
+    ),
     "certain_share": ("on p≈0,1", "share of rollouts on prompts with p below 0.001 or above 0.999"),
     "unserved_prompts": ("unserved", "prompts that never got a rollout"),
     "allocator_ms": ("ms/round", "time in allocate and observe, milliseconds per round"),

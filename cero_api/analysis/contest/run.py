@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cero_api._types import FloatArray, IntArray
 from cero_api.allocators import config_type, make_allocator
 from cero_api.analysis.contest.arena import Arena
 from cero_api.analysis.contest.estimate import Estimate
@@ -85,10 +86,11 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
         given = allocation.counts > 0
         ids, n = allocation.prompt_ids[given], allocation.counts[given]
         p = arena.rates(moment, ids, seed)
-        won = rng.binomial(n, p)
+        varying = arena.varying(moment, ids, seed)
+        outcomes = _drawn(ids, n, p, varying, allocation.round, rng)
         if ids.size:
             started = time.perf_counter()
-            allocator.observe(RolloutOutcomes(ids, won, n - won, round=allocation.round))
+            allocator.observe(outcomes)
             seconds += time.perf_counter() - started
             dealt += 1
         if allocation.to_commit and isinstance(allocator, PilotAllocator):
@@ -102,9 +104,10 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
             n, won = n + more, won + also  # one group of both waves
         rollouts += int(n.sum())
         groups += ids.size
-        effective += int(np.count_nonzero((won > 0) & (won < n)))
-        expected += float((1.0 - p**n - (1.0 - p) ** n).sum())
-        signal += float((n * p * (1.0 - p)).sum())
+        effective += int(np.count_nonzero(outcomes.mixed))
+        contrast = 1.0 - p**n - (1.0 - p) ** n
+        expected += float((contrast if varying is None else contrast[varying > 0.0]).sum())
+        signal += float((n * p * (1.0 - p) * (1.0 if varying is None else varying)).sum())
         certain += float(n[(p < _CERTAIN) | (p > 1.0 - _CERTAIN)].sum())
         decided = decided or allocator.metrics().get("decidable", 1.0) > 0.0
         if progress is not None and (k + 1) % 16 == 0:
@@ -124,3 +127,16 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
         "allocator_ms": 1e3 * seconds / max(arena.rounds, 1),
         **arena.extra(exposure, seed),
     }
+
+
+def _drawn(
+    ids: IntArray, n: IntArray, p: FloatArray, varying: FloatArray | None, round: int, rng: np.random.Generator
+) -> RolloutOutcomes:
+    """Rewards of groups of these sizes; graded ones as `Arena.varying` says."""
+    won = rng.binomial(n, p)
+    if varying is None:
+        return RolloutOutcomes(ids, won, n - won, round=round)
+    low = p * (1.0 - np.sqrt(varying))  # what a failure earns
+    high = low + np.sqrt(varying)
+    earned = n * low + won * np.sqrt(varying)
+    return RolloutOutcomes(ids, earned, n - earned, round, squares=won * high**2 + (n - won) * low**2)

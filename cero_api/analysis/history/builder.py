@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable, Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cero_api._types import IntArray
+from cero_api._types import FloatArray, IntArray
 from cero_api.errors import TraceError
 from cero_api.mathematics.blocks import blocks
 from cero_api.prompts import Key
@@ -25,6 +25,7 @@ class Fields(TypedDict):
     visit_round: NDArray[np.int32]
     visit_successes: NDArray[np.float32]
     visit_count: NDArray[np.int32]
+    visit_graded: NDArray[np.float32]
     round_numbers: IntArray
     candidates: NDArray[np.int32]
     candidate_offsets: IntArray
@@ -39,6 +40,7 @@ class Builder:
         self._timed = timed
         self._round, self._row, self._scored = (array.array("i") for _ in range(3))
         self._won = array.array("f")
+        self._graded = array.array("f")  # empty while no reward was graded
         self._numbers, self._sizes, self._rollouts = (array.array("q") for _ in range(3))  # of the rounds
 
     def add(
@@ -48,9 +50,18 @@ class Builder:
         scored: ArrayLike,
         successes: ArrayLike,
         given: ArrayLike | None = None,
+        graded: FloatArray | None = None,
     ) -> None:
-        """Append records, none earlier than those before; `given` counts rollouts without a reward too."""
+        """Append records, none earlier than those before.
+
+        `given` counts rollouts without a reward too; `graded` is the sum of x(1 - x) over the rewards x.
+        """
         rounds = np.asarray(round, dtype=np.int32)
+        if graded is not None and graded.any() and not self._graded:
+            self._graded.frombytes(bytes(self._graded.itemsize * len(self._round)))
+        if (graded is not None and graded.any()) or self._graded:
+            new = np.zeros(rounds.size) if graded is None else graded
+            self._graded.frombytes(new.astype(np.float32).tobytes())
         for column, values in ((self._round, rounds), (self._row, row), (self._scored, scored)):
             column.frombytes(np.asarray(values, dtype=np.int32).tobytes())
         self._won.frombytes(np.asarray(successes, dtype=np.float32).tobytes())
@@ -94,7 +105,11 @@ class Builder:
         np.cumsum(offsets, out=offsets)
 
         visits = int(offsets[-1])
-        columns = np.empty(visits, np.int32), np.empty(visits, np.float32), np.empty(visits, np.int32)
+        visited, earned, count = np.empty(visits, np.int32), np.empty(visits, np.float32), np.empty(visits, np.int32)
+        differing = np.empty(visits if self._graded else 0, np.float32)
+        columns: list[tuple[NDArray[Any], NDArray[Any]]] = [(visited, round), (earned, won), (count, scored)]
+        if self._graded:
+            columns.append((differing, np.frombuffer(self._graded, dtype=np.float32)))
         place = offsets[:-1].copy()
         for block in blocks(row.size):
             order = np.argsort(row[block], kind="stable") + block.start
@@ -115,16 +130,17 @@ class Builder:
             starts = np.flatnonzero(np.diff(mine, prepend=-1))
             met = np.diff(starts, append=mine.size)
             target = np.repeat(place[mine[starts]], met) + np.arange(mine.size) - np.repeat(starts, met)
-            for column, values in zip(columns, (round, won, scored), strict=True):
+            for column, values in columns:
                 column[target] = values[order]
             place[mine[starts]] += met
 
         return Fields(
             keys=keys,
             offsets=offsets,
-            visit_round=columns[0],
-            visit_successes=columns[1],
-            visit_count=columns[2],
+            visit_round=visited,
+            visit_successes=earned,
+            visit_count=count,
+            visit_graded=differing,
             round_numbers=np.array(self._numbers, dtype=np.int64),
             candidates=row if self._timed else row[:0].copy(),
             candidate_offsets=np.concatenate([[0], np.cumsum(np.array(self._sizes, dtype=np.int64))]),

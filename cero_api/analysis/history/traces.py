@@ -14,17 +14,16 @@ from cero_api.trace import TraceReader
 def from_trace(path: str | os.PathLike[str], progress: Progress | None = None) -> Fields:
     """See `SuccessHistory.from_trace`."""
     reader, builder = TraceReader(path), Builder()
-    graded = False
+    any_graded = False
     for columns in reader.columns():
-        scored = np.rint(columns.successes + columns.failures).astype(np.int64)
-        graded |= bool((columns.successes - columns.squares > ROUNDING * columns.count).any())
-        builder.add(columns.round, columns.row, scored, columns.successes, columns.count)
+        won = columns.successes
+        scored = np.rint(won + columns.failures).astype(np.int64)
+        graded = np.where(won - columns.squares > ROUNDING * columns.count, won - columns.squares, 0.0)
+        any_graded |= bool(graded.any())
+        builder.add(columns.round, columns.row, scored, won, columns.count, graded)
         if progress is not None:
             progress(reader.fraction)
     notes: tuple[str, ...] = () if reader.torn is None else (reader.torn,)
-    if graded:
-        notes += (
-            "Rewards were recorded as fractions of a success; here they are successes and failures of the same rate, "
-            "with more contrast than there was.",
-        )
+    if any_graded:
+        notes += ("Rewards were recorded as fractions of a success; drawn ones differ as much as those of each visit.",)
     return builder.fields(reader.keys, source=path, notes=notes, where=lambda record: f"{path}, line {record + 2}")

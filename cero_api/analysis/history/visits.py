@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cero_api._types import IntArray
+from cero_api._types import FloatArray, IntArray
 from cero_api.analysis.history.builder import Progress
 from cero_api.analysis.history.rates import from_rates
 from cero_api.analysis.history.traces import from_trace
 from cero_api.mathematics.blocks import blocks
+from cero_api.mathematics.rounding import ROUNDING
 from cero_api.prompts import Key
 
 
@@ -33,6 +34,8 @@ class SuccessHistory:
         candidate_offsets: int64 `[K + 1]`, those of round k are `candidates[offsets[k]:offsets[k + 1]]`.
         rollouts: int64 `[K]`, rollouts of each round; empty if not recorded.
         notes: what a reader of results should know about the file.
+        visit_graded: float32 `[V]`, sum of $x(1-x)$ over the rewards $x$ of each visit; `[0]` where none was graded, or
+            nobody knows.
 
     >>> history = SuccessHistory.from_rates({"a": [0.0, 0.5], "b": [1.0]})
     >>> history.num_prompts, history.visits, history.rates().tolist()
@@ -49,6 +52,7 @@ class SuccessHistory:
     candidate_offsets: IntArray
     rollouts: IntArray
     notes: tuple[str, ...] = ()
+    visit_graded: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
 
     @property
     def num_prompts(self) -> int:
@@ -85,16 +89,45 @@ class SuccessHistory:
         [0.25, 0.5, 0.75]
         """
         result = np.empty(self.visits, dtype=np.float32)
+        for block, won, seen in self._pooled(smooth, self.visit_successes, self.visit_count):
+            result[block] = np.clip(won / seen, 0.0, 1.0)
+        return result
+
+    def varying(self, smooth: int = 0) -> NDArray[np.float32] | None:
+        r"""How far the rewards of a group differ at each visit, as a share of what successes and failures do.
+
+        Squared deviations from the mean of a visit, over those of whole successes and failures of the same sum, both
+        summed over the visits around it: $\frac{\sum_u (s_u f_u/n_u - g_u)}{\sum_u s_u f_u/n_u}$.
+
+        Args:
+            smooth: as of `rates`.
+
+        Returns:
+            float32 `[V]`, from 0 (all rewards are equal) to 1 (they are 0 and 1); None where no reward was graded.
+        """
+        if not self.visit_graded.size:
+            return None
+        won, n = self.visit_successes.astype(np.float64), self.visit_count
+        whole = won * np.maximum(n - won, 0.0) / n
+        differ = np.maximum(whole - self.visit_graded, 0.0)
+        result = np.empty(self.visits, dtype=np.float32)
+        for block, some, all_of_it in self._pooled(smooth, differ, whole):
+            share = np.minimum(some / np.where(all_of_it > 0.0, all_of_it, 1.0), 1.0)
+            result[block] = np.where(all_of_it > 0.0, np.where(share > ROUNDING, share, 0.0), 1.0)
+        return result
+
+    def _pooled(
+        self, smooth: int, one: NDArray[Any], other: NDArray[Any]
+    ) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+        """Sums of two columns over the visits of the same prompt around each, block by block."""
         for block in blocks(self.visits):
             low, high = max(block.start - smooth, 0), min(block.stop + smooth, self.visits)
             visit = np.arange(block.start, block.stop)
             prompt = np.searchsorted(self.offsets, visit, side="right") - 1
             first = np.maximum(visit - smooth, self.offsets[prompt]) - low
             after = np.minimum(visit + smooth + 1, self.offsets[prompt + 1]) - low
-            won = np.concatenate([[0.0], np.cumsum(self.visit_successes[low:high], dtype=np.float64)])
-            seen = np.concatenate([[0], np.cumsum(self.visit_count[low:high], dtype=np.int64)])
-            result[block] = np.clip((won[after] - won[first]) / (seen[after] - seen[first]), 0.0, 1.0)
-        return result
+            sums = [np.concatenate([[0.0], np.cumsum(part[low:high], dtype=np.float64)]) for part in (one, other)]
+            yield block, sums[0][after] - sums[0][first], sums[1][after] - sums[1][first]
 
     def offered(self, k: int) -> IntArray:
         """Rows that were offered in the k-th recorded round, int64 `[P]`."""

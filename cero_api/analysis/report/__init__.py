@@ -19,7 +19,16 @@ from cero_api.analysis.report.learning_table import (
     together_cells,
     together_warnings,
 )
-from cero_api.analysis.report.page import html_figure, html_page, html_table, run_cells, run_notes, write_report
+from cero_api.analysis.report.page import (
+    html_figure,
+    html_notes,
+    html_page,
+    html_table,
+    html_text,
+    run_cells,
+    run_notes,
+    write_report,
+)
 from cero_api.analysis.report.summary import BANDS, RunSummary
 
 __all__ = [
@@ -33,8 +42,10 @@ __all__ = [
     "draw_signal",
     "draw_spending",
     "html_figure",
+    "html_notes",
     "html_page",
     "html_table",
+    "html_text",
     "learning_cells",
     "learning_tables",
     "learning_warnings",

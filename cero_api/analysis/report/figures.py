@@ -47,8 +47,9 @@ def draw_exposure(axes: Any, runs: Sequence[RunSummary]) -> None:
     """
     for run, color, label in _legend(runs):
         share = run.budget / run.num_prompts
-        given = np.sort(run.exposure) / share
-        axes.step(np.r_[0, given], np.arange(given.size + 1) / given.size, where="post", color=color, lw=2, label=label)
+        given, others = np.sort(run.exposure) / share, run.num_prompts - run.exposure.size
+        places = np.r_[0, others + np.arange(given.size + 1)]
+        axes.step(np.r_[0, 0, given], places / run.num_prompts, where="post", color=color, lw=2, label=label)
     axes.axvline(1, color="#999999", linestyle=":", linewidth=1)
     shares = {f"{run.budget / run.num_prompts:.4g}" for run in runs}
     unit = f" = {shares.pop()} rollouts" if len(shares) == 1 else ""

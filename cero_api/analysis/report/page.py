@@ -192,7 +192,7 @@ def _unwritten(file: Path, error: Exception) -> ConfigurationError:
 
 
 def html_notes(notes: Iterable[str]) -> list[str]:
-    """A paragraph each."""
+    """A paragraph each, of what belongs to a table or a figure."""
     return [f'<p class="note">{html_text(note)}</p>' for note in notes]
 
 
@@ -229,5 +229,9 @@ def html_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def html_text(text: object) -> str:
-    """Text that somebody chose, for a page."""
+    """Text that somebody chose, for a page: on one line, and nothing in it is markup.
+
+    >>> html_text("a < b")
+    'a &lt; b'
+    """
     return escape(plain_text(text))

@@ -42,7 +42,7 @@ class RunSummary:
         signal: float64 `[K]`, sum over rollouts of the unbiased variance of their group's rewards, $S F / (n (n - 1))$
             of $n = S + F$ binary ones: at most $n / (4 (n - 1))$ each.
         bands: int64 `[K, 5]`, groups by the share of their rollouts that succeeded, see `BANDS`.
-        exposure: int64 `[M]`, rollouts of each prompt, in any order.
+        exposure: int64 `[<= M]`, rollouts of each prompt that was offered, in any order; others got none.
         note: what was wrong with the file, None if nothing.
         place: what tells it from other runs of its label, None if nothing is needed.
     """
@@ -77,7 +77,7 @@ class RunSummary:
             "rounds": int(self.rounds.size),
             "rollouts": self.budget,
             "prompts": self.num_prompts,
-            "never served": int(np.count_nonzero(self.exposure == 0)),
+            "never served": self.num_prompts - int(np.count_nonzero(self.exposure)),
             "groups": int(self.groups.sum()),
             "effective groups": float(self.effective.sum() / self.groups.sum()),
             "signal": f"{self.signal.sum() / self.budget:.3f}",
@@ -182,10 +182,9 @@ class _Tally:
         else:
             numbers, sums = np.zeros(0, dtype=np.int64), np.zeros((0, 5 + len(BANDS)))
         whole = sums.astype(np.int64)
-        num_prompts = max(num_prompts, self._exposure.size)
         return RunSummary(
             label=label,
-            num_prompts=num_prompts,
+            num_prompts=max(num_prompts, self._exposure.size),
             rounds=numbers.astype(np.int64),
             rollouts=whole[:, 0],
             groups=whole[:, 1],
@@ -193,6 +192,6 @@ class _Tally:
             successes=sums[:, 3],
             signal=sums[:, 4],
             bands=whole[:, 5:],
-            exposure=np.pad(self._exposure, (0, num_prompts - self._exposure.size)),
+            exposure=self._exposure,  # and not as long as the file only claims that its pool is
             note=note,
         )
