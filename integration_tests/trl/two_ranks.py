@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 
 from cero_api.errors import CeroError
 from integration_tests.trl import tiny
@@ -34,6 +35,8 @@ def report(trainer: Any) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
+    if transformers.__version__ < "5":  # it restores an optimizer to "cpu:0", which torch has no way to
+        torch.serialization.register_package(5, lambda _: None, lambda storage, at: storage if at == "cpu:0" else None)
     result: dict[str, Any] = {}
 
     options: dict[str, Any] = {"per_device_train_batch_size": 4, "max_steps": 2}
