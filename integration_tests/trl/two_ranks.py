@@ -61,6 +61,26 @@ def main(folder: Path) -> None:
     rest.train(resume_from_checkpoint=str(folder / "whole" / "checkpoint-3"))
     result["rest"] = report(rest)
 
+    # A window, and a reward function that raises on one of the ranks alone.
+    calls: list[int] = []
+
+    def judge(completions: list[str], row: list[int], **_: Any) -> list[float]:
+        calls.append(len(completions))
+        if rank == 1 and len(calls) > 1 and any(text[:1].isdigit() for text in completions):
+            raise TimeoutError
+        return [float(i % 2 and len(text) % 2) for i, text in zip(row, completions, strict=True)]
+
+    window: dict[str, Any] = {"scope": "window", "allocator_config": {"cost": "tokens"}}
+    window["train_dataset"] = tiny.dataset(48)
+    window["features"] = np.arange(48)[:, None] % 2
+    chosen = tiny.trainer(folder / "window", judge, args={**saving, "max_steps": 8, "save_steps": 5}, **window)
+    chosen.train()
+    result["window"] = report(chosen)
+    result["failed"] = chosen._forgiving.failed
+    again = tiny.trainer(folder / "window", tiny.first_is_digit, args={**saving, "max_steps": 10}, **window)
+    again.train(resume_from_checkpoint=str(folder / "window" / "checkpoint-5"))
+    result["longer"] = report(again)
+
     drifted = tiny.trainer(folder / "drifted", allocator=tiny.Scripted([[4 + rank, 4 - rank]]), args=options)
     try:
         drifted.train()
