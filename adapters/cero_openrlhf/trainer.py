@@ -84,7 +84,9 @@ def generate_with_allocator(owner: Any) -> Books:
     )
     owner.prompts_dataloader = loader
     owner.samples_generator = AllocatedSamplesGenerator(stock, loader, books, index, settings)
-    said = start_line(settings.allocator, allocator, scope=settings.scope, mean=schedule.group_size, rule=settings)
+    judge = None if settings.success_key == "reward" else settings.success_key
+    scope, mean = settings.scope, schedule.group_size
+    said = start_line(settings.allocator, allocator, scope=scope, mean=mean, rule=settings, judge=judge)
     logger.info(f"{said} ({len(dataset)} rows in {schedule.rounds} batches)")
     return books
 

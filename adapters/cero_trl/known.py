@@ -44,7 +44,7 @@ class Known:
 
 def known_of(
     dataset: Dataset,
-    features: ArrayLike | Sequence[str] | None,
+    features: ArrayLike | str | Sequence[str] | None,
     offline_rates: str | ArrayLike | None,
     offline_samples: str | ArrayLike | None,
     automatic: bool,
@@ -59,10 +59,11 @@ def known_of(
         automatic: whether features are made without being asked for.
 
     Raises:
-        ConfigurationError: a column is missing.
+        ConfigurationError: a column is missing, or of something else than numbers.
     """
+    features = [features] if isinstance(features, str) else features
     named = isinstance(features, list | tuple) and all(isinstance(name, str) for name in features)
-    given = features is not None or offline_rates is not None
+    given = any(what is not None for what in (features, offline_rates, offline_samples))
     values: ArrayLike | None = None
     if named or (features is None and automatic):
         names = [str(name) for name in np.atleast_1d(np.asarray(features))] if named else []
@@ -75,7 +76,15 @@ def known_of(
 
 
 def _array(dataset: Dataset, given: str | ArrayLike | None) -> ArrayLike | None:
-    return np.asarray(_column(dataset, given), dtype=np.float64) if isinstance(given, str) else given
+    if not isinstance(given, str):
+        return given
+    values = _column(dataset, given)
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"column {given!r} is to hold a number for each prompt and does not: {error}; name a column of numbers"
+        ) from error
 
 
 def _column(dataset: Dataset, name: str) -> list[Any]:

@@ -10,7 +10,15 @@ from typing import Any
 import numpy as np
 
 from cero_api import AllocatorConfig, BaseAllocator, RolloutAllocator, continued, make_allocator
-from cero_api.adapting import allocator_fields, idle_reasons, informed, limits, scope_of, warn_if_idle
+from cero_api.adapting import (
+    allocator_fields,
+    idle_reasons,
+    informed,
+    limits,
+    refuse_other_offer,
+    scope_of,
+    warn_if_idle,
+)
 from cero_api.adapting.waves import refuse_waves_of
 from cero_api.config import Scope
 from cero_api.errors import CeroWarning, ConfigurationError
@@ -29,7 +37,8 @@ def usual_scope(allocator: str | RolloutAllocator, scope: Scope | None) -> Scope
         return scope_of(allocator, scope)
     if scope is not None:
         return scope
-    return "window" if allocator.config.offer == "window" else "batch"
+    offer = getattr(getattr(allocator, "config", None), "offer", None)  # what is no allocator is refused later
+    return "window" if offer == "window" else "batch"
 
 
 def fitting_allocator(
@@ -61,6 +70,11 @@ def fitting_allocator(
         told = (known or Known()).told(allocator, allocator_config or {})
         fields = allocator_fields(allocator, schedule.shape(settings.scope), told)
         allocator = make_allocator(allocator, **fields)
+    elif isinstance(allocator, type) or not hasattr(allocator, "allocate"):
+        raise ConfigurationError(
+            f"allocator is {allocator!r:.80}; give a name (its settings go with it, as allocator_config) or an "
+            "allocator that is made, as by make_allocator"
+        )
     elif allocator_config is not None:
         raise ConfigurationError("allocator_config goes with an allocator's name; configure the allocator itself")
     elif known is not None and known.given:
@@ -80,12 +94,26 @@ def fitting_allocator(
             f"allocator's rounds={config.rounds} and budget={config.budget} end earlier; give it at least "
             f"rounds={schedule.rounds} and budget={schedule.budget}, or lower max_steps"
         )
+    _check_rounds(config, settings, schedule)
     if isinstance(allocator, BaseAllocator):  # a copy of anybody's own may have effects
         rows = None if settings.chooses else np.arange(schedule.prompts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CeroWarning)  # the first round itself says what there is to say
             copy.deepcopy(allocator).allocate(rows, total=schedule.rollouts)
     return allocator
+
+
+def _check_rounds(config: AllocatorConfig, settings: CeroTRLConfig, schedule: Schedule) -> None:
+    """Refuse settings of an allocator that TRL's rounds would pass over, without a word."""
+    offer = getattr(config, "offer", None)
+    if settings.scope == "window" or offer != type(config).model_fields["offer"].default:
+        refuse_other_offer(settings.scope, offer)
+    pacing = getattr(config, "pacing", None)
+    if isinstance(pacing, tuple) and set(pacing[: schedule.rounds]) - {schedule.rollouts}:
+        raise ConfigurationError(
+            f"pacing asks for rounds of {min(pacing)} to {max(pacing)} rollouts, and TRL generates {schedule.rollouts} "
+            "in every round; leave pacing out"
+        )
 
 
 def warn_of_idleness(allocator: RolloutAllocator, settings: CeroTRLConfig, schedule: Schedule, stacklevel: int) -> None:

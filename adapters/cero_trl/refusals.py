@@ -14,16 +14,19 @@ from cero_api.errors import ConfigurationError
 from cero_trl.config import CeroTRLConfig
 
 
-def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig) -> None:
+def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig, on_round: object) -> None:
     """Refuse arguments for `GRPOTrainer` before it is made, and before it loads a model.
 
     Args:
         arguments: by name.
         settings: of the adapter.
+        on_round: that is to be called after every round, or None.
 
     Raises:
         ConfigurationError: they do not fit; the message says what to change.
     """
+    if on_round is not None and not callable(on_round):
+        raise ConfigurationError(f"on_round is {on_round!r:.80}; give a function that takes a RoundRecord")
     dataset = arguments.get("train_dataset")
     if not isinstance(dataset, Dataset):
         raise ConfigurationError(

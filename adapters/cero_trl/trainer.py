@@ -20,7 +20,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import Allocation, RolloutAllocator
-from cero_api.adapting import Judge, RewardWatch, name_of, round_numbers, start_line
+from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, round_numbers, start_line
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
 from cero_api.errors import CeroError, CheckpointError, ConfigurationError, PromptError
@@ -106,7 +106,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         allocator: str | RolloutAllocator = "cero",
         allocator_config: Mapping[str, Any] | None = None,
         scope: Scope | None = None,
-        features: ArrayLike | Sequence[str] | None = None,
+        features: ArrayLike | str | Sequence[str] | None = None,
         offline_rates: str | ArrayLike | None = None,
         offline_samples: str | ArrayLike | None = None,
         success_threshold: float | None = None,
@@ -127,7 +127,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             prompt_weight=prompt_weight,
         )
         given = arguments_for_trl(args, kwargs)
-        refuse_arguments(given, settings)
+        refuse_arguments(given, settings, on_round)
         dataset, options = given["train_dataset"], given.get("args") or GRPOConfig("out")
         self.schedule = schedule_of(options, len(dataset))
         known = known_of(dataset, features, offline_rates, offline_samples, automatic=settings.scope == "window")
@@ -351,8 +351,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         else:
             rounds, rollouts = self.schedule.rounds, self.schedule.rollouts
             self.allocator = lasting(self.allocator, self.allocator.config, rounds, rollouts)
-        name, scope, mean = name_of(self.allocator), self.cero_config.scope, self.schedule.group_size
-        line = start_line(name, self.allocator, scope=scope, mean=mean, rule=self.cero_config)
+        name, rule, mean = name_of(self.allocator), self.cero_config, self.schedule.group_size
+        line = start_line(name, self.allocator, scope=rule.scope, mean=mean, rule=rule, judge=rule.success_reward)
         self.accelerator.print(line, file=sys.stderr)  # stdout is the program's
         return super().train(resume_from_checkpoint, *args, **kwargs)
 
@@ -379,7 +379,9 @@ class CeroGRPOTrainer(GRPOTrainer):
             if progress.length == self._length:  # nobody asked for another
                 config = of_the_length_of(saved.config, config)
             rounds = rounds_between(args, self.schedule.num_prompts, done, progress.buffered)
-            return lasting(saved, config, rounds, rollouts), progress
+            going_on = lasting(saved, config, rounds, rollouts)
+            refuse_other_knowledge(saved, self.allocator)
+            return going_on, progress
         except CheckpointError as error:
             if not self._fresh_start:
                 raise

@@ -29,8 +29,9 @@ class Prepared:
     def start_line(self) -> str:
         """What is about to happen, for the log."""
         begin, settings = self.beginning, self.settings
+        mean, judge = begin.schedule.rollouts, settings.success_key
         said = start_line(
-            settings.name, begin.allocator, scope=settings.scope, mean=begin.schedule.rollouts, rule=settings.rule
+            settings.name, begin.allocator, scope=settings.scope, mean=mean, rule=settings.rule, judge=judge
         )
         return f"rollout allocator {said}; {begin.told}"
 

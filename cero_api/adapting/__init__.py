@@ -1,11 +1,18 @@
 """What every adapter needs, whatever its trainer: versions, the guard, defaults, and what a round says of itself."""
 
-from cero_api.adapting.defaults import RoundShape, allocator_fields, scope_of
+from cero_api.adapting.defaults import RoundShape, allocator_fields, refuse_other_offer, scope_of
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
-from cero_api.adapting.known import SOURCES, informed_fields, prompt_features, refuse_token_cost, told_before
+from cero_api.adapting.known import (
+    SOURCES,
+    informed_fields,
+    prompt_features,
+    refuse_other_knowledge,
+    refuse_token_cost,
+    told_before,
+)
 from cero_api.adapting.rounds import round_numbers
 from cero_api.adapting.starting import Limits, informed, limits, start_line
 from cero_api.adapting.versions import TRAINERS, Supported
@@ -31,6 +38,8 @@ __all__ = [
     "name_of",
     "plain",
     "prompt_features",
+    "refuse_other_knowledge",
+    "refuse_other_offer",
     "refuse_token_cost",
     "round_numbers",
     "run_identity",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
 from cero_api.config import Scope
+from cero_api.errors import ConfigurationError
 
 WINDOW = 2
 """Prompts offered for each that a round has room for: of twice as many the better half saves nearly as much in hard
@@ -75,13 +77,15 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         fields: the user's own settings, which win.
 
     Raises:
-        ConfigurationError: no allocator has that name, or it deals a round in more waves than the trainer plays.
+        ConfigurationError: no allocator has that name, an offer contradicts the scope, or a round has more waves
+            than the trainer plays.
 
     >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
     >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]
     16
     """
     refuse_waves(name, fields.get("pilot"), shape.waves)
+    refuse_other_offer(shape.scope, fields.get("offer"))
     known = config_type(name).model_fields
     rounds = math.ceil(shape.rounds * shape.reserve)
     values: dict[str, Any] = {
@@ -104,10 +108,32 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         # As wide as a small pool allows.
         room = max(-(-shape.largest // shape.group_size), 1)
         values["window"] = max(min(WINDOW, shape.num_prompts // room), 1)
-    if "budget" in fields and "rounds" not in fields:
+    # What is no number is left for the configuration to refuse, which says how.
+    if _number(fields.get("budget")) and "rounds" not in fields:
         # What is more than uniform's is for rounds beyond the planned ones: refills, retries, a longer training.
-        values["rounds"] = max(rounds, math.ceil(int(fields["budget"]) / shape.largest))
+        values["rounds"] = max(rounds, math.ceil(fields["budget"] / shape.largest))
     if "capacity" in known and "capacity" not in fields:
         cap = values["max_rollouts_per_prompt"]  # None, which a user may give, follows from the round
-        values["capacity"] = shape.largest if cap is None else min(shape.largest, shape.num_prompts * int(cap))
+        values["capacity"] = min(shape.largest, shape.num_prompts * int(cap)) if _number(cap) else shape.largest
     return values
+
+
+def refuse_other_offer(scope: str, offer: str | None) -> None:
+    """Refuse an allocator's offer that the trainer's scope would pass over, without a word.
+
+    Args:
+        scope: see `RoundShape`.
+        offer: that was asked for; None is whatever follows from the scope.
+
+    Raises:
+        ConfigurationError: they contradict each other.
+    """
+    if (scope == "batch" and offer == "window") or (scope == "window" and offer not in (None, "window")):
+        raise ConfigurationError(
+            f"offer={offer} contradicts scope={scope}, which says who may be chosen in a trainer; leave offer out, and "
+            "take scope=window for a window"
+        )
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, numbers.Real) and math.isfinite(value)

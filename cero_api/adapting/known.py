@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray
 from cero_api.allocators import allocator_type
-from cero_api.errors import ConfigurationError
+from cero_api.errors import CheckpointError, ConfigurationError
+from cero_api.knowledge import Knowledge
+from cero_api.protocol import RolloutAllocator
 
 SOURCES = ("data_source", "source", "dataset", "task", "ability")
 """Columns that say where a prompt comes from, by the names that data sets give them."""
@@ -79,13 +81,34 @@ def told_before(
         values |= {"features": features, "belief": "features"}
     elif features is not None and values.get("cost") == "tokens":
         values["features"] = features
+    if offline_samples is not None:
+        values["offline_samples"] = offline_samples  # refused there, if they come without rates
     if offline_rates is not None:
         values["offline_rates"] = offline_rates
-        if offline_samples is not None:
-            values["offline_samples"] = offline_samples
         if asks:
             values.setdefault("belief", "pooled")
     return values
+
+
+def refuse_other_knowledge(saved: RolloutAllocator, now: RolloutAllocator) -> None:
+    """Refuse to go on where a saved allocator left off, if other things are known of its prompts now.
+
+    It keeps what it was told, so that what is given now would do nothing, without a word.
+
+    Args:
+        saved: from a checkpoint.
+        now: of this training, new.
+
+    Raises:
+        CheckpointError: features or offline rates differ; the message names which.
+    """
+    was, is_ = (_entries(allocator) for allocator in (saved, now))
+    differing = [name for name in sorted(was.keys() | is_.keys()) if not _equal(was.get(name), is_.get(name))]
+    if differing:
+        raise CheckpointError(
+            f"the saved allocator was told other {' and '.join(differing).replace('_', ' ')} of its prompts than this "
+            "training has; resume with what it was told, or begin a new allocator"
+        )
 
 
 def informed_fields(name: str, scope: str, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,6 +132,17 @@ def refuse_token_cost(fields: Mapping[str, Any], option: str) -> None:
             f"{option} needs the length of every rollout, which this adapter does not report yet; leave it out, or use "
             "TRL"
         )
+
+
+def _entries(allocator: RolloutAllocator) -> dict[str, NDArray[Any]]:
+    knowledge: Knowledge | None = getattr(allocator, "knowledge", None)
+    return knowledge.entries() if knowledge else {}
+
+
+def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.size == other.size and np.array_equal(one.ravel(), other.ravel(), equal_nan=True)
 
 
 def _length(prompt: object) -> int:

@@ -37,16 +37,21 @@ def limits(config: AllocatorConfig, mean: int | None = None) -> Limits | None:
 
 
 def informed(allocator: RolloutAllocator) -> bool:
-    """Whether anything is known that tells one prompt from another.
+    """Whether anything is known that tells one prompt from another; what is alike for all does not.
 
     >>> from cero_api import make_allocator
     >>> informed(make_allocator("cero", num_prompts=8, rounds=4, budget=64))
     False
     """
-    return bool(getattr(allocator, "knowledge", None)) or bool(np.ptp(allocator.success_rate()) > 0)
+    knowledge = getattr(allocator, "knowledge", None)
+    told = knowledge.entries() if knowledge else {}
+    rows = [np.reshape(values, (len(values), -1)) for name, values in told.items() if name != "offline_samples"]
+    return any((row != row[:1]).any() for row in rows) or bool(np.ptp(allocator.success_rate()) > 0)
 
 
-def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int, rule: SuccessRule) -> str:
+def start_line(
+    name: str, allocator: RolloutAllocator, *, scope: str, mean: int, rule: SuccessRule, judge: str | None = None
+) -> str:
     """What a training is about to do with its rollouts, in a line for its log.
 
     Args:
@@ -55,6 +60,7 @@ def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int,
         scope: who may be chosen.
         mean: rollouts per prompt, on average: the trainer's group size.
         rule: how a reward becomes a success.
+        judge: what gives the reward that is judged; None is the reward that is trained on.
 
     >>> from cero_api import make_allocator
     >>> allocator = make_allocator("cero", num_prompts=8, rounds=4, budget=64)
@@ -73,17 +79,19 @@ def start_line(name: str, allocator: RolloutAllocator, *, scope: str, mean: int,
     knowledge = getattr(allocator, "knowledge", None)
     if knowledge:
         known = f"known of a prompt before its first visit: {', '.join(knowledge.entries()).replace('_', ' ')}"
+        known += "" if informed(allocator) else ", alike for all"
     elif informed(allocator):
         known = f"success rates are told apart, {visited} prompts visited"
     return (
-        f"{name}: scope {scope}, {counts}; {_success(rule)}; {left} of {config.budget} rollouts and {rounds} of "
+        f"{name}: scope {scope}, {counts}; {_success(rule, judge)}; {left} of {config.budget} rollouts and {rounds} of "
         f"{config.rounds} rounds to go, {config.num_prompts} prompts; {known}"
     )
 
 
-def _success(rule: SuccessRule) -> str:
+def _success(rule: SuccessRule, judge: str | None) -> str:
+    reward = "a reward" if judge is None else f"a reward by {judge}"
     if rule.reward_range is not None:
         low, high = rule.reward_range
-        return f"a reward is a success by its share of the way from {low:g} to {high:g}"
+        return f"{reward} is a success by its share of the way from {low:g} to {high:g}"
     threshold = 1.0 if rule.success_threshold is None else rule.success_threshold
-    return f"a reward of {threshold:g} or more is a success"
+    return f"{reward} of {threshold:g} or more is a success"

@@ -34,6 +34,12 @@ def our_warnings() -> Iterator[list[str]]:
             r'at most 4.* raise allocator_config=\{"max_rollouts_per_prompt"',
         ),
         ({}, {"num_generations": 8, "num_train_epochs": 3}, "a batch has one prompt, which gets all"),
+        ({"features": [[1.0]] * 12}, {"num_train_epochs": 1}, "every prompt is visited once"),
+        (
+            {"allocator_config": {"rollouts_per_unit": 4}},
+            {"num_train_epochs": 3},
+            "and at least 4, so all counts are equal",
+        ),
         ({}, {"num_train_epochs": 1}, 'every prompt is visited once.*scope="window"'),
         ({"scope": "pool", "train_dataset": tiny.dataset(2)}, {"num_train_epochs": 3}, "all fit into a round"),
     ],
@@ -113,6 +119,8 @@ def test_the_start_line_says_what_will_be_done(tmp_path: Path, capsys: pytest.Ca
         "rollouts and 6 of 6 rounds to go, 12 prompts; nothing is known of a prompt before its first visit\n"
     ) in capsys.readouterr().err
     again = tiny.trainer(tmp_path, tiny.first_is_digit, args=args, success_threshold=0.5)
+    tiny.trainer(tmp_path, [tiny.digits, tiny.first_is_digit], success_reward="first_is_digit").train()
+    assert "; a reward by first_is_digit of 1 or more is a success;" in capsys.readouterr().err
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     assert "16 of 48 rollouts and 2 of 6 rounds to go, 12 prompts; success rates are told apart, 8 prompts visited" in (
         capsys.readouterr().err

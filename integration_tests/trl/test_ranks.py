@@ -74,6 +74,24 @@ def test_resumed_in_the_middle_of_a_round(ranks: list[dict[str, Any]]) -> None:
         assert sum(rest["exposure"]) == 24
 
 
+def test_a_window_over_two_ranks(ranks: list[dict[str, Any]]) -> None:
+    """One rank's reward function raises, and its rollouts alone have no reward, on both."""
+    first, second = (rank["window"] for rank in ranks)
+    for what in ("rewards", "exposure", "allocator", "weights"):
+        np.testing.assert_equal(first[what], second[what])
+    assert [record[2] for record in first["records"]] == [[4, 4]] * 4
+    assert ranks[0]["failed"] == 0
+    assert ranks[1]["failed"] == np.isnan(first["rewards"]).sum() > 0
+    assert first["allocator"]["tokens"] > 0
+    # Resumed in the middle of a round, for longer.
+    first, second = (rank["longer"] for rank in ranks)
+    assert [record[0] for record in first["records"]] == [3, 4]
+    for what in ("rewards", "exposure", "allocator", "weights"):
+        np.testing.assert_equal(first[what], second[what])
+    assert first["allocator"]["budget_remaining"] == 0
+    assert sum(first["exposure"]) == 40
+
+
 def test_ranks_that_disagree_are_stopped(ranks: list[dict[str, Any]]) -> None:
     for rank in ranks:
         assert "the ranks' allocators disagree" in rank["drifted"]

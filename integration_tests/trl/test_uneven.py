@@ -52,11 +52,14 @@ def test_trl_logs_the_true_groups(tmp_path: Path) -> None:
         mixed = [len(set(rewards[ids == row, 0].tolist())) > 1 for row in dict.fromkeys(ids.tolist())]
         assert entry["cero/round_effective_group_rate"] == pytest.approx(np.mean(mixed))
         assert entry["cero/round_success_rate"] == pytest.approx(rewards.mean().item())
+        assert (entry["cero/round_signal"] > 0) == any(mixed)
     assert [e["cero/count_max"] for e in log] == [5, 8, 7]
     assert [e["cero/count_min"] for e in log] == [3, 8, 1]
     assert [e["cero/count_zero"] for e in log] == [0, 1, 0]
     assert [e["cero/rollouts_so_far"] for e in log] == [8, 16, 24]
     assert [e["cero/budget_remaining"] for e in log] == [16, 8, 0]
+    generated = np.cumsum([batch["completion_mask"].sum().item() for batch in trained.batches])
+    assert [e["cero/tokens"] for e in log] == generated.tolist()
     assert all(e["cero/allocator_seconds"] > 0 for e in log)
     logged = list(trained._logs["advantages"])
     assert logged == trained.batches[-1]["advantages"].tolist()

@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from datasets import Dataset
 
 from cero_api import make_allocator
-from cero_api.errors import ConfigurationError
+from cero_api.errors import CheckpointError, ConfigurationError
 from cero_trl import CeroGRPOTrainer, RoundRecord
 from integration_tests.trl import tiny
+
+ABSENT: dict[str, Any] = {"model": "nobody/has-this-model"}
 
 
 def dataset(rows: int = 48) -> Dataset:
@@ -31,20 +34,19 @@ def half_in_vain(prompts: list[str], completions: list[str], source: list[str], 
     return [float(kind == "within reach" and len(text) % 2) for kind, text in zip(source, completions, strict=True)]
 
 
-def trained(folder: Path, **options: Any) -> tuple[CeroGRPOTrainer, list[RoundRecord]]:
+def trained(folder: Path, resume: Path | None = None, **options: Any) -> tuple[CeroGRPOTrainer, list[RoundRecord]]:
     rounds: list[RoundRecord] = []
+    own = {"max_steps": options.pop("steps", 10), "save_steps": options.pop("save_steps", 500)}
     trainer = CeroGRPOTrainer(
-        model=tiny.model(),
+        model=options.pop("model", None) or tiny.model(),
         reward_funcs=half_in_vain,
-        args=tiny.arguments(
-            folder, max_steps=options.pop("steps", 10), save_steps=options.pop("save_steps", 500), save_strategy="steps"
-        ),
+        args=tiny.arguments(folder, save_strategy="steps", **own, **options.pop("args", {})),
         train_dataset=dataset(),
         processing_class=tiny.tokenizer(),
         on_round=rounds.append,
         **{"scope": "window", **options},
     )
-    trainer.train(resume_from_checkpoint=options.get("resume"))
+    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     return trainer, rounds
 
 
@@ -61,6 +63,21 @@ def test_the_source_of_a_prompt_decides_before_its_first_visit(tmp_path: Path) -
     assert all((part.counts == trainer.schedule.group_size).all() for part in rounds)  # whole groups
     assert share_within_reach(rounds[3:]) > 0.8
     assert trainer.allocator.metrics()["tokens"] > 0
+
+
+@pytest.mark.parametrize("how", ["array", "tensor", "column"])
+def test_features_of_ones_own_decide(tmp_path: Path, how: str) -> None:
+    """An embedding, say; here what the rewards go by, hidden among noise."""
+    embedding = np.random.default_rng(0).normal(size=(48, 3))
+    embedding[:, 1] = np.arange(48) % 2
+    given = {"array": embedding, "tensor": torch.as_tensor(embedding), "column": "rate"}[how]
+    trainer, rounds = trained(tmp_path, features=given)
+    assert share_within_reach(rounds[3:]) > 0.8
+    known = trainer.allocator.knowledge.entries()["features"]  # type: ignore[attr-defined]  # of a BaseAllocator
+    if how == "column":
+        np.testing.assert_array_equal(known[:, 1:], np.array(dataset()["rate"])[:, None])  # beside the length
+    else:
+        np.testing.assert_allclose(known, embedding, rtol=1e-6)
 
 
 def test_offline_rates_of_a_column_decide_in_the_first_round(tmp_path: Path) -> None:
@@ -81,24 +98,63 @@ def test_what_is_wrong_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
         ({"features": np.zeros((47, 2))}, "48"),
     ):
         with pytest.raises(ConfigurationError, match=advice):
-            trained(tmp_path, **options)
+            trained(tmp_path, **ABSENT, **options)
 
 
-def test_a_resumed_window_deals_on(tmp_path: Path) -> None:
-    whole = trained(tmp_path / "whole", save_steps=4)[1]
-    assert (tmp_path / "whole" / "checkpoint-4").is_dir()
-    rest: list[RoundRecord] = []
-    trainer = CeroGRPOTrainer(
-        model=tiny.model(),
-        reward_funcs=half_in_vain,
-        args=tiny.arguments(tmp_path / "rest", max_steps=10),
-        train_dataset=dataset(),
-        processing_class=tiny.tokenizer(),
-        on_round=rest.append,
-        scope="window",
-    )
-    trainer.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-4"))
-    assert [part.prompt_ids.tolist() for part in rest] == [part.prompt_ids.tolist() for part in whole[-len(rest) :]]
+def dealt(rounds: list[RoundRecord]) -> list[Any]:
+    return [(part.round, part.prompt_ids.tolist(), part.counts.tolist(), part.successes.tolist()) for part in rounds]
+
+
+HALVED = {"steps_per_generation": 2, "per_device_train_batch_size": 4}
+
+
+@pytest.mark.parametrize(("args", "step"), [({}, 4), (HALVED, 5)])
+def test_a_resumed_window_deals_on(tmp_path: Path, args: dict[str, Any], step: int) -> None:
+    tokens = {"cost": "tokens"}
+    trainer, whole = trained(tmp_path / "whole", save_steps=step, args=args, allocator_config=tokens)
+    saved = tmp_path / "whole" / f"checkpoint-{step}"
+    again, rest = trained(tmp_path / "rest", saved, args=args, allocator_config=tokens)
+    assert 0 < len(rest) < len(whole)
+    assert dealt(rest) == dealt(whole[-len(rest) :])
+    assert (tiny.weights(again) == tiny.weights(trainer)).all()
+    assert again.allocator.metrics() == trainer.allocator.metrics()
+
+
+def test_a_window_goes_on_for_longer(tmp_path: Path) -> None:
+    """Its walk, its features and what was learned by them go on; the rest of the budget is planned anew."""
+    short, _ = trained(tmp_path, steps=6, save_steps=6)
+    long, rest = trained(tmp_path, tmp_path / "checkpoint-6", steps=10)
+    assert [part.round for part in rest] == [6, 7, 8, 9]
+    assert share_within_reach(rest) > 0.8
+    assert long.allocator.metrics()["budget_remaining"] == 0
+    assert (long.allocator.exposure() >= short.allocator.exposure()).all()
+    _, nothing = trained(tmp_path, tmp_path / "checkpoint-6", steps=6)  # which is over
+    assert nothing == []
+    short.train()
+    assert short.allocator.metrics()["round"] == 12
+    assert short.allocator.metrics()["budget_remaining"] == 0
+
+
+def test_a_window_that_knows_something_else_is_refused(tmp_path: Path) -> None:
+    """Before a model is loaded, though the settings are the same; or begun anew, where that is asked for."""
+    saved = tmp_path / "checkpoint-6"
+    _, whole = trained(tmp_path, steps=8, save_steps=6, offline_rates="rate")
+    others: list[dict[str, Any]] = [
+        {"offline_rates": np.full(48, 0.25), "steps": 8},
+        {"offline_rates": "rate", "features": np.arange(48), "steps": 8},
+        {
+            "offline_rates": "rate",
+            "features": np.arange(48),
+            "steps": 9,
+        },  # a longer one would keep the old without a word
+    ]
+    for other in others:
+        with pytest.raises(CheckpointError, match=r"was told other (features|offline rates) of its prompts"):
+            trained(tmp_path, args={"resume_from_checkpoint": str(saved)}, **ABSENT, **other)
+    _, fresh = trained(tmp_path, saved, fresh_start=True, **others[0])
+    assert [part.round for part in fresh] == [0, 1]
+    _, same = trained(tmp_path, saved, steps=8, offline_rates="rate")
+    assert dealt(same) == dealt(whole[6:])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers
 
 from cero_api.errors import CeroError
 from integration_tests.trl import tiny
@@ -34,6 +35,8 @@ def report(trainer: Any) -> dict[str, Any]:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
+    if transformers.__version__ < "5":  # it restores an optimizer to "cpu:0", which torch has no way to
+        torch.serialization.register_package(5, lambda _: None, lambda storage, at: storage if at == "cpu:0" else None)
     result: dict[str, Any] = {}
 
     options: dict[str, Any] = {"per_device_train_batch_size": 4, "max_steps": 2}
@@ -57,6 +60,26 @@ def main(folder: Path) -> None:
     rest = tiny.trainer(folder / "rest", tiny.first_is_digit, args={**saving, "save_steps": 100})
     rest.train(resume_from_checkpoint=str(folder / "whole" / "checkpoint-3"))
     result["rest"] = report(rest)
+
+    # A window, and a reward function that raises on one of the ranks alone.
+    calls: list[int] = []
+
+    def judge(completions: list[str], row: list[int], **_: Any) -> list[float]:
+        calls.append(len(completions))
+        if rank == 1 and len(calls) > 1 and any(text[:1].isdigit() for text in completions):
+            raise TimeoutError
+        return [float(i % 2 and len(text) % 2) for i, text in zip(row, completions, strict=True)]
+
+    window: dict[str, Any] = {"scope": "window", "allocator_config": {"cost": "tokens"}}
+    window["train_dataset"] = tiny.dataset(48)
+    window["features"] = np.arange(48)[:, None] % 2
+    chosen = tiny.trainer(folder / "window", judge, args={**saving, "max_steps": 8, "save_steps": 5}, **window)
+    chosen.train()
+    result["window"] = report(chosen)
+    result["failed"] = chosen._forgiving.failed
+    again = tiny.trainer(folder / "window", tiny.first_is_digit, args={**saving, "max_steps": 10}, **window)
+    again.train(resume_from_checkpoint=str(folder / "window" / "checkpoint-5"))
+    result["longer"] = report(again)
 
     drifted = tiny.trainer(folder / "drifted", allocator=tiny.Scripted([[4 + rank, 4 - rank]]), args=options)
     try:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cero_api import available_allocators, make_allocator
 from cero_api.adapting import RoundShape, allocator_fields, limits, scope_of
 from cero_api.config import Scope
+from cero_api.errors import ConfigurationError
 
 # Any shape of a training is tried, those among them that leave nothing to decide.
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
@@ -46,6 +47,24 @@ def test_ceros_cap(changes: dict[str, Any], cap: int) -> None:
     bounds = limits(make_allocator("cero", **allocator_fields("cero", shape(**changes), {})).config)
     assert bounds is not None
     assert bounds.cap == cap
+
+
+@pytest.mark.parametrize(("scope", "offer"), [("batch", "window"), ("window", "pool")])
+def test_an_offer_that_the_scope_would_pass_over_is_refused(scope: str, offer: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"offer={offer} contradicts scope={scope}"):
+        allocator_fields("cero", shape(scope=scope), {"offer": offer})
+
+
+def test_an_offer_that_fits_is_taken() -> None:
+    for scope, offer in (("window", "window"), ("pool", "window"), ("pool", "pool"), ("batch", "pool")):
+        assert allocator_fields("cero", shape(scope=scope), {"offer": offer})["offer"] == offer
+
+
+@pytest.mark.parametrize("field", ["budget", "max_rollouts_per_prompt", "window"])
+@pytest.mark.parametrize("value", ["many", [8], float("nan")])
+def test_what_is_no_number_is_refused_by_the_configuration(field: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match=field):
+        make_allocator("cero", **allocator_fields("cero", shape(scope="window"), {field: value}))
 
 
 def test_a_reserve_for_groups_that_are_generated_anew() -> None:

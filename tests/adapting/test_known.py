@@ -1,0 +1,59 @@
+"""What is known of prompts before their first visit: told to an allocator, and the same when it goes on."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cero_api import make_allocator
+from cero_api.adapting import refuse_other_knowledge, told_before
+from cero_api.errors import CheckpointError, ConfigurationError
+from cero_api.protocol import RolloutAllocator
+
+SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 4, "budget": 64}
+
+
+def made(**known: Any) -> RolloutAllocator:
+    belief = "features" if "features" in known else "pooled"
+    return make_allocator("cero", **SIZE, belief=belief, **known)
+
+
+def test_samples_without_rates_are_refused_and_not_left_out() -> None:
+    fields = told_before("cero", SIZE, features=None, offline_rates=None, offline_samples=np.ones(8), automatic=False)
+    with pytest.raises(ConfigurationError, match="give the rates too"):
+        make_allocator("cero", **fields)
+
+
+def test_the_users_settings_win() -> None:
+    given: dict[str, Any] = {"features": np.eye(8), "offline_rates": None, "automatic": True}
+    assert "features" not in told_before("cero", {"belief": "beta"}, **given)
+    assert told_before("cero", {"belief": "beta", "cost": "tokens"}, **given)["features"] is given["features"]
+    assert "features" not in told_before("uniform", {}, **given)
+
+
+def test_the_same_knowledge_goes_on() -> None:
+    refuse_other_knowledge(made(), made())
+    rates = np.array([np.nan, *np.linspace(0, 1, 7)])
+    samples = np.array([0, *[4] * 7])
+    both = {"offline_rates": rates, "offline_samples": samples}
+    refuse_other_knowledge(made(**both), made(offline_rates=rates.tolist(), offline_samples=samples.tolist()))
+    refuse_other_knowledge(made(features=np.arange(8.0)), made(features=np.arange(8)[:, None]))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "named"),
+    [
+        ({"features": np.eye(8)}, {"features": np.eye(8)[::-1]}, "other features of"),
+        ({"features": np.eye(8)}, {"features": np.arange(8)}, "other features of"),
+        ({"offline_rates": np.full(8, 0.5)}, {"offline_rates": np.full(8, 0.25)}, "other offline rates of"),
+        ({}, {"offline_rates": np.full(8, 0.25)}, "other offline rates of"),
+        (
+            {"features": np.eye(8), "offline_rates": np.full(8, 0.5)},
+            {"features": np.ones(8)},
+            "other features and offline rates of",
+        ),
+    ],
+)
+def test_other_knowledge_is_refused_by_name(before: dict[str, Any], now: dict[str, Any], named: str) -> None:
+    with pytest.raises(CheckpointError, match=named):
+        refuse_other_knowledge(made(**before), made(**now))
