@@ -8,7 +8,7 @@ from openrlhf.trainer import ppo_trainer
 from openrlhf.utils.logging_utils import init_logger
 
 from cero_api import RolloutAllocator, make_allocator
-from cero_api.adapting import plain, run_identity, start_line
+from cero_api.adapting import by_features, plain, run_identity, start_line
 from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
 from cero_openrlhf.books import Books
@@ -76,7 +76,7 @@ def generate_with_allocator(owner: Any) -> Books:
     index = DatasetIndex(dataset)
     schedule = schedule_of(stock.args, len(dataset), len(index))
     config = allocator_config(settings, fields, schedule)
-    known = {"features": index.features()} if config.belief == "features" else {}
+    known = {"features": index.features()} if by_features(config) else {}
     allocator = make_allocator(settings.allocator, config, **known)
     books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
     loader = LoaderWithBooks(

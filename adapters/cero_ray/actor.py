@@ -132,9 +132,9 @@ class AllocatorClient:
         """See `Desk.deal_pool`; waits for the answer, or falls back to the rows given and `mean` for each."""
         return self._dealt("deal_pool", tickets, rows, mean, step, exact)
 
-    def report(self, ticket: str, session: int, reward: float) -> Any:
+    def report(self, ticket: str, session: int, reward: float, tokens: float | None = None) -> Any:
         """See `Desk.report`; an object reference, to await or not."""
-        return self.handle.call.remote("report", ticket, session, reward)
+        return self.handle.call.remote("report", ticket, session, reward, tokens)
 
     def refund(self, ticket: str, session: int) -> Any:
         """See `Desk.refund`; an object reference, to await or not."""

@@ -330,7 +330,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         contrast = np.zeros(record.counts.size, dtype=bool)
         contrast[record.counts > 0] = has_contrast
         metrics = {
-            **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares),
+            **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares, record.tokens),
             **self._judge.numbers(),
             "rewards_failed": self._forgiving.failed,
             "rollouts_so_far": record.rollouts_so_far,

@@ -5,7 +5,7 @@ from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
-from cero_api.adapting.known import SOURCES, informed_fields, prompt_features, refuse_token_cost, told_before
+from cero_api.adapting.known import SOURCES, by_features, informed_fields, prompt_features, told_before
 from cero_api.adapting.rounds import round_numbers
 from cero_api.adapting.starting import Limits, informed, limits, start_line
 from cero_api.adapting.versions import TRAINERS, Supported
@@ -21,6 +21,7 @@ __all__ = [
     "RoundShape",
     "Supported",
     "allocator_fields",
+    "by_features",
     "check_attributes",
     "check_upstream",
     "differences",
@@ -31,7 +32,6 @@ __all__ = [
     "name_of",
     "plain",
     "prompt_features",
-    "refuse_token_cost",
     "round_numbers",
     "run_identity",
     "scope_of",

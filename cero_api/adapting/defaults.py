@@ -9,7 +9,8 @@ from typing import Any
 
 from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
-from cero_api.config import Scope
+from cero_api.config import GroupConfig, Scope
+from cero_api.errors import ConfigurationError
 
 WINDOW = 2
 """Prompts offered for each that a round has room for: of twice as many the better half saves nearly as much in hard
@@ -75,13 +76,15 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         fields: the user's own settings, which win.
 
     Raises:
-        ConfigurationError: no allocator has that name, or it deals a round in more waves than the trainer plays.
+        ConfigurationError: no allocator has that name, it deals a round in more waves than the trainer plays, or what is
+            set would decide nothing.
 
     >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
     >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]
     16
     """
     refuse_waves(name, fields.get("pilot"), shape.waves)
+    refuse_unused(name, shape.scope, fields)
     known = config_type(name).model_fields
     rounds = math.ceil(shape.rounds * shape.reserve)
     values: dict[str, Any] = {
@@ -111,3 +114,22 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         cap = values["max_rollouts_per_prompt"]  # None, which a user may give, follows from the round
         values["capacity"] = shape.largest if cap is None else min(shape.largest, shape.num_prompts * int(cap))
     return values
+
+
+def refuse_unused(name: str, scope: str, fields: Mapping[str, Any]) -> None:
+    """Refuse a setting that would decide nothing, without a word.
+
+    Args:
+        name: of a registered allocator.
+        scope: see `RoundShape`.
+        fields: the user's own settings.
+
+    Raises:
+        ConfigurationError: a cost in tokens where no prompts are ranked by it.
+    """
+    ranked = "window" in (scope, fields.get("offer")) or issubclass(config_type(name), GroupConfig)
+    if fields.get("cost") == "tokens" and not (ranked or fields.get("pilot")):
+        raise ConfigurationError(
+            f"cost=tokens ranks prompts by what a group is worth for its length, and {name} ranks none with "
+            f"scope={scope}, so it would decide nothing; choose scope=window, or leave cost out"
+        )

@@ -43,6 +43,11 @@ class Reference(list[Any]):
     """Of a remote call's result."""
 
 
+def length(prompt: Any, i: int) -> int:
+    """Tokens of a response's first turn; its second has one, and one of the environment is between them."""
+    return 1 + random.Random(f"{prompt}{i} length").randrange(5)
+
+
 class Engine:
     """Answers as OpenRLHF's executors do; of a prompt labelled n, n in 8 rollouts succeed, always the same ones."""
 
@@ -61,8 +66,8 @@ class Engine:
             "prompt": prompt,
             "label": label,
             "images": None,
-            "observation_tokens": [1, 2, 3],
-            "action_ranges": [(1, 3)],
+            "observation_tokens": [1, *range(2 + length(prompt, i))],
+            "action_ranges": [(1, 1 + length(prompt, i)), (2 + length(prompt, i), 3 + length(prompt, i))],
             "rollout_log_probs": None,
             "reward": reward,
             "scores": reward,
@@ -163,6 +168,8 @@ def test_evidence_is_what_was_generated_whatever_finishes_first(monkeypatch: pyt
         row = sample.prompts[0].row
         won = sum(random.Random(f"{row}={i}").random() * 8 < LABELS[row] for i in range(4))
         assert setup.books.allocator.success_rate()[row] == pytest.approx((1 + won) / 6)
+    generated = sum(length(sample.prompts[0], i % 4) + 1 for batch in batches for i, sample in enumerate(batch))
+    assert setup.books.allocator.metrics()["tokens"] == generated
 
 
 def test_uneven_counts_are_shared_out_by_load(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +208,9 @@ def test_refills_inherit_the_dropped_groups_count(monkeypatch: pytest.MonkeyPatc
     assert numbers["outstanding"] == 0
     evidence = setup.books.allocator.state_dict()
     assert evidence["successes"].sum() + evidence["failures"].sum() == numbers["budget_spent"]
+    asked_for = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
+    if not numbers["unbudgeted"]:
+        assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked_for)
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -157,6 +157,16 @@ def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
     return found
 
 
+def tokens(folder: Path) -> list[dict[int, float]]:
+    """A trace: of each round the tokens of each prompt."""
+    reader = TraceReader(folder / "trace.jsonl")
+    found = []
+    for part in reader:
+        assert part.tokens is not None
+        found.append({int(reader.keys[i]): n for i, n in zip(part.prompt_ids, part.tokens.tolist(), strict=True)})
+    return found
+
+
 def train(
     folder: Path,
     words: list[str],

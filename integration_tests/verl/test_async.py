@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cero_api.trace import TraceReader
+from cero_api.trace import TraceReader, TraceRound
 from integration_tests.verl.tiny import Run, Tiny, mode_flags, save_prompts, train
 
 N, BATCH = 4, 4
@@ -81,15 +81,20 @@ def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
 
 
 def _every_group_is_what_was_dealt(run: Run, keyed: bool = True) -> None:
-    """In the trainer's data every group has the size that the trace says, whichever update it went into."""
+    """In the trainer's data every group has the size and tokens that the trace says, whichever update it went into."""
     reader = TraceReader(run.config.rollout_allocator.trace)
     dealt = [
         # Where the key is a prompt's index; where it is what the prompt says, rows are numbered like the indices here.
-        (int(str(reader.keys[row]).split("/")[1]) if keyed else int(row), int(count))
+        (int(str(reader.keys[row]).split("/")[1]) if keyed else int(row), int(count), int(tokens))
         for record in reader
-        for row, count in zip(record.prompt_ids, record.counts, strict=True)
+        for row, count, tokens in zip(record.prompt_ids, record.counts, _counted(record), strict=True)
     ]
     for rows in run.steps:
         for uid in {row.uid for row in rows}:
             group = [row for row in rows if row.uid == uid]
-            assert (group[0].index, len(group)) in dealt
+            assert (group[0].index, len(group), sum(row.tokens for row in group)) in dealt
+
+
+def _counted(record: TraceRound) -> list[float]:
+    assert record.tokens is not None
+    return list(record.tokens.tolist())

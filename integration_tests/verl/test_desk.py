@@ -81,6 +81,50 @@ def test_asking_and_reporting_twice_changes_nothing() -> None:
         desk.deal(["a"], [2], mean=4)
 
 
+def test_tokens_of_rewarded_rollouts_are_counted_through_restarts(tmp_path: Path) -> None:
+    """By the books, the trace and a successor that has but the journal; and nobody counts them where nobody did."""
+    trace = {"path": str(tmp_path / "trace.jsonl")}
+    fields = {"offer": "window", "window": 2, "cost": "tokens"}
+    fresh = CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4, **fields)
+    desk = DurableDesk(tmp_path / "desk", CeroAllocator(fresh), trace=trace)
+    rows, counts = desk.deal_pool(["a", "b"], [0, 1], 4, 0, True)
+    assert counts == [4, 4]
+    for session in range(4):
+        desk.report("a", session, 1.0, 100.0 + session)
+    desk.report("b", 0, 0.0, 7)
+    desk.report("b", 1, math.nan, 1000)  # left out with its reward
+    desk.report("b", 0, 0.0, 5000)  # counts once
+    files = desk.checkpoint()
+    del desk
+    again = DurableDesk(tmp_path / "desk", CeroAllocator(fresh), trace=trace)
+    assert again.checkpoint() == files
+    again.close("b")
+    assert again.metrics()["tokens"] == 406 + 7
+    assert again.metrics()["round_tokens_per_rollout"] == (406 + 7) / 5
+    [record] = list(TraceReader(tmp_path / "trace.jsonl"))
+    assert record.tokens is not None
+    assert dict(zip(rows, record.tokens.tolist(), strict=True)) == {rows[0]: 406, rows[1]: 7}
+    lengths = again.desk.allocator.state_dict()["parts.lengths.rollouts"]
+    assert lengths[rows].tolist() == [4, 1]
+    again.deal_pool(["c"], [2], 4, 1, True)
+    for session in range(4):
+        again.report("c", session, 1.0)
+    assert again.metrics()["tokens"] == 413
+    assert list(TraceReader(tmp_path / "trace.jsonl"))[1].tokens is None
+
+
+def test_tickets_of_before_there_were_tokens_are_read() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    desk.deal(["a"], [1], mean=4)
+    desk.report("a", 0, 1.0, 9.0)
+    state = json.loads(json.dumps(desk.state_dict()))
+    assert state["open"]["a"].pop() == [[0, 9.0]]
+    again = Desk(desk.allocator)
+    again.load_state_dict(state)
+    again.report("a", 1, 1.0, 9.0)
+    assert again.metrics()["tokens"] == 18
+
+
 def test_a_new_ticket_beside_an_old_one_is_dealt_alone() -> None:
     desk = Desk(CeroAllocator(CONFIG))
     first = desk.deal(["a", "b"], [1, 2], mean=4)

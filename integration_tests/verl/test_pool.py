@@ -56,6 +56,7 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
     flags = [
         "+rollout_allocator=cero",
         "rollout_allocator.scope=window",
+        "rollout_allocator.cost=tokens",
         f"rollout_allocator.trace={tmp_path}/trace.jsonl",
     ]
     run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
@@ -63,14 +64,16 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
     # Twelve are offered for four: each round is a pass over the pool, of which the best are served.
     alone = make_allocator(
         "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=3,
-        belief="features", features=known_features(tmp_path),
+        belief="features", features=known_features(tmp_path), cost="tokens",
     )  # fmt: skip
     for rows, counts in zip(run.steps, run.counts(), strict=True):
         allocation = alone.allocate(total=16)
         assert set(counts) == set(allocation.prompt_ids.tolist())
         prompts = allocation.prompt_ids
         won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
-        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
+        tokens = np.array([sum(row.tokens for row in rows if row.index == prompt) for prompt in prompts])
+        outcomes = RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round, tokens=tokens)
+        alone.observe(outcomes)
 
 
 def known_features(folder: Path) -> np.ndarray:

@@ -53,6 +53,9 @@ def test_the_trace_says_what_the_trainer_saw(run: Run) -> None:
         assert dealt == {index: sum(row.index == index for row in rows) for index in dealt}
         won = dict(zip(indices, record.successes, strict=True))
         assert won == {index: sum(row.reward for row in rows if row.index == index) for index in won}
+        assert record.tokens is not None
+        tokens = dict(zip(indices, record.tokens, strict=True))
+        assert tokens == {index: sum(row.tokens for row in rows if row.index == index) for index in tokens}
 
 
 def test_prompts_that_are_sometimes_solved_get_more(run: Run) -> None:
@@ -84,6 +87,10 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
         assert data["rollout_allocator/count_min"] == min(counts.values())
         shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count_share_")]
         assert sum(shares) == pytest.approx(1)
+    generated = [sum(row.tokens for row in rows) for rows in run.steps]
+    assert [data["rollout_allocator/tokens"] for data in steps] == np.cumsum(generated).tolist()
+    per_rollout = [data["rollout_allocator/round_tokens_per_rollout"] for data in steps]
+    assert per_rollout == [tokens / (BATCH * N) for tokens in generated]
     names = ("budget_price", "effective_group_rate", "count_zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cero_api import available_allocators, make_allocator
 from cero_api.adapting import RoundShape, allocator_fields, limits, scope_of
 from cero_api.config import Scope
+from cero_api.errors import ConfigurationError
 
 # Any shape of a training is tried, those among them that leave nothing to decide.
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
@@ -64,3 +65,12 @@ def test_a_method_is_given_the_scope_of_its_evidence_where_nobody_says() -> None
     assert {name for name, scope in usual.items() if scope == "window"} == {"cero", "mopps", "random_matched"}
     assert {name for name, scope in usual.items() if scope == "pool"} == {"greso"}
     assert scope_of("cero", "batch") == "batch"
+
+
+def test_a_cost_that_would_decide_nothing_is_refused() -> None:
+    for scope in ("batch", "pool"):
+        with pytest.raises(ConfigurationError, match=f"scope={scope}, so it would decide nothing; choose scope=window"):
+            allocator_fields("cero", shape(scope=scope), {"cost": "tokens"})
+    for name, scope in (("cero", "window"), ("mopps", "batch")):  # the second gives whole groups to a part of a batch
+        fields = allocator_fields(name, shape(scope=scope), {"cost": "tokens"})
+        assert make_allocator(name, **fields).config.cost == "tokens"
