@@ -255,6 +255,9 @@ class Desk:
             allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
         if exact:
             expect_total(allocation, total)
+        elif not allocation.total:  # and somebody waits for a batch: see above
+            self.hand_out(None, tickets, rows, [mean] * len(rows), step)
+            return
         self.hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
 
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
@@ -277,7 +280,8 @@ class Desk:
         self.hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
 
     def _affords(self, rollouts: int) -> bool:
-        return rollouts <= self.allocator.metrics()["budget_remaining"]
+        numbers = self.allocator.metrics()
+        return rollouts <= numbers["budget_remaining"] and numbers.get("tokens_remaining", 1.0) > 0
 
     def _affordable_round(self) -> Allocation | None:
         """The next round in which something is worth its price; every empty one lowers the price."""

@@ -232,6 +232,7 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
         scope=settings.scope,
         room=schedule.group_capacity,
         reserve=reserve,
+        fixed=settings.constant_total,
     )
     capacity = fields.get("capacity")
     if settings.constant_total and capacity is not None and capacity < schedule.total:
@@ -258,7 +259,7 @@ def check_fields(config: Any, settings: VerlAllocatorConfig, fields: Mapping[str
     Raises:
         ConfigurationError: a value is of the wrong kind or out of its range; the message names the flag.
     """
-    refuse_unused(settings.name, settings.scope, fields)
+    refuse_unused(settings.name, settings.scope, fields, settings.constant_total)
     kind = config_type(settings.name)
     needed = {name: 1 for name, info in kind.model_fields.items() if info.is_required()}
     try:

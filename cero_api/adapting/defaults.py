@@ -34,6 +34,7 @@ class RoundShape:
         room: most rollouts of a group that the trainer has room for; None where it has no bound.
         reserve: budget over uniform's, as a factor, for groups that are generated anew.
         waves: of generation that the trainer can play in a round.
+        fixed: whether the trainer's batches have a fixed number of rollouts; if not, rounds may be of any size.
     """
 
     num_prompts: int
@@ -45,6 +46,7 @@ class RoundShape:
     room: int | None = None
     reserve: float = 1.0
     waves: int = 1
+    fixed: bool = True
 
 
 def scope_of(name: str, scope: Scope | None = None) -> Scope:
@@ -84,7 +86,7 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
     16
     """
     refuse_waves(name, fields.get("pilot"), shape.waves)
-    refuse_unused(name, shape.scope, fields)
+    refuse_unused(name, shape.scope, fields, shape.fixed)
     known = config_type(name).model_fields
     rounds = math.ceil(shape.rounds * shape.reserve)
     values: dict[str, Any] = {
@@ -116,17 +118,25 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
     return values
 
 
-def refuse_unused(name: str, scope: str, fields: Mapping[str, Any]) -> None:
+def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool = True) -> None:
     """Refuse a setting that would decide nothing, without a word.
 
     Args:
         name: of a registered allocator.
         scope: see `RoundShape`.
         fields: the user's own settings.
+        fixed: see `RoundShape`.
 
     Raises:
-        ConfigurationError: a cost in tokens where no prompts are ranked by it.
+        ConfigurationError: a cost in tokens where no prompts are ranked by it, or a budget in tokens where all batches
+            have the same number of rollouts.
     """
+    if fields.get("token_budget") is not None and fixed:
+        raise ConfigurationError(
+            f"token_budget={fields['token_budget']} is kept by the size of rounds, and this training's batches have a "
+            "fixed number of rollouts; leave it out, or let the size vary where the trainer can (verl's "
+            "rollout_allocator.constant_total=false; your own loop)"
+        )
     ranked = "window" in (scope, fields.get("offer")) or issubclass(config_type(name), GroupConfig)
     if fields.get("cost") == "tokens" and not (ranked or fields.get("pilot")):
         raise ConfigurationError(

@@ -175,7 +175,9 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         prompt_price, budget_price = self._stepped_duals(selection)
         # With an exact total the price cannot decide how much: it acts through the ranking alone.
         above = -np.inf if total is not None else budget_price
-        need = self._need(total)
+        need, left = self._need(total), self._left()
+        if self._parts.pace is not None:
+            need = min(need, left // unit)  # a bound of the round like its capacity, so that prices see what is dealt
         fill: Filler
         if rows is None and self.config.offer == "window":
             fill = self._window_filler(above)
@@ -186,8 +188,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         else:
             fill = self._gain_filler(rows, above, *self._limits(rows, total))
         prompts, units = virtual = fill(need)
-        if units.sum() * unit > state.ledger.remaining:
-            prompts, units = fill(state.ledger.remaining // unit)
+        if units.sum() * unit > left:
+            prompts, units = fill(left // unit)
         self._note_virtual(*virtual, dual=selection == "dual")
         self._forget_round()
         return prompts, units * unit

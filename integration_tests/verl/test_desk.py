@@ -286,6 +286,29 @@ def test_the_pool_gives_prompts_as_well_as_counts() -> None:
     assert desk.deal_pool(["d", "a"], [0, 0], mean=4) == ([rows[3], rows[0]], [4, 4])
 
 
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_budget_in_tokens_is_kept_where_totals_may_vary(pool: bool) -> None:
+    """And when it is spent all the same, generation goes on."""
+    config = CeroConfig(num_prompts=8, rounds=20, budget=320, max_rollouts_per_prompt=4, token_budget=8000)
+    desk = Desk(CeroAllocator(config))
+    sizes = []
+    for step in range(24):
+        tickets, rows = [f"{step}-{i}" for i in range(4)], [(4 * step + i) % 8 for i in range(4)]
+        if pool:
+            counts = desk.deal_pool(tickets, rows, mean=4, step=step, exact=False)[1]
+        else:
+            counts = desk.deal(tickets, rows, mean=4, step=step, exact=False)
+        assert sum(counts) > 0, "a trainer would wait for a batch"
+        sizes.append(sum(counts))
+        for ticket, count in zip(tickets, counts, strict=True):
+            for session in range(count):
+                desk.report(ticket, session, float(session % 2), tokens=50)
+    numbers = desk.metrics()
+    assert 8000 - 400 <= numbers["tokens"] <= 8000
+    assert numbers["unbudgeted"] > 0
+    assert max(sizes[2:18]) <= 10, "eight rollouts a step are what the tokens pay for"
+
+
 def test_pool_rounds_that_nothing_is_worth_are_passed_over() -> None:
     config = CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4, capacity=16, initial_price=1.0)
     desk = Desk(CeroAllocator(config))
