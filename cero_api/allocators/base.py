@@ -213,6 +213,10 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
             **({} if self.config.pilot is None else {"to_commit": float(state.parts.pilot.left)}),
         }
 
+    def idleness_is_known(self) -> None:
+        """Whoever trains has been told that there is nothing to decide: no round says so again."""
+        self._idle_said = True
+
     @atomic
     def exposure(self) -> IntArray:
         """Rollouts dealt to each prompt so far, net of refunds, int64 `[M]`."""
