@@ -22,16 +22,19 @@ def books(log: list[dict[str, Any]]) -> dict[str, float]:
 
 
 @pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
-@pytest.mark.parametrize("mode", ["colocate_async", "separate_async"])
-def test_uneven_counts_and_a_resumed_run(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mode", "scope"), [("colocate_async", "pool"), ("separate_async", "batch")])
+def test_what_was_dealt_and_a_resumed_run(mode: str, scope: str, tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     tiny = Tiny(tmp_path, steps=5, batch=BATCH, n=N, prompts=8, mode=mode)
-    tiny.extra = [*mode_flags(mode, tmp_path, BATCH), *FLAGS, f"rollout_allocator.trace={trace}", "trainer.save_freq=3"]
+    own = [f"rollout_allocator.scope={scope}", f"rollout_allocator.trace={trace}", "trainer.save_freq=3"]
+    tiny.extra = [*mode_flags(mode, tmp_path, BATCH), *FLAGS, *own]
     first = train(tiny)
     _every_group_is_what_was_dealt(first)
     updates = 2 if mode == "separate_async" else 1
     assert len(first.steps) == 5 * updates
-    assert any(len(set(step.values())) > 1 for step in first.counts())
+    assert len({row.uid for rows in first.steps for row in rows}) == 5 * BATCH
+    sizes = {size for step in first.counts() for size in step.values()}
+    assert len(sizes) > 1 if scope == "batch" else sizes == {N}
     assert books(first.log)["budget_spent"] + books(first.log)["budget_remaining"] == books(first.log)["budget"]
     # Warm-up and five batches; the last ones may still be generated when the training ends.
     assert books(first.log)["budget_spent"] == 6 * BATCH * N
@@ -52,12 +55,13 @@ def test_uneven_counts_and_a_resumed_run(mode: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
-@pytest.mark.parametrize(("mode", "scope"), [("colocate_async", "batch"), ("separate_async", "pool")])
+@pytest.mark.parametrize(("mode", "scope"), [("colocate_async", "batch"), ("separate_async", "window")])
 def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
     mode: str, scope: str, tmp_path: Path
 ) -> None:
     """Half of the prompts never have contrast, and all that is in flight may have to be replaced at once."""
-    save_prompts(tmp_path / "train.parquet", 8, copies=3)
+    prompts = 16
+    save_prompts(tmp_path / "train.parquet", prompts, copies=3)
     flags = [
         *mode_flags(mode, tmp_path, BATCH),
         *FLAGS,
@@ -76,7 +80,9 @@ def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
             assert len({row.reward for row in rows if row.uid == uid}) == 2, "a group without contrast was trained on"
     rounds = list(TraceReader(tmp_path / "trace.jsonl"))
     assert len(rounds) > 4, "nothing was replaced; the test shows nothing"
-    assert max(int(row) for record in rounds for row in record.prompt_ids) < 8, "a copy is a prompt of its own"
+    assert max(int(row) for record in rounds for row in record.prompt_ids) < prompts, "a copy is a prompt of its own"
+    sizes = {size for step in run.counts() for size in step.values()}
+    assert len(sizes) > 1 if scope == "batch" else sizes == {N}
     assert run.log[-1]["data"]["rollout_allocator/unbudgeted"] == 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cero_api import group_advantages
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Run, Tiny, train
+from integration_tests.verl.tiny import UNDISTURBED_STEPS, Run
 
-STEPS, BATCH, N = 6, 4, 4
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
+STEPS, BATCH, N = UNDISTURBED_STEPS, 4, 4
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Run:
-    folder = tmp_path_factory.mktemp("uneven")
-    flags = [
-        "+rollout_allocator=cero",
-        "rollout_allocator.saturation=0.5",
-        f"rollout_allocator.trace={folder}/trace.jsonl",
-        "trainer.logger=[console,file,tensorboard]",
-    ]
-    patch.setenv("TENSORBOARD_DIR", str(folder / "board"))
-    return train(Tiny(folder, steps=STEPS, batch=BATCH, n=N, prompts=8, extra=flags))
+def run(undisturbed: Run) -> Run:
+    return undisturbed
 
 
 def test_counts_in_the_trainers_data_are_uneven_and_sum_to_what_uniform_verl_generates(run: Run) -> None:

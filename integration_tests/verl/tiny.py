@@ -137,6 +137,20 @@ class Tiny:
             return compose("ppo_trainer", overrides=self.overrides())
 
 
+UNDISTURBED_STEPS, UNDISTURBED_SAVED = 6, 4
+
+
+def undisturbed_flags(folder: Path) -> list[str]:
+    """Of the training that others are held against."""
+    return [
+        "+rollout_allocator=cero",
+        "rollout_allocator.saturation=0.5",
+        f"rollout_allocator.trace={folder}/trace.jsonl",
+        f"trainer.save_freq={UNDISTURBED_SAVED}",
+        "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra]",
+    ]
+
+
 def mode_flags(mode: str, folder: Path, batch: int) -> list[str]:
     """What an asynchronous mode needs beside its name."""
     if mode == "colocate_async":
