@@ -109,6 +109,7 @@ class Setup:
             monkeypatch.setattr(module, "ray", FakeRay(seed))
         args = made.args(
             vllm__enable_sleep=False,
+            algo__advantage__is_correction_enable=False,  # 0.11.1's name for the next
             algo__advantage__is_correction_level="off",
             algo__dynamic_filtering_range=(0.0, 1.0),
             **{"rollout__vllm_generate_batch_size": None, **changes},

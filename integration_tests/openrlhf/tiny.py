@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.metadata
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from cero_api.adapting import TRAINERS
 from cero_api.trace import TraceReader
 from integration_tests.tiny_model import make_model, make_tokenizer
 
@@ -137,6 +139,13 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
         values = [] if value is True else list(value) if isinstance(value, list | tuple) else [value]
         words += [f"--{name}", *map(str, values)]
     return words
+
+
+def corrected() -> dict[str, Any]:
+    """The option that logs how far the engines' probabilities are from the actor's; 0.11.2 has another name for it."""
+    later = importlib.metadata.version("openrlhf") != TRAINERS["openrlhf"].lowest
+    name, given = ("level", "token") if later else ("enable", True)
+    return {f"algo.advantage.is_correction_{name}": given}
 
 
 def checkpoint_of(source: Path, target: Path, step: int) -> Path:
