@@ -271,6 +271,35 @@ def test_the_pool_is_dealt_in_place_of_the_loaders_prompts(monkeypatch: pytest.M
     assert len(set(given.values())) > 1  # the loader would have given every prompt the same
 
 
+@pytest.mark.parametrize("filtering", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_window_deals_whole_groups_in_every_mode(
+    monkeypatch: pytest.MonkeyPatch, waits: bool, filtering: bool
+) -> None:
+    """Of the prompts that it offers; those that replace a filtered one are the loader's."""
+    labels = [i % 9 for i in range(48)]
+    setup = Setup(
+        monkeypatch,
+        labels,
+        settings={"scope": "window"},
+        fields={"cost": "tokens", "belief": "pooled"},
+        rollout__vllm_generate_batch_size=8 if waits else None,
+        train__async_enable=waits,
+        algo__dynamic_filtering_enable=filtering,
+        train__num_episodes=3,
+    )
+    batches = [batch for _ in range(3) for batch in setup.epoch()]
+    assert all(set(sizes(batch).values()) == {4} for batch in batches)
+    numbers = setup.books.metrics()
+    asked = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
+    assert numbers["budget_spent"] + numbers["unbudgeted"] == len(asked)
+    assert numbers["outstanding"] == numbers["unbudgeted"] == 0
+    assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked)
+    if not filtering:
+        by_row = Counter(sample.prompts[0].row for batch in batches for sample in batch)
+        assert max(by_row.values()) > min(by_row[row] for row in range(48)), "all were served alike"
+
+
 def test_evaluation_is_stock(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(monkeypatch, LABELS)
     setup.epoch()
