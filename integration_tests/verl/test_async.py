@@ -6,9 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from cero_api.trace import TraceReader, TraceRound
+from cero_verl.prompts import said_key
 from integration_tests.verl.tiny import Run, Tiny, mode_flags, save_prompts, train
 
 N, BATCH = 4, 4
@@ -73,7 +75,7 @@ def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
         "data.shuffle=false",  # so that the copies of a prompt are far apart, and then side by side in a refill
     ]
     run = train(Tiny(tmp_path, steps=3, batch=BATCH, n=N, mode=mode, extra=flags))
-    _every_group_is_what_was_dealt(run, keyed=False)
+    _every_group_is_what_was_dealt(run, by_index=False)
     assert len(run.steps) == 3 * (2 if mode == "separate_async" else 1)
     for rows in run.steps:
         for uid in {row.uid for row in rows}:
@@ -86,12 +88,18 @@ def test_filtered_groups_are_replaced_from_a_dataset_that_repeats_its_prompts(
     assert run.log[-1]["data"]["rollout_allocator/unbudgeted"] == 0
 
 
-def _every_group_is_what_was_dealt(run: Run, keyed: bool = True) -> None:
+def _every_group_is_what_was_dealt(run: Run, by_index: bool = True) -> None:
     """In the trainer's data every group has the size and tokens that the trace says, whichever update it went into."""
     reader = TraceReader(run.config.rollout_allocator.trace)
+    if by_index:
+        index = {f"tiny/{number}": number for number in range(16)}
+    else:
+        rows = datasets.Dataset.from_parquet(run.config.data.train_files)
+        index = {
+            said_key(row["data_source"], row["prompt"], row["reward_model"]): row["extra_info"]["index"] for row in rows
+        }
     dealt = [
-        # Where the key is a prompt's index; where it is what the prompt says, rows are numbered like the indices here.
-        (int(str(reader.keys[row]).split("/")[1]) if keyed else int(row), int(count), int(tokens))
+        (index[str(reader.keys[row])], int(count), int(tokens))
         for record in reader
         for row, count, tokens in zip(record.prompt_ids, record.counts, _counted(record), strict=True)
     ]
