@@ -78,8 +78,8 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         fields: the user's own settings, which win.
 
     Raises:
-        ConfigurationError: no allocator has that name, it deals a round in more waves than the trainer plays, or what is
-            set would decide nothing.
+        ConfigurationError: no allocator has that name, it deals a round in more waves than the trainer plays, or what
+            is set would decide nothing.
 
     >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
     >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]

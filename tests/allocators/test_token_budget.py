@@ -70,7 +70,7 @@ def played(
 
 
 @pytest.mark.parametrize("offer", ["pool", "window"])
-@pytest.mark.parametrize("name", available_allocators())
+@pytest.mark.parametrize("name", available_allocators(waves=1))
 def test_every_method_spends_it_evenly(name: str, offer: str) -> None:
     allocator = made(name, offer=offer)
     rounds = played(allocator)
