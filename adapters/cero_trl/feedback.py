@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,24 @@ def judged_rewards(
     total = (rewards * weights.to(rewards.device, rewards.dtype)).nansum(dim=1)
     total[rewards.isnan().all(dim=1)] = torch.nan
     return total.cpu()
+
+
+def generated(output: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Tokens that the model generated in each completion of a process, `[N]`: none of a tool's.
+
+    Where TRL has cleared the mask of a completion that was cut short (`mask_truncated_completions`), it is as long as
+    the longest of its batch: all that are cut are.
+
+    Args:
+        output: TRL's, of a generation.
+
+    >>> ones = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0]])
+    >>> generated({"completion_ids": ones, "completion_mask": ones, "tool_mask": torch.tensor([[1, 0, 1, 1]] * 2)})
+    tensor([2, 4])
+    """
+    mask = output["completion_mask"]
+    own = (mask * output["tool_mask"] if "tool_mask" in output else mask).sum(dim=1)
+    return torch.where(mask.any(dim=1), own, output["completion_ids"].shape[1])
 
 
 def outcomes_of(

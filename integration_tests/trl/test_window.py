@@ -37,7 +37,11 @@ def trained(folder: Path, **options: Any) -> tuple[CeroGRPOTrainer, list[RoundRe
         model=tiny.model(),
         reward_funcs=half_in_vain,
         args=tiny.arguments(
-            folder, max_steps=options.pop("steps", 10), save_steps=options.pop("save_steps", 500), save_strategy="steps"
+            folder,
+            max_steps=options.pop("steps", 10),
+            save_steps=options.pop("save_steps", 500),
+            save_strategy="steps",
+            **options.pop("args", {}),
         ),
         train_dataset=dataset(),
         processing_class=tiny.tokenizer(),
@@ -71,6 +75,13 @@ def test_offline_rates_of_a_column_decide_in_the_first_round(tmp_path: Path) -> 
 def test_lengths_are_learned_where_tokens_cost(tmp_path: Path) -> None:
     trainer, _ = trained(tmp_path, allocator_config={"cost": "tokens"})
     assert trainer.allocator.state_dict()["parts.lengths.rollouts"].sum() == trainer.schedule.budget
+
+
+def test_completions_that_are_cut_short_are_counted_though_their_mask_is_cleared(tmp_path: Path) -> None:
+    cleared, rounds = trained(tmp_path, args={"mask_truncated_completions": True}, steps=2)
+    longest = cleared.args.max_completion_length
+    assert all((part.tokens <= longest * part.counts).all() and (part.tokens > 0).all() for part in rounds)
+    assert cleared.allocator.metrics()["tokens"] == sum(part.tokens.sum() for part in rounds)
 
 
 def test_what_is_wrong_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
