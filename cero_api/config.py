@@ -53,6 +53,9 @@ class AllocatorConfig(FrozenConfig):
             is fitted to the pool; "features" also by what its features say, which must be given.
         offline_strength: rollouts that an offline pass rate is worth; None finds it.
         cost: of a rollout: "tokens" divides what a group is worth by its expected length.
+        token_budget: tokens for the whole training, kept by the size of rounds of which no total is given: what is
+            left is spread over the rounds left, by what recent rollouts took. `budget` is then the most rollouts, whose
+            even share the first round deals. None counts rollouts alone.
         hopeless: a window does not offer prompts of a lower expected success for a while; None offers all.
         mastered: nor those of a higher one; None offers all.
         rest_rounds: for how many rounds.
@@ -70,7 +73,7 @@ class AllocatorConfig(FrozenConfig):
     waves: ClassVar[int] = 1
 
     # What may differ where a saved training goes on with another length; see cero_api.continued.
-    replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget"})
+    replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget", "token_budget"})
     # Who may be chosen in a trainer, where its user does not say; see cero_api.adapting.scope_of.
     usual_scope: ClassVar[Scope] = "batch"
 
@@ -84,6 +87,7 @@ class AllocatorConfig(FrozenConfig):
     belief: Literal["beta", "pooled", "features"] = "beta"
     offline_strength: Positive | None = None
     cost: Literal["rollouts", "tokens"] = "rollouts"
+    token_budget: Count | None = None
     hopeless: Annotated[float, Field(ge=0, lt=1)] | None = None
     mastered: Annotated[float, Field(gt=0, le=1)] | None = None
     rest_rounds: Count = 50

@@ -5,6 +5,7 @@ More than 400 lines: writer and reader are tested by what the one makes of the o
 
 import gzip
 import json
+import math
 import os
 import tracemalloc
 from dataclasses import dataclass
@@ -357,6 +358,44 @@ def test_damage_inside_a_compressed_trace_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(TraceError, match="compression is damaged"):
         list(TraceReader(path))
+
+
+@pytest.mark.parametrize("off_the_fast_path", [False, True])
+def test_tokens_are_read_as_they_were_written(
+    off_the_fast_path: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that began to count in its middle, with a prompt that nobody counted, read in pieces and continued."""
+    rng, path = np.random.default_rng(0), tmp_path / "trace.jsonl"
+    tokens = [rng.integers(0, 2**40, 5).astype(float) for _ in range(30)]
+    tokens[12][3] = np.nan
+    with TraceWriter(path) as trace:
+        for k, each in enumerate(tokens):
+            trace.write(k, range(5), [4] * 5, [1, 2, 0, 4, 1.5], tokens=each if k >= 10 else None)
+    assert path.read_bytes().count(b'"tokens"') == 20 * 5 - 1
+    if off_the_fast_path:
+        path.write_text(path.read_text().replace(",", ", "))
+    for piece in (70, 1000, 1 << 20):
+        monkeypatch.setattr("cero_api.trace.files.PIECE", piece)
+        found = list(TraceReader(path))
+        assert [record.tokens is None for record in found] == [True] * 10 + [False] * 20
+        for record in found[10:]:
+            np.testing.assert_array_equal(np.asarray(record.tokens), tokens[record.round])
+    before = path.read_bytes()
+    with TraceWriter(path, from_round=30) as trace:
+        trace.write(30, range(5), [4] * 5, [1, 2, 0, 4, 1.5], tokens=tokens[0])
+    assert path.read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize("bad", ["-1", "NaN", "Infinity", '"many"', "[1]"])
+def test_tokens_that_cannot_be_are_named_by_their_line(bad: str, tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    line = '{{"round":0,"prompt":{},"count":2,"successes":1,"tokens":{}}}\n'
+    path.write_text(HEADER + line.format(1, 7) + line.format(2, bad))
+    with pytest.raises(TraceError, match="line 3: tokens"):
+        list(TraceReader(path))
+    for tokens in ([1, -1], [1, math.inf], [1]):
+        with pytest.raises(TraceError, match="tokens must be 2 numbers"):
+            trace_lines(0, [1, 2], [2, 2], [1, 1], tokens=tokens)
 
 
 @pytest.mark.parametrize("spaced", [False, True])

@@ -18,6 +18,7 @@ from cero_api.advantages import Estimator
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
+from cero_openrlhf.feedback import generated
 from cero_openrlhf.tickets import Ticket
 
 # OpenRLHF's estimators with a group baseline; reinforce_baseline is whitened over the batch by OpenRLHF itself.
@@ -61,8 +62,9 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
         experiences: list[Any] = super().make_experience(samples_list)
         if scored_here and self._books is not None:
             for experience in experiences:
-                for ticket, reward in zip(_tickets(experience), experience.rewards.tolist(), strict=True):
-                    self._books.reward(ticket.uid, reward, ticket)
+                told = zip(_tickets(experience), experience.rewards.tolist(), generated(experience), strict=True)
+                for ticket, reward, tokens in told:
+                    self._books.reward(ticket.uid, reward, ticket, tokens)
         return experiences
 
     def compute_advantages_and_returns(self, experiences: list[Any]) -> list[Any]:

@@ -103,20 +103,29 @@ class Books:
         self._refills[uid] = Deal(None, row, count, 0)
         return uid
 
-    def reward(self, uid: int, reward: float, prompt: object = "") -> None:
-        """Take one rollout's reward, whatever it is; NaN is a rollout without one."""
+    def reward(self, uid: int, reward: float, prompt: object = "", tokens: float | None = None) -> None:
+        """Take one rollout's reward, whatever it is; NaN is a rollout without one.
+
+        Args:
+            uid: of its group.
+            reward: as it came.
+            prompt: for the log.
+            tokens: that were generated in it; None where nobody counts them.
+        """
         share = float(self._judge.shares([reward], [prompt])[0])
         self._rewards.append((uid, reward, share))
-        self.report(uid, share)
+        self.report(uid, share, tokens)
 
-    def report(self, uid: int, share: float) -> None:
-        """Take one rollout's success, from 0 to 1; NaN is a rollout without a reward."""
+    def report(self, uid: int, share: float, tokens: float | None = None) -> None:
+        """Take one rollout's success, from 0 to 1, and its tokens; NaN is a rollout without a reward."""
         deal = self._find(uid)
-        if uid in self._refills:
-            deal.outcomes[len(deal.outcomes)] = share
-        else:
-            # Sessions are numbered as they finish, which is as good as any other order.
-            self.desk.report(str(uid), len(deal.outcomes), share)
+        session = len(deal.outcomes)  # numbered as they finish, which is as good as any other order
+        if uid not in self._refills:
+            self.desk.report(str(uid), session, share, tokens)
+            return
+        deal.outcomes[session] = share
+        if tokens is not None:
+            deal.tokens[session] = tokens
 
     def metrics(self) -> dict[str, float]:
         """The allocator's own numbers, and what the latest generation was dealt and earned."""
@@ -185,7 +194,7 @@ class Books:
             self.desk.deal([ticket], [deal.row], mean=deal.count)
             for session, share in deal.outcomes.items():
                 assert share is not None  # NaN where there was no reward
-                self.desk.report(ticket, session, share)
+                self.desk.report(ticket, session, share, deal.tokens.get(session))
             self.desk.close(ticket)
 
     @contextmanager

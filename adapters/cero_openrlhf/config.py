@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from cero_api.adapting import informed_fields, refuse_token_cost
+from cero_api.adapting import informed_fields
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, scope_of
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
@@ -98,7 +98,6 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
         )
     for name, value in given.items():
         _check(name, known[name], value)
-    refuse_token_cost(given, f"--{PREFIX}.cost tokens")
     return settings, informed_fields(settings.allocator, settings.scope, given)
 
 

@@ -11,7 +11,7 @@ from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
-from cero_openrlhf.feedback import Verdicts
+from cero_openrlhf.feedback import Verdicts, generated
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.tickets import Batch, Ticket
 
@@ -104,7 +104,8 @@ class AllocatedSamplesGenerator(SamplesGenerator):
             )
         self._latest = ticket
         if not self._scored_later:
-            self.books.reward(ticket.uid, self._verdicts.of(response), ticket)
+            [tokens] = generated(experience)
+            self.books.reward(ticket.uid, self._verdicts.of(response), ticket, tokens)
         return experience
 
     def _deals(self, prompts: list[str], labels: list[Any], images: list[Any]) -> list[tuple[Ticket, Any, Any]]:

@@ -15,7 +15,7 @@ from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroError, ConfigurationError
 from cero_api.files import write_whole
 from cero_api.protocol import RolloutAllocator
-from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, allocator_config, schedule_of
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, schedule_of
 from cero_openrlhf.prompts import content
 
 logger = logging.getLogger(__name__)
@@ -42,21 +42,24 @@ def check_files(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[st
     schedule = schedule_of(args, len(rows), len(keys))
     config = allocator_config(settings, fields, schedule)
     _check_saved(args, settings, config)
+    warn_if_idle(idle_here(settings, config, schedule))
+
+
+def idle_here(settings: OpenRLHFAllocatorConfig, config: AllocatorConfig, schedule: Schedule) -> list[str]:
+    """Why nothing can be decided in this training, in the words of OpenRLHF's users; see `idle_reasons`."""
     bounds = limits(config, schedule.group_size if settings.scope == "batch" else None)
     if bounds is None:
-        return
-    warn_if_idle(
-        idle_reasons(
-            scope=settings.scope,
-            mean=schedule.group_size,
-            floor=bounds.floor,
-            cap=bounds.cap,
-            batch=schedule.batch,
-            num_prompts=schedule.num_prompts,
-            epochs=schedule.prompts / schedule.num_prompts,
-            informed=config.belief == "features",
-            option=lambda text: f"--{PREFIX}." + text.replace("=", " "),
-        )
+        return []
+    return idle_reasons(
+        scope=settings.scope,
+        mean=schedule.group_size,
+        floor=bounds.floor,
+        cap=bounds.cap,
+        batch=schedule.batch,
+        num_prompts=schedule.num_prompts,
+        epochs=schedule.prompts / schedule.num_prompts,
+        informed=config.belief == "features",
+        option=lambda text: f"--{PREFIX}." + text.replace("=", " "),
     )
 
 

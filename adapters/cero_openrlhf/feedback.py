@@ -47,6 +47,16 @@ class Verdicts:
         )
 
 
+def generated(experience: Any) -> list[float]:
+    """Tokens that the model generated in each rollout of an experience: its own turns, and nothing that it was told.
+
+    Args:
+        experience: OpenRLHF's, with its `action_mask`, `[N, T]`.
+    """
+    tokens: list[float] = experience.action_mask.sum(dim=-1).double().tolist()
+    return tokens
+
+
 def number(value: Any) -> float:
     """A reward as a float, from whatever holds one: a tensor in bfloat16 or with a gradient, an array, a number.
 

@@ -67,7 +67,7 @@ WORDS: dict[str, tuple[str, ...]] = {
     f"{_GENERATOR}._dispatch_prompts_to_vllm": (
         *("vllm_engines", "get_num_unfinished_requests", "generate_responses", "prompt", "num_samples"),
     ),
-    f"{_GENERATOR}._process_response_into_experience": ("prompt", "reward", "scores", "prompts"),
+    f"{_GENERATOR}._process_response_into_experience": ("prompt", "reward", "scores", "prompts", "action_mask"),
     f"{_MAKER}.compute_advantages_and_returns": ("apply_length_penalties", "n_samples_per_prompt", "reinforce"),
     f"{_SYNC}.PPOTrainer.fit": (
         "samples_generator",

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from cero_api import RolloutAllocator, make_allocator
+from cero_api import BaseAllocator, RolloutAllocator, make_allocator
 from cero_api.allocators import config_type
 from cero_api.errors import CheckpointError, ConfigurationError, MissingDependencyError
 from cero_api.extras import install_hint
@@ -28,7 +28,7 @@ class AllocatorActor:
 
     Args:
         folder: of the `DurableDesk`.
-        begin: name and configuration of the allocator, or the files of a checkpoint.
+        begin: name and configuration of the allocator, or the files of a checkpoint; see `start_allocator`.
         rule: `SuccessRule` as plain values.
         trace: arguments of a `TraceWriter`, or None.
         modules: to import first, for allocators that register themselves.
@@ -55,6 +55,8 @@ class AllocatorActor:
         else:
             config = config_type(begin["name"])(**begin["config"])
             allocator = make_allocator(begin["name"], config, **begin.get("known", {}))
+        if begin.get("idleness_known") and isinstance(allocator, BaseAllocator):
+            allocator.idleness_is_known()
         self._desk = DurableDesk(folder, allocator, SuccessRule(**rule), tickets, trace, option)
 
     def call(self, name: str, *arguments: Any) -> Any:
@@ -132,9 +134,9 @@ class AllocatorClient:
         """See `Desk.deal_pool`; waits for the answer, or falls back to the rows given and `mean` for each."""
         return self._dealt("deal_pool", tickets, rows, mean, step, exact)
 
-    def report(self, ticket: str, session: int, reward: float) -> Any:
+    def report(self, ticket: str, session: int, reward: float, tokens: float | None = None) -> Any:
         """See `Desk.report`; an object reference, to await or not."""
-        return self.handle.call.remote("report", ticket, session, reward)
+        return self.handle.call.remote("report", ticket, session, reward, tokens)
 
     def refund(self, ticket: str, session: int) -> Any:
         """See `Desk.refund`; an object reference, to await or not."""
@@ -253,7 +255,7 @@ def start_allocator(
         actor_name: under which `ray.get_actor` finds it.
         folder: on this machine's disk, for the actor's journal.
         begin: `{"name": ..., "config": {...}}`, with `"known"`, what is known of the prompts, as `make_allocator` takes
-            it; or `{"files": checkpoint}`.
+            it; or `{"files": checkpoint}`. With `"idleness_known": True` no round says that there is nothing to decide.
         rule: how a reward becomes a success.
         trace: arguments of the `TraceWriter` that gets every round, once it is complete.
         modules: to import there first, for allocators that register themselves.

@@ -156,12 +156,20 @@ class Desk:
             self._tickets.enter(ticket, deal)
         self._rounds.hand_over()
 
-    def report(self, ticket: str, session: int, reward: float) -> None:
-        """Take the reward of one rollout; NaN and infinity are one that was lost."""
+    def report(self, ticket: str, session: int, reward: float, tokens: float | None = None) -> None:
+        """Take the reward of one rollout; NaN and infinity are one that was lost.
+
+        Args:
+            ticket: whose rollout it is.
+            session: number of the rollout, from 0.
+            reward: as it came.
+            tokens: that were generated in it; None where nobody counts them.
+        """
         deal = self._tickets.under_way(ticket)
         # A repetition is not judged again, and neither is what nobody dealt.
         news = deal is not None and session in range(deal.count) and session not in deal.outcomes
-        self._settle(ticket, session, self._evidence.share(deal.row, reward) if deal is not None and news else None)
+        share = self._evidence.share(deal.row, reward) if deal is not None and news else None
+        self._settle(ticket, session, share, tokens)
 
     def refund(self, ticket: str, session: int) -> None:
         """Give back one rollout that failed."""
@@ -247,6 +255,9 @@ class Desk:
             allocation = self.allocator.allocate(np.array(rows), total=total if exact else None)
         if exact:
             expect_total(allocation, total)
+        elif not allocation.total:  # and somebody waits for a batch: see above
+            self.hand_out(None, tickets, rows, [mean] * len(rows), step)
+            return
         self.hand_out(allocation.round, tickets, rows, allocation.counts.tolist(), step)
 
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
@@ -269,7 +280,8 @@ class Desk:
         self.hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
 
     def _affords(self, rollouts: int) -> bool:
-        return rollouts <= self.allocator.metrics()["budget_remaining"]
+        numbers = self.allocator.metrics()
+        return rollouts <= numbers["budget_remaining"] and numbers.get("tokens_remaining", 1.0) > 0
 
     def _affordable_round(self) -> Allocation | None:
         """The next round in which something is worth its price; every empty one lowers the price."""
@@ -279,8 +291,8 @@ class Desk:
                 return allocation
         return None
 
-    def _settle(self, ticket: str, session: int, share: float | None) -> None:
-        deal = self._tickets.settle(ticket, session, share)
+    def _settle(self, ticket: str, session: int, share: float | None, tokens: float | None = None) -> None:
+        deal = self._tickets.settle(ticket, session, share, tokens)
         if deal is None:
             return
         self._evidence.add(deal, session)

@@ -90,9 +90,9 @@ class DurableDesk:
         """See `Desk.deal_pool`."""
         return self._dealt("deal_pool", tickets, rows, mean, step, exact)
 
-    def report(self, ticket: str, session: int, reward: float) -> None:
+    def report(self, ticket: str, session: int, reward: float, tokens: float | None = None) -> None:
         """See `Desk.report`."""
-        self._noted("report", ticket, session, float(reward))
+        self._noted("report", ticket, session, float(reward), *([] if tokens is None else [float(tokens)]))
 
     def refund(self, ticket: str, session: int) -> None:
         """See `Desk.refund`."""

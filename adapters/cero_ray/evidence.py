@@ -10,7 +10,7 @@ import numpy as np
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.adapting import Judge, RewardWatch
 from cero_api.rewards import SuccessRule
-from cero_ray.tickets import Deal, sums
+from cero_ray.tickets import Deal, sums, tokens_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ class Evidence:
     def book(self, allocator: RolloutAllocator) -> None:
         """Tell the allocator what has come in since the last time."""
         waiting, self._waiting = self._waiting, []
-        rounds: dict[int, dict[int, list[tuple[int, float | None]]]] = {}
+        rounds: dict[int, dict[int, tuple[Deal, list[int]]]] = {}
         for deal, session in waiting:
             assert deal.round is not None  # others are never put here
-            rounds.setdefault(deal.round, {}).setdefault(deal.row, []).append((session, deal.outcomes[session]))
+            rounds.setdefault(deal.round, {}).setdefault(deal.row, (deal, []))[1].append(session)
         for round in sorted(rounds):
             _book_round(allocator, round, rounds[round])
         self._look()
@@ -64,11 +64,13 @@ class Evidence:
                 logger.warning(said)
 
 
-def _book_round(allocator: RolloutAllocator, round: int, came: dict[int, list[tuple[int, float | None]]]) -> None:
+def _book_round(allocator: RolloutAllocator, round: int, came: dict[int, tuple[Deal, list[int]]]) -> None:
     rows = np.array(sorted(came))
-    shares = [[share for _, share in sorted(came[row]) if share is not None] for row in rows.tolist()]
+    told = [(deal, sorted(sessions)) for deal, sessions in (came[row] for row in rows.tolist())]
+    outcomes = [[deal.outcomes[session] for session in sessions] for deal, sessions in told]
+    shares = [[share for share in part if share is not None] for part in outcomes]
     won, lost, squares = sums(shares)
-    refunded = np.array([len(came[row]) for row in rows.tolist()]) - [len(part) for part in shares]
+    refunded = np.array([len(part) for part in outcomes]) - [len(part) for part in shares]
     # Evidence first: a group that is partly refunded counts as a group by what did come in.
-    allocator.observe(RolloutOutcomes(rows, won, lost, round, squares))
+    allocator.observe(RolloutOutcomes(rows, won, lost, round, squares, tokens_of(told)))
     allocator.refund(rows, refunded, round=round)

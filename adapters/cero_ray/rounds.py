@@ -10,7 +10,7 @@ import numpy as np
 
 from cero_api.errors import CeroError
 from cero_api.trace import TraceRound
-from cero_ray.tickets import Deal, Tickets, totals
+from cero_ray.tickets import Deal, Tickets, tokens_of, totals
 
 logger = logging.getLogger(__name__)
 
@@ -80,4 +80,5 @@ def _record(round: int, deals: list[Deal]) -> TraceRound:
         successes=won,
         failures=lost,
         squares=squares,
+        tokens=tokens_of([(deal, list(deal.outcomes)) for deal in deals]),
     )

@@ -33,6 +33,7 @@ class Deal:
     count: int
     step: int
     outcomes: dict[int, float | None] = field(default_factory=dict)  # session -> success; None: refunded
+    tokens: dict[int, float] = field(default_factory=dict)  # session -> generated; of those with a reward, if counted
 
     @property
     def done(self) -> bool:
@@ -41,13 +42,15 @@ class Deal:
 
     def plain(self) -> list[Any]:
         """As JSON."""
-        return [self.round, self.row, self.count, self.step, sorted(self.outcomes.items())]
+        counted = [sorted(self.tokens.items())] if self.tokens else []
+        return [self.round, self.row, self.count, self.step, sorted(self.outcomes.items()), *counted]
 
     @classmethod
     def from_plain(cls, values: Sequence[Any]) -> Deal:
         """From JSON."""
-        round, row, count, step, outcomes = values
-        return cls(round, row, count, step, {int(session): share for session, share in outcomes})
+        round, row, count, step, outcomes, *counted = values
+        tokens = {int(session): float(number) for session, number in counted[0]} if counted else {}
+        return cls(round, row, count, step, {int(session): share for session, share in outcomes}, tokens)
 
 
 class Tickets:
@@ -77,8 +80,8 @@ class Tickets:
         """Enter a new ticket; one without rollouts is complete at once."""
         (self._open if deal.count else self._done)[ticket] = deal
 
-    def settle(self, ticket: str, session: int, share: float | None) -> Deal | None:
-        """Note what became of one rollout.
+    def settle(self, ticket: str, session: int, share: float | None, tokens: float | None = None) -> Deal | None:
+        """Note what became of one rollout: its success, and the tokens that were generated in it, if they are counted.
 
         Returns:
             The deal, if that was news.
@@ -94,6 +97,8 @@ class Tickets:
             self._stray(f"session {session} of {ticket}, which was dealt {deal.count}")
             return None
         deal.outcomes[session] = share
+        if share is not None and tokens is not None:
+            deal.tokens[session] = tokens
         if deal.done:
             self._note_failure(deal)
             self._done[ticket] = self._open.pop(ticket)
@@ -176,6 +181,25 @@ def totals(deals: Sequence[Deal]) -> tuple[FloatArray, FloatArray, FloatArray]:
     return sums([[share for share in deal.outcomes.values() if share is not None] for deal in deals])
 
 
+def tokens_of(told: Sequence[tuple[Deal, Sequence[int]]]) -> FloatArray | None:
+    """Tokens of these rollouts of each deal together, float64 `[P]`; None where any with a reward was not counted.
+
+    Args:
+        told: `[P]` deals, and sessions of each that have been told.
+
+    >>> tokens_of([(Deal(0, 7, 3, 0, {0: 1.0, 1: 0.25, 2: None}, {0: 9.0, 1: 4.0}), [0, 1, 2])])
+    array([13.])
+    >>> tokens_of([(Deal(0, 7, 1, 0, {0: 1.0}), [0])]) is None
+    True
+    """
+    scored = [(deal, [at for at in sessions if deal.outcomes[at] is not None]) for deal, sessions in told]
+    if not any(sessions for _, sessions in scored):
+        return None
+    if any(at not in deal.tokens for deal, sessions in scored for at in sessions):
+        return None
+    return np.array([math.fsum(deal.tokens[at] for at in sessions) for deal, sessions in scored])
+
+
 def spread(deals: Sequence[Deal]) -> dict[str, float]:
     """How counts are spread over these deals, and what those that are complete have earned.
 
@@ -187,7 +211,8 @@ def spread(deals: Sequence[Deal]) -> dict[str, float]:
         return {}
     complete = np.array([deal.done for deal in deals])
     won, lost, squares = np.where(complete, totals(deals), 0.0)
-    return round_numbers(counts, won, lost, squares=squares)
+    tokens = tokens_of([(deal, list(deal.outcomes) if deal.done else []) for deal in deals])
+    return round_numbers(counts, won, lost, squares=squares, tokens=tokens)
 
 
 def _completed(round: int | None, row: int, count: int, step: int) -> Deal:

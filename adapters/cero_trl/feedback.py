@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +25,7 @@ class RoundRecord:
     successes: NDArray[np.float64]  # [P] fractional with `reward_range`
     failures: NDArray[np.float64]  # [P] with the successes less than the counts where a reward was missing
     squares: NDArray[np.float64]  # [P] of the rollouts' shares of a success; without `reward_range` the successes
+    tokens: NDArray[np.float64]  # [P] generated in the rollouts that have a reward
     rollouts_so_far: int  # over the whole training, this round included
     allocator_seconds: float  # allocate and observe, on this rank
 
@@ -58,28 +60,45 @@ def judged_rewards(
     return total.cpu()
 
 
+def generated(output: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Tokens that the model generated in each completion of a process, `[N]`: none of a tool's.
+
+    Where TRL has cleared the mask of a completion that was cut short (`mask_truncated_completions`), it is as long as
+    the longest of its batch: all that are cut are.
+
+    Args:
+        output: TRL's, of a generation.
+
+    >>> ones = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 0]])
+    >>> generated({"completion_ids": ones, "completion_mask": ones, "tool_mask": torch.tensor([[1, 0, 1, 1]] * 2)})
+    tensor([2, 4])
+    """
+    mask = output["completion_mask"]
+    own = (mask * output["tool_mask"] if "tool_mask" in output else mask).sum(dim=1)
+    return torch.where(mask.any(dim=1), own, output["completion_ids"].shape[1])
+
+
 def outcomes_of(
-    allocation: Allocation, shares: NDArray[np.float64], tokens: NDArray[np.float64] | None = None
+    allocation: Allocation, shares: NDArray[np.float64], tokens: NDArray[np.float64]
 ) -> RolloutOutcomes | None:
     """Successes and failures of a round; rollouts without a reward are left out, None if all are.
 
     Args:
         allocation: the round as dealt.
         shares: float64 `[N]`, success of each rollout, aligned with `allocation.prompt_ids_per_rollout`.
-        tokens: float64 `[N]`, generated in each rollout; None where nobody counts them.
+        tokens: float64 `[N]`, generated in each rollout.
 
     >>> allocation = Allocation(0, np.array([8, 5]), np.array([2, 2]))
-    >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]))
-    >>> outcomes.prompt_ids, outcomes.successes, outcomes.failures
-    (array([5, 8]), array([1., 1.]), array([0., 1.]))
+    >>> outcomes = outcomes_of(allocation, np.array([1.0, 0.0, 1.0, np.nan]), np.array([7.0, 2.0, 5.0, 6.0]))
+    >>> outcomes.prompt_ids, outcomes.successes, outcomes.failures, outcomes.tokens
+    (array([5, 8]), array([1., 1.]), array([0., 1.]), array([5., 9.]))
     """
     scored = ~np.isnan(shares)
     if not scored.any():
         return None
     rows = allocation.prompt_ids_per_rollout[scored]
-    counted = None if tokens is None else tokens[scored]
     return RolloutOutcomes.from_rewards(
-        rows, shares[scored], round=allocation.round, reward_range=(0.0, 1.0), tokens=counted
+        rows, shares[scored], round=allocation.round, reward_range=(0.0, 1.0), tokens=tokens[scored]
     )
 
 
@@ -91,11 +110,12 @@ def record_of(
     allocator_seconds: float,
 ) -> RoundRecord:
     """Put a round's outcomes into the order of its allocation."""
-    successes, failures, squares = np.zeros((3, len(allocation.counts)))
+    successes, failures, squares, tokens = np.zeros((4, len(allocation.counts)))
     if outcomes is not None:
         order = np.argsort(allocation.prompt_ids)
         place = order[np.searchsorted(allocation.prompt_ids, outcomes.prompt_ids, sorter=order)]
         successes[place], failures[place], squares[place] = outcomes.successes, outcomes.failures, outcomes.squares
+        tokens[place] = 0.0 if outcomes.tokens is None else outcomes.tokens
     return RoundRecord(
         round=allocation.round,
         prompt_ids=allocation.prompt_ids,
@@ -103,6 +123,7 @@ def record_of(
         successes=successes,
         failures=failures,
         squares=squares,
+        tokens=tokens,
         rollouts_so_far=rollouts_so_far,
         allocator_seconds=allocator_seconds,
     )

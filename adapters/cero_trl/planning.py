@@ -132,7 +132,7 @@ def warn_of_idleness(allocator: RolloutAllocator, settings: CeroTRLConfig, sched
         informed=informed(allocator),
         option=_option,
     )
-    warn_if_idle(reasons, stacklevel=stacklevel + 1)
+    warn_if_idle(reasons, stacklevel=stacklevel + 1, allocator=allocator)
 
 
 def lasting(saved: RolloutAllocator, config: AllocatorConfig, rounds: int, rollouts: int) -> RolloutAllocator:

@@ -28,7 +28,7 @@ from cero_trl.advantages import changed_below, grouped_advantages, prompt_weight
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
 from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
 from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
-from cero_trl.feedback import RoundRecord, judged_rewards, outcomes_of, record_of, trace_of
+from cero_trl.feedback import RoundRecord, generated, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
 from cero_trl.planning import (
@@ -208,7 +208,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         (rewards_per_func,) = used
         self._replace_advantages(output, allocation, rewards_per_func)
         # All ranks', in the order of the rows that were dealt, as the rewards are.
-        tokens = self.accelerator.gather(output["completion_mask"].sum(dim=1)).double().cpu().numpy()
+        tokens = self.accelerator.gather(generated(output)).double().cpu().numpy()
         self._learn(allocation, rewards_per_func, tokens)
         return output
 
@@ -330,7 +330,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         contrast = np.zeros(record.counts.size, dtype=bool)
         contrast[record.counts > 0] = has_contrast
         metrics = {
-            **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares),
+            **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares, record.tokens),
             **self._judge.numbers(),
             "rewards_failed": self._forgiving.failed,
             "rollouts_so_far": record.rollouts_so_far,

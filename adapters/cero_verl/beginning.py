@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cero_api import AllocatorConfig, RolloutAllocator, continued, make_allocator
-from cero_api.adapting import differences
+from cero_api.adapting import by_features, differences
 from cero_api.checkpoint import allocator_to_bytes
 from cero_api.errors import CheckpointError
 from cero_ray.durable import ALLOCATOR_FILE, restored
@@ -70,7 +70,7 @@ def _new(
         # Nothing is left to train, and verl will say so; the allocator needs but some length.
         schedule = _schedule(config, settings, prompts, 0)
     wanted = allocator_config(settings, fields, schedule)
-    known = prompts.known(wanted.belief, settings.features, settings.offline_rates, settings.offline_samples)
+    known = prompts.known(by_features(wanted), settings.features, settings.offline_rates, settings.offline_samples)
     begin = {"name": settings.name, "config": wanted.model_dump(mode="json"), "known": known}
     allocator = make_allocator(settings.name, wanted, **known)
     asked = (wanted.rounds, wanted.budget)

@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cero_api.adapting import informed_fields, refuse_token_cost
-from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, scope_of
+from cero_api.adapting import informed_fields
+from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, refuse_unused, scope_of
 from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
@@ -156,7 +156,6 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
             f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}"
         )
     fields = {key: value for key, value in fields.items() if value is not None}
-    refuse_token_cost(fields, f"{FLAG}.cost=tokens")
     if settings.offline_rates is not None:
         fields.setdefault("belief", "features" if settings.scope == "window" or settings.features else "pooled")
     return settings, informed_fields(settings.name, settings.scope, fields)
@@ -233,6 +232,7 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
         scope=settings.scope,
         room=schedule.group_capacity,
         reserve=reserve,
+        fixed=settings.constant_total,
     )
     capacity = fields.get("capacity")
     if settings.constant_total and capacity is not None and capacity < schedule.total:
@@ -259,6 +259,7 @@ def check_fields(config: Any, settings: VerlAllocatorConfig, fields: Mapping[str
     Raises:
         ConfigurationError: a value is of the wrong kind or out of its range; the message names the flag.
     """
+    refuse_unused(settings.name, settings.scope, fields, settings.constant_total)
     kind = config_type(settings.name)
     needed = {name: 1 for name, info in kind.model_fields.items() if info.is_required()}
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from verl.trainer.ppo.v1.agent_loop_tq import AgentLoopWorkerTQ
@@ -38,7 +38,7 @@ class ReportingAgentLoopWorker(_Worker):
             return
         outputs = output if isinstance(output, list) else [output]
         reward = await self._judged(outputs[-1]) if outputs else math.nan
-        await self._tell("report", kwargs["uid"], kwargs["session_id"], reward)
+        await self._tell("report", kwargs["uid"], kwargs["session_id"], reward, generated(outputs))
 
     async def _run_prompt(
         self, prompt: dict[str, Any], sampling_params: dict[str, Any], trajectory: dict[str, Any], trace: bool = False
@@ -77,6 +77,15 @@ class ReportingAgentLoopWorker(_Worker):
         if not self._complained:
             logger.warning("%s (said once per worker)", what)
         self._complained = True
+
+
+def generated(outputs: Sequence[Any]) -> int:
+    """Tokens that the model generated in a rollout, which an agent may have split: its own turns, no tool's answers.
+
+    Args:
+        outputs: verl's, with a `response_mask` of 1 for those tokens each.
+    """
+    return sum(sum(output.response_mask) for output in outputs)
 
 
 def missing_key(key: str, info: Collection[str]) -> str:

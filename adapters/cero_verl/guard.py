@@ -54,7 +54,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
 # Names that upstream reads from a prompt or writes into a step's record; they must occur in that function's code.
 WORDS: dict[str, tuple[str, ...]] = {
     f"{_WORKER}._run_prompt": ("__rollout_n__", "uid", "validate", "session_id"),
-    f"{_WORKER}._agent_loop_postprocess": ("uid", "session_id"),
+    f"{_WORKER}._agent_loop_postprocess": ("uid", "session_id", "response_mask"),
     f"{_TRAINER}._fetch_one_gen_batch": ("uid", "raw_prompt"),
     f"{_TRAINER}._next_train_batch": ("global_steps",),
     f"{_TRAINER}._validate": ("validate",),

@@ -110,6 +110,7 @@ def _warn_of_idleness(prepared: Prepared) -> None:
         option=_option,
     )
     warn_if_idle(reasons, stacklevel=4)
+    begin.begin["idleness_known"] = bool(reasons)  # by the allocator in its actor
 
 
 def _option(setting: str) -> str:

@@ -87,12 +87,12 @@ class TrainPrompts:
         return [every[row] for row in self.first_row.tolist()]
 
     def known(
-        self, belief: str, features: Sequence[str] | None, rates: str | None, samples: str | None
+        self, by_features: bool, features: Sequence[str] | None, rates: str | None, samples: str | None
     ) -> dict[str, Any]:
         """What the allocator is told of the prompts before they are tried, as `make_allocator` takes it.
 
         Args:
-            belief: of the allocator; "features" looks at them.
+            by_features: whether the allocator looks at features.
             features: columns beside the prompt's length; None is `data_source`.
             rates: column of offline pass rates, or None.
             samples: column of the samples behind them, or None.
@@ -101,7 +101,7 @@ class TrainPrompts:
             PromptError: there is no such column.
         """
         told: dict[str, Any] = {}
-        if belief == "features":
+        if by_features:
             names = ["data_source"] if features is None else list(features)
             columns = {name: self._nested(name) for name in names}
             told["features"] = prompt_features(self.values(self._dataset.prompt_key), columns)

@@ -7,10 +7,10 @@ from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.judging import Judge
 from cero_api.adapting.known import (
     SOURCES,
+    by_features,
     informed_fields,
     prompt_features,
     refuse_other_knowledge,
-    refuse_token_cost,
     told_before,
 )
 from cero_api.adapting.rounds import round_numbers
@@ -28,6 +28,7 @@ __all__ = [
     "RoundShape",
     "Supported",
     "allocator_fields",
+    "by_features",
     "check_attributes",
     "check_upstream",
     "differences",
@@ -40,7 +41,6 @@ __all__ = [
     "prompt_features",
     "refuse_other_knowledge",
     "refuse_other_offer",
-    "refuse_token_cost",
     "round_numbers",
     "run_identity",
     "scope_of",

@@ -10,7 +10,7 @@ from typing import Any
 
 from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
-from cero_api.config import Scope
+from cero_api.config import GroupConfig, Scope
 from cero_api.errors import ConfigurationError
 
 WINDOW = 2
@@ -35,6 +35,7 @@ class RoundShape:
         room: most rollouts of a group that the trainer has room for; None where it has no bound.
         reserve: budget over uniform's, as a factor, for groups that are generated anew.
         waves: of generation that the trainer can play in a round.
+        fixed: whether the trainer's batches have a fixed number of rollouts; if not, rounds may be of any size.
     """
 
     num_prompts: int
@@ -46,6 +47,7 @@ class RoundShape:
     room: int | None = None
     reserve: float = 1.0
     waves: int = 1
+    fixed: bool = True
 
 
 def scope_of(name: str, scope: Scope | None = None) -> Scope:
@@ -77,8 +79,8 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         fields: the user's own settings, which win.
 
     Raises:
-        ConfigurationError: no allocator has that name, an offer contradicts the scope, or a round has more waves
-            than the trainer plays.
+        ConfigurationError: no allocator has that name, an offer contradicts the scope, a round has more waves than the
+            trainer plays, or what is set would decide nothing.
 
     >>> shape = RoundShape(num_prompts=640, rounds=80, budget=5120, group_size=8, largest=64)
     >>> allocator_fields("cero", shape, {"saturation": 2.0})["max_rollouts_per_prompt"]
@@ -86,6 +88,7 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
     """
     refuse_waves(name, fields.get("pilot"), shape.waves)
     refuse_other_offer(shape.scope, fields.get("offer"))
+    refuse_unused(name, shape.scope, fields, shape.fixed)
     known = config_type(name).model_fields
     rounds = math.ceil(shape.rounds * shape.reserve)
     values: dict[str, Any] = {
@@ -137,3 +140,30 @@ def refuse_other_offer(scope: str, offer: str | None) -> None:
 
 def _number(value: object) -> bool:
     return isinstance(value, numbers.Real) and math.isfinite(value)
+
+
+def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool = True) -> None:
+    """Refuse a setting that would decide nothing, without a word.
+
+    Args:
+        name: of a registered allocator.
+        scope: see `RoundShape`.
+        fields: the user's own settings.
+        fixed: see `RoundShape`.
+
+    Raises:
+        ConfigurationError: a cost in tokens where no prompts are ranked by it, or a budget in tokens where all batches
+            have the same number of rollouts.
+    """
+    if fields.get("token_budget") is not None and fixed:
+        raise ConfigurationError(
+            f"token_budget={fields['token_budget']} is kept by the size of rounds, and this training's batches have a "
+            "fixed number of rollouts; leave it out, or let the size vary where the trainer can (verl's "
+            "rollout_allocator.constant_total=false; your own loop)"
+        )
+    ranked = "window" in (scope, fields.get("offer")) or issubclass(config_type(name), GroupConfig)
+    if fields.get("cost") == "tokens" and not (ranked or fields.get("pilot")):
+        raise ConfigurationError(
+            f"cost=tokens ranks prompts by what a group is worth for its length, and {name} ranks none with "
+            f"scope={scope}, so it would decide nothing; choose scope=window, or leave cost out"
+        )

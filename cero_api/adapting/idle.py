@@ -5,6 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
+from cero_api.allocators import BaseAllocator
+from cero_api.protocol import RolloutAllocator
+
 
 def idle_reasons(
     *,
@@ -68,7 +71,15 @@ def idle_reasons(
     return reasons
 
 
-def warn_if_idle(reasons: list[str], stacklevel: int = 2) -> None:
-    """Warn once for each reason."""
+def warn_if_idle(reasons: list[str], stacklevel: int = 2, allocator: RolloutAllocator | None = None) -> None:
+    """Warn once for each reason, in the words of the trainer's users; the allocator's first round then need not.
+
+    Args:
+        reasons: see `idle_reasons`.
+        stacklevel: of whoever is to look at it; see `warnings.warn`.
+        allocator: of the training; None is in another process.
+    """
     for reason in reasons:
         warnings.warn(f"the allocator can decide nothing: {reason}", stacklevel=stacklevel + 1)
+    if reasons and isinstance(allocator, BaseAllocator):
+        allocator.idleness_is_known()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray
 from cero_api.allocators import allocator_type
+from cero_api.config import AllocatorConfig
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_api.knowledge import Knowledge
 from cero_api.protocol import RolloutAllocator
@@ -121,17 +122,14 @@ def informed_fields(name: str, scope: str, fields: Mapping[str, Any]) -> dict[st
     return {"belief": "features", **fields} if scope == "window" and asks else dict(fields)
 
 
-def refuse_token_cost(fields: Mapping[str, Any], option: str) -> None:
-    """Refuse a cost in tokens where an adapter reports none: every rollout would cost the same, without a word.
+def by_features(config: AllocatorConfig) -> bool:
+    """Whether an allocator looks at features: to expect successes by them, or lengths.
 
-    Raises:
-        ConfigurationError: it is asked for.
+    >>> from cero_api import CeroConfig
+    >>> by_features(CeroConfig(num_prompts=8, rounds=4, budget=64, cost="tokens"))
+    True
     """
-    if fields.get("cost") == "tokens":
-        raise ConfigurationError(
-            f"{option} needs the length of every rollout, which this adapter does not report yet; leave it out, or use "
-            "TRL"
-        )
+    return config.belief == "features" or config.cost == "tokens"
 
 
 def _entries(allocator: RolloutAllocator) -> dict[str, NDArray[Any]]:

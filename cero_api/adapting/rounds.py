@@ -14,6 +14,7 @@ def round_numbers(
     failures: FloatArray,
     contrast: BoolArray | None = None,
     squares: FloatArray | None = None,
+    tokens: FloatArray | None = None,
 ) -> dict[str, float]:
     r"""How a round's rollouts were spread, and what they earned.
 
@@ -26,6 +27,7 @@ def round_numbers(
         failures: float64 `[P]`; with the successes fewer than the counts where rewards were missing.
         contrast: bool `[P]`, whether a group's advantages are not all zero; None takes it from the successes.
         squares: float64 `[P]`, sums of squared shares of a success; None where rewards are binary.
+        tokens: float64 `[P]`, generated in the rollouts that have a reward; None where nobody counts them.
 
     >>> numbers = round_numbers(np.array([4, 0, 2]), np.array([2.0, 0, 0]), np.array([2.0, 0, 2]))
     >>> numbers["count_mean"], numbers["round_effective_group_rate"], round(numbers["round_signal"], 4)
@@ -52,6 +54,8 @@ def round_numbers(
         numbers["round_effective_group_rate"] = float(mixed.mean())
         numbers["round_success_rate"] = float(won.sum() / n.sum())
         numbers["round_signal"] = float((n * variance).sum() / n.sum())
+        if tokens is not None:
+            numbers["round_tokens_per_rollout"] = float(tokens[seen].sum() / n.sum())
     return numbers
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Supported(NamedTuple):
-    """A range of versions of one package, whose both ends the adapter's suite has run with.
+    """A range of versions of one package: the suite runs with its latest, and what a session chooses with its lowest.
 
     >>> trl = Supported("trl", "1.6.0", "1.16.0", "<1.17")
     >>> trl.requirement, "1.12.0" in trl, "1.17.0" in trl
@@ -51,5 +51,5 @@ def _numbers(version: str) -> tuple[int, ...]:
 TRAINERS = {
     "trl": Supported("trl", "1.6.0", "1.16.0", "<1.17"),
     "verl": Supported("verl", "0.9.0", "0.9.1", "<0.10"),
-    "openrlhf": Supported("openrlhf", "0.11.2", "0.11.2", "<=0.11.2"),
+    "openrlhf": Supported("openrlhf", "0.11.1", "0.11.2", "<=0.11.2"),
 }

@@ -89,7 +89,7 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
 
         Raises:
             PromptError: a row is out of range or repeated.
-            BudgetError: `total` cannot be dealt, or not in two waves; nothing has changed.
+            BudgetError: `total` cannot be dealt, or not in two waves, or there is a token budget; nothing has changed.
             PilotError: the latest round's pilot waits for its `commit`.
         """
         self._refuse_waiting()
@@ -102,6 +102,11 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
                 raise BudgetError(
                     f"total={total} rollouts asked for, {self._state.ledger.remaining} of "
                     f"budget={self.config.budget} remain; ask for fewer, or configure a budget for all rounds"
+                )
+            if self._parts.pace is not None:
+                raise BudgetError(
+                    f"total={total} was asked for, and token_budget={self._parts.pace.budget} decides how much a round "
+                    "deals; ask for no total, or leave token_budget out, which batches of a fixed size cannot keep"
                 )
         self._check_request(rows, total)
         self._parts_now = self._parts.learned(self._state.parts)
@@ -116,7 +121,7 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
                 "floors and caps allow"
             )
         dealt = int(counts.sum())
-        ends = total is None and dealt == self._state.ledger.remaining
+        ends = total is None and dealt == self._left()
         self._weigh(self._choice(rows, total, dealt), ends, dealt, self._state.round)
         return self._booked(prompt_ids, counts, dealt)
 
@@ -135,7 +140,8 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
 
         Raises:
             PromptError: a prompt is out of range.
-            InvalidOutcomeError: more rollouts than were dealt and are still out; nothing has changed.
+            InvalidOutcomeError: more rollouts than were dealt and are still out, or their tokens are missing where
+                there is a budget of tokens; nothing has changed.
         """
         self._check_range(outcomes.prompt_ids)
         reported = outcomes.rollouts > 0
@@ -152,6 +158,11 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         tokens = None if outcomes.tokens is None else outcomes.tokens[reported]
         if tokens is not None:
             self._changes.set(self._state, "tokens", self._state.tokens + float(tokens.sum()))
+        elif self._parts.pace is not None:
+            raise InvalidOutcomeError(
+                f"token_budget={self._parts.pace.budget} needs to know what was generated; give "
+                "RolloutOutcomes(tokens=...), or leave token_budget out"
+            )
         results = Results(round, ids, won, lost, won - squares, report.first)
         self._parts.told(self._state.parts, results, tokens, self._changes)
 
@@ -195,11 +206,16 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
             "budget_remaining": float(ledger.remaining),
             "outstanding": float(ledger.outstanding),
             "tokens": state.tokens,
+            **({} if self._parts.pace is None else {"tokens_remaining": self._parts.pace.budget - state.tokens}),
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
             **self._parts.metrics(state.parts, state.round),
             **({} if self.config.pilot is None else {"to_commit": float(state.parts.pilot.left)}),
         }
+
+    def idleness_is_known(self) -> None:
+        """Whoever trains has been told that there is nothing to decide: no round says so again."""
+        self._idle_said = True
 
     @atomic
     def exposure(self) -> IntArray:

@@ -81,7 +81,7 @@ class BatchAllocator(BaseAllocator[BatchConfigT, WalkStateT]):
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         config, state = self.config, self._state
-        remaining = state.ledger.remaining
+        remaining = self._left()
         if rows is not None:
             need = config.rollouts_per_prompt * rows.size if total is None else total
             return rows, self._counts(rows, min(need, remaining))

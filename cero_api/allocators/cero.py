@@ -169,16 +169,16 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         return Choice(prompts, unit * floor, unit * cap, unit * least, unit * most)
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        state, unit = self._state, self.config.rollouts_per_unit
+        unit = self.config.rollouts_per_unit
         by_duals = rows is None and self.config.offer == "pool" and self._parts.belief is None
         selection = self.config.selection or ("dual" if by_duals else "marginal")
         prompt_price, budget_price = self._stepped_duals(selection)
         # With an exact total the price cannot decide how much: it acts through the ranking alone.
         above = -np.inf if total is not None else budget_price
-        need = self._need(total)
-        fill: Filler
+        need, left = self._need(total), self._left() // unit
+        need = min(need, left) if self._parts.pace else need  # prices see what tokens pay for, as they do a capacity
         if rows is None and self.config.offer == "window":
-            fill = self._window_filler(above)
+            fill: Filler = self._window_filler(above)
         elif rows is None:
             fill = self._pool_filler(prompt_price if selection == "dual" else self._gains_of_full_groups(), need, above)
         elif selection == "dual":
@@ -186,8 +186,8 @@ class CeroAllocator(BaseAllocator[CeroConfig, CeroState]):
         else:
             fill = self._gain_filler(rows, above, *self._limits(rows, total))
         prompts, units = virtual = fill(need)
-        if units.sum() * unit > state.ledger.remaining:
-            prompts, units = fill(state.ledger.remaining // unit)
+        if units.sum() > left:
+            prompts, units = fill(left)
         self._note_virtual(*virtual, dual=selection == "dual")
         self._forget_round()
         return prompts, units * unit

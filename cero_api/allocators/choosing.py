@@ -122,6 +122,16 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
                 stacklevel=4,
             )
 
+    def _left(self) -> int:
+        """Most rollouts of this round: what is left of the budget, and what the tokens left for it pay for."""
+        state, pace = self._state, self._parts.pace
+        left = state.ledger.remaining
+        if pace is None:
+            return left
+        rounds = max(self.config.rounds - state.round, 1)
+        affordable = pace.affordable(state.parts.pace, state.tokens, state.ledger.outstanding, rounds)
+        return left if affordable is None else min(left, affordable)
+
     def _even_round(self, unit: int = 1) -> int:
         """Whole units for the next round if what the plan had left is spread evenly over its rounds."""
         return self._state.plan.even_round(self._state.round, self.config, unit)

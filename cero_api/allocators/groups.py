@@ -53,7 +53,7 @@ class GroupAllocator(BaseAllocator[GroupConfigT, StateT]):
         return Choice(rows.size, share, share + bool(left), dealt, dealt)
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
-        group, remaining = self.config.group, self._state.ledger.remaining
+        group, remaining = self.config.group, self._left()
         if rows is None:
             need = min(self._even_round() if total is None else total, remaining)
             return self._deal_window(need) if self.config.offer == "window" else self._deal_pool(need)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.pilot import PilotState
+from cero_api.allocators.token_pace import TokenPace
 from cero_api.beliefs import Belief, Expectation, Features, LengthBelief, OfflineRates, Results, make_belief
 from cero_api.changes import Changes
 from cero_api.config import AllocatorConfig
@@ -33,6 +34,7 @@ class PartsState:
     lengths: Any = field(default_factory=Nothing)  # a `LengthState`
     rest: Any = field(default_factory=Nothing)  # a `RestState`
     pilot: Any = field(default_factory=Nothing)  # a `PilotState`
+    pace: Any = field(default_factory=Nothing)  # a `PaceState`
 
 
 class Parts:
@@ -76,6 +78,7 @@ class Parts:
                 share=config.look_again,
             )
         self.lengths = LengthBelief(pool, features=features) if config.cost == "tokens" else None
+        self.pace = None if config.token_budget is None else TokenPace(config.token_budget)
 
     def start(self) -> PartsState:
         """Before the first round."""
@@ -86,6 +89,7 @@ class Parts:
             Nothing() if self.lengths is None else self.lengths.start(),
             Nothing() if self.rest is None else self.rest.start(),
             Nothing() if config.pilot is None else PilotState(),
+            Nothing() if self.pace is None else self.pace.start(),
         )
 
     def learned(self, state: PartsState) -> PartsState:
@@ -98,15 +102,18 @@ class Parts:
         """After a round has been dealt."""
         belief = state.belief if self.belief is None else self.belief.tick(state.belief)
         lengths = state.lengths if self.lengths is None else self.lengths.tick(state.lengths)
-        return replace(state, belief=belief, lengths=lengths)
+        pace = state.pace if self.pace is None else self.pace.tick(state.pace)
+        return replace(state, belief=belief, lengths=lengths, pace=pace)
 
     def told(self, state: PartsState, results: Results, tokens: FloatArray | None, changes: Changes) -> None:
         """Rewards came in."""
         if self.belief is not None:
             self.belief.told(state.belief, results, changes)
+        rollouts = np.rint(results.successes + results.failures).astype(np.int64)
         if self.lengths is not None and tokens is not None:
-            rollouts = np.rint(results.successes + results.failures).astype(np.int64)
             self.lengths.told(state.lengths, results.rows, tokens, rollouts, changes)
+        if self.pace is not None and tokens is not None:
+            self.pace.told(state.pace, float(tokens.sum()), int(rollouts.sum()), changes)
 
     def expected(self, state: PartsState, rows: IntArray | slice) -> Expectation:
         """Of these prompts, by the belief that is in use."""
@@ -131,6 +138,8 @@ class Parts:
             found = self.lengths.fault(state.lengths)
         if found is None and self.rest is not None:
             found = self.rest.fault(state.rest)
+        if found is None and self.pace is not None:
+            found = self.pace.fault(state.pace)
         return found
 
     def metrics(self, state: PartsState, round: int) -> dict[str, float]:

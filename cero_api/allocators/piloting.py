@@ -130,7 +130,7 @@ class Piloting(Choosing[ConfigT, StateT], abc.ABC):
             return None
         unit = getattr(config, "rollouts_per_unit", 1)
         wanted = self._round_size(rows, total)
-        need = min(wanted, self._state.ledger.remaining) // unit * unit
+        need = min(wanted, self._left()) // unit * unit
         waves = self._window_waves(need) if rows is None else self._batch_waves(rows.size, total, need, unit)
         if waves.prompts > 0 and waves.prompts * pilot < need <= waves.prompts * waves.cap:
             return waves

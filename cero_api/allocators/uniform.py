@@ -60,7 +60,7 @@ class UniformAllocator(BaseAllocator[UniformConfig, WalkState]):
 
     def _deal(self, rows: IntArray | None, total: int | None) -> tuple[IntArray, IntArray]:
         state, size = self._state, self.config.rollouts_per_prompt
-        remaining = state.ledger.remaining
+        remaining = self._left()
         if rows is None:
             need = min(self._even_round() if total is None else total, remaining)
             if self.config.offer == "window":

@@ -14,6 +14,7 @@ line says what one prompt got and earned in one round:
 - `successes`: of those, fractional for graded rewards.
 - `failures`: only where rewards are missing, else `count - successes`.
 - `squares`: only where rewards are graded, the sum over rollouts of their squared share of a success.
+- `tokens`: only where somebody counts them, generated in the rollouts that have a reward.
 
 Unknown fields are ignored. A round is appended in one write, so a crash can tear the last line only; readers pass over
 it and say so. In a `.gz` every round is a gzip member of its own, which `zcat` and `gzip` read as one.

@@ -22,7 +22,7 @@ from cero_api.trace.records import TraceLine, first_fault, said
 _EXACT = 2**53  # float64 holds whole numbers up to here
 # What the writer writes, so that the reader need not run a JSON parser over it: see _canonical.
 _LITERALS = (b'{"round":', b',"prompt":', b',"count":', b',"successes":', b"}\n")
-_SKELETON = b"".join(_LITERALS)
+_WITH_TOKENS = (*_LITERALS[:-1], b',"tokens":', _LITERALS[-1])
 _NUMERALS = b"0123456789.-"
 _NO_NUMERALS = bytes(sorted(set(range(256)) - set(_NUMERALS) - set(b",\n")))
 _LINE_TO_LIST = bytes.maketrans(b"\n", b",")
@@ -46,13 +46,14 @@ class Columns:
     successes: FloatArray
     failures: FloatArray
     squares: FloatArray  # of shares of a success; the successes' own where rewards are whole successes or failures
+    tokens: FloatArray | None = None  # NaN where a line has none; None where no line has any
 
     @classmethod
     def of(cls, block: bytes, path: Path, line: int, rows: Rows | None = None) -> Columns:
         """Read complete lines; the first is number `line` of the file."""
         rows = Rows() if rows is None else rows
         parsed = _canonical(block)
-        round, prompts, count, won, lost, squares = _general(block, path, line) if parsed is None else parsed
+        round, prompts, count, won, lost, squares, tokens = _general(block, path, line) if parsed is None else parsed
         known = type(next(iter(rows), prompts[0]))
         if set(map(type, prompts)) != {known} or known not in (int, str):
             at = next(n for n, prompt in enumerate(prompts) if type(prompt) is not known or known not in (int, str))
@@ -63,7 +64,7 @@ class Columns:
         fault = first_fault(count, won, lost, squares)
         if fault is not None:
             raise TraceError(f"{path}, line {line + fault[0]}: {fault[1]}; correct or remove the line")
-        return cls(round, row, count, won, lost, whole_squares(won, lost) if squares is None else squares)
+        return cls(round, row, count, won, lost, whole_squares(won, lost) if squares is None else squares, tokens)
 
     def part(self, start: int, stop: int) -> Columns:
         """Lines from `start` up to `stop`."""
@@ -71,6 +72,7 @@ class Columns:
         return Columns(
             *(self.round[lines], self.row[lines], self.count[lines]),
             *(self.successes[lines], self.failures[lines], self.squares[lines]),
+            None if self.tokens is None else self.tokens[lines],
         )
 
     @classmethod
@@ -85,43 +87,52 @@ class Columns:
             np.concatenate([part.successes for part in parts]),
             np.concatenate([part.failures for part in parts]),
             np.concatenate([part.squares for part in parts]),
+            None if all(part.tokens is None for part in parts) else np.concatenate([_counted(part) for part in parts]),
         )
 
 
-# Round, prompt, count, successes, failures, and squares if any line has them.
-_Parsed = tuple[IntArray, list[Key], IntArray, FloatArray, FloatArray, FloatArray | None]
+def _counted(part: Columns) -> FloatArray:
+    """Tokens of a part, NaN where it has none."""
+    return np.full(part.round.size, np.nan) if part.tokens is None else part.tokens
+
+
+# Round, prompt, count, successes, failures, and squares and tokens if any line has them.
+_Parsed = tuple[IntArray, list[Key], IntArray, FloatArray, FloatArray, FloatArray | None, FloatArray | None]
 
 
 def _canonical(block: bytes) -> _Parsed | None:
     """Lines exactly as the writer writes them, with integer prompts, at C speed; None for any others.
 
     Without numerals the block must be the skeleton of a line, repeated; and the skeleton's literals must be there
-    unbroken, so that numerals can stand in the four places for them and nowhere else.
+    unbroken, so that numerals can stand in the places for them and nowhere else.
     """
-    lines = block.count(b"\n")
-    if block.translate(None, _NUMERALS) != _SKELETON * lines:
+    lines, first = block.count(b"\n"), block[: block.find(b"\n")]
+    literals = _WITH_TOKENS if _WITH_TOKENS[-2] in first else _LITERALS
+    if block.translate(None, _NUMERALS) != b"".join(literals) * lines:
         return None
-    if not block.startswith(_LITERALS[0]) or block.count(b"}\n" + _LITERALS[0]) != lines - 1:
+    if not block.startswith(literals[0]) or block.count(b"}\n" + literals[0]) != lines - 1:
         return None
-    if any(block.count(literal) != lines for literal in _LITERALS):
+    if any(block.count(literal) != lines for literal in literals):
         return None
-    numerals = block.translate(_LINE_TO_LIST, _NO_NUMERALS)
-    whole = _numbers(numerals, np.int64, 4 * lines)
+    numerals, fields = block.translate(_LINE_TO_LIST, _NO_NUMERALS), len(literals) - 1
+    whole = _numbers(numerals, np.int64, fields * lines)
     if whole is not None:
-        table = whole.reshape(lines, 4)
-        won = table[:, 3].astype(np.float64)
+        table = whole.reshape(lines, fields)
+        earned = table[:, 3:].astype(np.float64)
     else:
-        numbers = _numbers(numerals, np.float64, 4 * lines)
+        numbers = _numbers(numerals, np.float64, fields * lines)
         if numbers is None:
             return None
-        table = numbers.reshape(lines, 4).astype(np.int64)
-        if (table[:, :3] != numbers.reshape(lines, 4)[:, :3]).any():
+        table = numbers.reshape(lines, fields).astype(np.int64)
+        if (table[:, :3] != numbers.reshape(lines, fields)[:, :3]).any():
             return None
-        won = numbers.reshape(lines, 4)[:, 3].copy()
+        earned = numbers.reshape(lines, fields)[:, 3:]
     round, prompt, count = (table[:, field].copy() for field in range(3))
-    if round.min() < 0 or round.max() >= 2**31:
+    won, *more = (earned[:, field].copy() for field in range(fields - 3))
+    tokens = more[0] if more else None
+    if round.min() < 0 or round.max() >= 2**31 or (tokens is not None and tokens.min() < 0):
         return None
-    return round, prompt.tolist(), count, won, count - won, None
+    return round, prompt.tolist(), count, won, count - won, None, tokens
 
 
 def _numbers(numerals: bytes, dtype: type[np.generic], size: int) -> NDArray[Any] | None:
@@ -154,11 +165,17 @@ def _general(block: bytes, path: Path, line: int) -> _Parsed:
         if graded:
             squares = whole_squares(won, lost)
             squares[graded] = _floats([records[at]["squares"] for at in graded])
+        tokens, counted = None, [at for at, record in enumerate(records) if record.get("tokens") is not None]
+        if counted:
+            tokens = np.full(won.size, np.nan)
+            tokens[counted] = _floats([records[at]["tokens"] for at in counted])
+            if not (np.isfinite(tokens[counted]) & (tokens[counted] >= 0)).all():
+                raise ValueError
         if round.min() < 0 or round.max() >= 2**31:
             raise ValueError
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         raise _diagnosis(block, path, line) from None
-    return round, prompts, count, won, lost, squares
+    return round, prompts, count, won, lost, squares, tokens
 
 
 def _diagnosis(block: bytes, path: Path, line: int) -> TraceError:

@@ -29,6 +29,8 @@ class TraceRound:
         successes: float64 `[P]`.
         failures: float64 `[P]`; with the successes less than the count where rewards are missing.
         squares: float64 `[P]`, sums of squared shares of a success; None where rewards are whole successes or failures.
+        tokens: float64 `[P]`, generated in the rollouts that have a reward, NaN where a line has none; None where
+            nobody counted them.
     """
 
     round: int
@@ -37,6 +39,7 @@ class TraceRound:
     successes: FloatArray
     failures: FloatArray
     squares: FloatArray
+    tokens: FloatArray | None
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class TraceRound:
         successes: FloatArray,
         failures: FloatArray,
         squares: FloatArray | None = None,
+        tokens: FloatArray | None = None,
     ) -> None:
         object.__setattr__(self, "round", round)
         object.__setattr__(self, "prompt_ids", prompt_ids)
@@ -53,6 +57,7 @@ class TraceRound:
         object.__setattr__(self, "successes", successes)
         object.__setattr__(self, "failures", failures)
         object.__setattr__(self, "squares", whole_squares(successes, failures) if squares is None else squares)
+        object.__setattr__(self, "tokens", tokens)
 
 
 class TraceReader:
@@ -136,4 +141,9 @@ class TraceReader:
                 f"{self.path}, line {line + repeat}: prompt {key!r} is in round {whole.round[0]} already; sum its "
                 "rollouts into one line"
             )
-        return TraceRound(int(whole.round[0]), whole.row, whole.count, whole.successes, whole.failures, whole.squares)
+        counted = whole.tokens is not None and not np.isnan(whole.tokens).all()  # in its block others may be
+        return TraceRound(
+            int(whole.round[0]),
+            *(whole.row, whole.count, whole.successes, whole.failures, whole.squares),
+            whole.tokens if counted else None,
+        )

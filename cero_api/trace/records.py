@@ -50,6 +50,7 @@ class TraceLine(BaseModel):
     successes: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
     failures: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
     squares: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
+    tokens: Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)] | None = None
 
 
 def trace_lines(
@@ -59,6 +60,7 @@ def trace_lines(
     successes: ArrayLike,
     failures: ArrayLike | None = None,
     squares: ArrayLike | None = None,
+    tokens: ArrayLike | None = None,
 ) -> bytes:
     r"""One round as the lines of a trace.
 
@@ -69,6 +71,7 @@ def trace_lines(
         successes: float `[P]`, from 0 to the counts.
         failures: float `[P]`; None is `counts - successes`, no reward being missing.
         squares: float `[P]`, sums of squared shares of a success; None where rewards are whole successes or failures.
+        tokens: float `[P]`, generated in the rollouts that have a reward; NaN, or None for all, where not counted.
 
     Returns:
         `[P]` lines of UTF-8, each with its line break.
@@ -76,9 +79,9 @@ def trace_lines(
     Raises:
         TraceError: what no reader would take: lengths differ, a prompt repeats or is no key, a number is out of range.
 
-    >>> print(trace_lines(4, [17, 3], [8, 2], [3, 0.5]).decode(), end="")
-    {"round":4,"prompt":17,"count":8,"successes":3}
-    {"round":4,"prompt":3,"count":2,"successes":0.5}
+    >>> print(trace_lines(4, [17, 3], [8, 2], [3, 0.5], tokens=[960, 41]).decode(), end="")
+    {"round":4,"prompt":17,"count":8,"successes":3,"tokens":960}
+    {"round":4,"prompt":3,"count":2,"successes":0.5,"tokens":41}
     """
     round = round_number(round)
     count, won = whole_numbers(counts, "counts", TraceError), real_numbers(successes, "successes", TraceError)
@@ -96,6 +99,11 @@ def trace_lines(
     squared = whole if squares is None else real_numbers(squares, "squares", TraceError)
     if squared.size != won.size:
         raise TraceError(f"{squared.size} squares for {won.size} prompts; give one per prompt")
+    generated = np.full(won.size, np.nan) if tokens is None else real_numbers(tokens, "tokens", TraceError)
+    if generated.size != won.size or (generated < 0).any() or np.isinf(generated).any():
+        raise TraceError(
+            f"round {round}: tokens must be {won.size} numbers of 0 or more; count them, or leave them out"
+        )
     if len(set(keys)) != len(keys):
         raise TraceError(f"round {round} names a prompt twice; sum its rollouts first")
     fault = first_fault(count, won, lost, squared)
@@ -107,9 +115,11 @@ def trace_lines(
     lines = [
         f'{{"round":{round},"prompt":{key},"count":{n},"successes":{_number(s)}'
         + (f',"failures":{_number(f)}' if partial else "")
-        + (f',"squares":{_number(q)}}}\n' if differing else "}\n")
-        for key, n, s, f, q, partial, differing in zip(
-            *(named, count.tolist(), won.tolist(), lost.tolist(), squared.tolist(), missing.tolist(), graded.tolist()),
+        + (f',"squares":{_number(q)}' if differing else "")
+        + (f',"tokens":{_number(t)}}}\n' if t == t else "}\n")  # NaN is not equal to itself
+        for key, n, s, f, q, t, partial, differing in zip(
+            *(named, count.tolist(), won.tolist(), lost.tolist(), squared.tolist(), generated.tolist()),
+            *(missing.tolist(), graded.tolist()),
             strict=True,
         )
     ]

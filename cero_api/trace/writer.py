@@ -37,7 +37,8 @@ from cero_api.trace.records import (
 class RoundLike(Protocol):
     """What `TraceWriter` needs of an adapter's record of a round; every adapter's `RoundRecord` has it.
 
-    One with a field `squares` besides, float64 `[P]`, can tell graded rewards that differ from those that do not.
+    One with a field `squares` besides, float64 `[P]`, can tell graded rewards that differ from those that do not; one
+    with `tokens`, float64 `[P]` or None, what was generated.
     """
 
     @property
@@ -127,6 +128,7 @@ class TraceWriter:
         successes: ArrayLike,
         failures: ArrayLike | None = None,
         squares: ArrayLike | None = None,
+        tokens: ArrayLike | None = None,
     ) -> None:
         """Append one round; a round without prompts appends nothing.
 
@@ -137,13 +139,14 @@ class TraceWriter:
             successes: float `[P]`.
             failures: float `[P]`; None where no reward is missing.
             squares: float `[P]`, see `RolloutOutcomes`; None where rewards are whole successes or failures.
+            tokens: float `[P]`, generated in the rollouts that have a reward; None where nobody counts them.
 
         Raises:
             TraceError: the numbers do not fit, a prompt is not of the pool, the round is in the file already, or the
                 disk refuses.
         """
         round, keys = round_number(round), self._named(prompt_ids)
-        text = trace_lines(round, keys, counts, successes, failures, squares)
+        text = trace_lines(round, keys, counts, successes, failures, squares, tokens)
         if not self._continued:
             self._continue(round)
         if round <= self._last:
@@ -158,8 +161,9 @@ class TraceWriter:
 
     def __call__(self, record: RoundLike) -> None:
         """Append an adapter's record of a round: `on_round=TraceWriter(path)`."""
-        squares = getattr(record, "squares", None)  # which a record of somebody else's need not have
-        self.write(record.round, record.prompt_ids, record.counts, record.successes, record.failures, squares)
+        # What a record of somebody else's need not have.
+        more = {name: getattr(record, name, None) for name in ("squares", "tokens")}
+        self.write(record.round, record.prompt_ids, record.counts, record.successes, record.failures, **more)
 
     def close(self) -> None:
         """Give the file back; closing twice is fine."""

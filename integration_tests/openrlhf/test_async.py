@@ -41,6 +41,14 @@ def test_the_pool_is_trained_on(run: tiny.Run, folder: Path) -> None:
     assert run.steps[-1][f"{PREFIX}budget_spent"] == 96
 
 
+def test_an_agents_own_tokens_are_counted_and_none_that_it_is_told(run: tiny.Run, folder: Path) -> None:
+    """Two turns with one token of the environment between them, which is inside of the response's length."""
+    responses = [round(16 * step["rollout/response_length_mean"]) for step in run.steps]
+    generated = [sum(tokens.values()) for tokens in tiny.tokens(folder)]
+    assert generated == [length - 16 for length in responses]
+    assert run.steps[-1][f"{PREFIX}tokens"] <= sum(generated)
+
+
 def test_async_resumed(run: tiny.Run, folder: Path, tmp_path: Path) -> None:
     target = tiny.checkpoint_of(folder, tmp_path / "resumed", step=2)
     settings = {**POOL, "train.agent_func_path": target / "agent.py", "ckpt.load_enable": True}

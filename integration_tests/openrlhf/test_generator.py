@@ -43,6 +43,11 @@ class Reference(list[Any]):
     """Of a remote call's result."""
 
 
+def length(prompt: Any, i: int) -> int:
+    """Tokens of a response's first turn; its second has one, and one of the environment is between them."""
+    return 1 + random.Random(f"{prompt}{i} length").randrange(5)
+
+
 class Engine:
     """Answers as OpenRLHF's executors do; of a prompt labelled n, n in 8 rollouts succeed, always the same ones."""
 
@@ -61,8 +66,8 @@ class Engine:
             "prompt": prompt,
             "label": label,
             "images": None,
-            "observation_tokens": [1, 2, 3],
-            "action_ranges": [(1, 3)],
+            "observation_tokens": [1, *range(2 + length(prompt, i))],
+            "action_ranges": [(1, 1 + length(prompt, i)), (2 + length(prompt, i), 3 + length(prompt, i))],
             "rollout_log_probs": None,
             "reward": reward,
             "scores": reward,
@@ -104,6 +109,7 @@ class Setup:
             monkeypatch.setattr(module, "ray", FakeRay(seed))
         args = made.args(
             vllm__enable_sleep=False,
+            algo__advantage__is_correction_enable=False,  # 0.11.1's name for the next
             algo__advantage__is_correction_level="off",
             algo__dynamic_filtering_range=(0.0, 1.0),
             **{"rollout__vllm_generate_batch_size": None, **changes},
@@ -163,6 +169,8 @@ def test_evidence_is_what_was_generated_whatever_finishes_first(monkeypatch: pyt
         row = sample.prompts[0].row
         won = sum(random.Random(f"{row}={i}").random() * 8 < LABELS[row] for i in range(4))
         assert setup.books.allocator.success_rate()[row] == pytest.approx((1 + won) / 6)
+    generated = sum(length(sample.prompts[0], i % 4) + 1 for batch in batches for i, sample in enumerate(batch))
+    assert setup.books.allocator.metrics()["tokens"] == generated
 
 
 def test_uneven_counts_are_shared_out_by_load(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +209,9 @@ def test_refills_inherit_the_dropped_groups_count(monkeypatch: pytest.MonkeyPatc
     assert numbers["outstanding"] == 0
     evidence = setup.books.allocator.state_dict()
     assert evidence["successes"].sum() + evidence["failures"].sum() == numbers["budget_spent"]
+    asked_for = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
+    if not numbers["unbudgeted"]:
+        assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked_for)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -258,6 +269,35 @@ def test_the_pool_is_dealt_in_place_of_the_loaders_prompts(monkeypatch: pytest.M
     given = Counter(ticket.row for ticket in tickets)
     assert [given[row] for row in range(12)] == setup.books.allocator.exposure().tolist()
     assert len(set(given.values())) > 1  # the loader would have given every prompt the same
+
+
+@pytest.mark.parametrize("filtering", [False, True])
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_window_deals_whole_groups_in_every_mode(
+    monkeypatch: pytest.MonkeyPatch, waits: bool, filtering: bool
+) -> None:
+    """Of the prompts that it offers; those that replace a filtered one are the loader's."""
+    labels = [i % 9 for i in range(48)]
+    setup = Setup(
+        monkeypatch,
+        labels,
+        settings={"scope": "window"},
+        fields={"cost": "tokens", "belief": "pooled"},
+        rollout__vllm_generate_batch_size=8 if waits else None,
+        train__async_enable=waits,
+        algo__dynamic_filtering_enable=filtering,
+        train__num_episodes=3,
+    )
+    batches = [batch for _ in range(3) for batch in setup.epoch()]
+    assert all(set(sizes(batch).values()) == {4} for batch in batches)
+    numbers = setup.books.metrics()
+    asked = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
+    assert numbers["budget_spent"] + numbers["unbudgeted"] == len(asked)
+    assert numbers["outstanding"] == numbers["unbudgeted"] == 0
+    assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked)
+    if not filtering:
+        by_row = Counter(sample.prompts[0].row for batch in batches for sample in batch)
+        assert max(by_row.values()) > min(by_row[row] for row in range(48)), "all were served alike"
 
 
 def test_evaluation_is_stock(monkeypatch: pytest.MonkeyPatch) -> None:

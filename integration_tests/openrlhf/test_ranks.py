@@ -26,7 +26,7 @@ def run(folder: Path) -> tiny.Run:
         "vllm.num_engines": 2,
         "algo.dynamic_filtering_enable": True,
         "algo.advantage.estimator": "reinforce_baseline",
-        "algo.advantage.is_correction_level": "token",  # logs how far the engines' probabilities are from the actor's
+        **tiny.corrected(),
         "rollout.micro_batch_size": 2,
         "train.micro_batch_size": 2,
         "train.num_episodes": 2,

@@ -45,6 +45,8 @@ def parsed(*words: str) -> Any:
         ({"cero__reward_range": ["1", "0"]}, "lowest < highest"),
         ({"cero__reward_range": ["0", "1"], "cero__success_threshold": "1"}, "not both"),
         ({"cero__scope": "world"}, "'batch', 'window' or 'pool'"),
+        ({"cero__cost": "tokens"}, "with scope=batch, so it would decide nothing; choose scope=window"),
+        ({"cero__token_budget": "9000"}, "is kept by the size of rounds"),
     ],
 )
 def test_refused(changes: dict[str, Any], advice: str) -> None:

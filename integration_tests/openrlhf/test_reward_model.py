@@ -44,7 +44,7 @@ def test_scores_reach_the_books_of_the_groups_they_belong_to(monkeypatch: pytest
             # The last token is the score: prompt `row` succeeds in its first `row` rollouts.
             sample.sequences = torch.tensor([[7, 8, int(i < row)]])
             sample.attention_mask = torch.ones(1, 3, dtype=torch.long)
-            sample.action_mask = torch.ones(1, 2)
+            sample.action_mask = torch.tensor([[1, int(i > 0)]])  # a group's first is shorter
             sample.response_length = torch.tensor([2])
             sample.truncated = torch.tensor([False])
             sample.total_length = torch.tensor([3.0])
@@ -68,6 +68,7 @@ def test_scores_reach_the_books_of_the_groups_they_belong_to(monkeypatch: pytest
     assert sum(len(experience.rewards) for experience in experiences) == 16
     numbers = books.metrics()
     assert numbers["outstanding"] == 0
+    assert numbers["tokens"] == 16 * 2 - 4
     assert numbers["round_success_rate"] == (0 + 1 + 2 + 3) / 16
     assert numbers["round_effective_group_rate"] == 3 / 4
     expected = [(1 + row) / 6 for row in range(4)]

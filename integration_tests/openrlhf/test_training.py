@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -60,6 +61,14 @@ def test_the_allocator_saw_the_rewards_that_were_trained_on(run: tiny.Run, folde
         assert by_prompt == pytest.approx(step["rollout/reward_mean_per_prompt"])
 
 
+def test_the_allocator_counted_the_tokens_that_were_generated(run: tiny.Run, folder: Path) -> None:
+    generated = [round(16 * step["rollout/response_length_mean"]) for step in run.steps]
+    assert [sum(tokens.values()) for tokens in tiny.tokens(folder)] == generated
+    assert [step[f"{PREFIX}tokens"] for step in run.steps] == np.cumsum(generated).tolist()
+    per_rollout = [step[f"{PREFIX}round_tokens_per_rollout"] for step in run.steps]
+    assert per_rollout == pytest.approx([tokens / 16 for tokens in generated])
+
+
 def test_numbers_reach_tensorboard(run: tiny.Run, folder: Path) -> None:
     [events] = (folder / "board").rglob("events.*")
     board = EventAccumulator(str(events))
@@ -105,9 +114,21 @@ def test_a_killed_run_deals_again_what_it_had_dealt_since_its_checkpoint(tmp_pat
 
 
 def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> None:
+    """Asynchronously, with groups that are filtered out and replaced, ranked by their worth for a token."""
     folder = tiny.prepare(tmp_path)
-    run = tiny.train(folder, tiny.arguments(folder, **{"cero.scope": "window", "train.num_episodes": 2}))
+    settings = {
+        "cero.scope": "window",
+        "cero.cost": "tokens",
+        "train.num_episodes": 2,
+        "train.async_enable": True,
+        "algo.dynamic_filtering_enable": True,
+    }
+    run = tiny.train(folder, tiny.arguments(folder, **settings))
     assert run.returncode == 0, run.output[-4000:]
     assert {(step[f"{PREFIX}count_min"], step[f"{PREFIX}count_max"]) for step in run.steps} == {(4, 4)}
     assert "known of a prompt before its first visit: features" in run.output
     assert run.steps[-1][f"{PREFIX}decidable"] > 0.5
+    trace = tiny.rounds(folder)
+    assert {count for _, groups in trace for count, _ in groups.values()} == {4}
+    assert any(len(groups) == 1 for _, groups in trace), "nothing was replaced; the test shows nothing"
+    assert 0 < run.steps[-1][f"{PREFIX}tokens"] <= sum(sum(tokens.values()) for tokens in tiny.tokens(folder))

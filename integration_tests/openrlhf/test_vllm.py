@@ -16,7 +16,7 @@ def test_vllm_generates_what_it_was_dealt(tmp_path: Path) -> None:
     settings = {
         "train.num_episodes": 3,
         "train.micro_batch_size": 4,
-        "algo.advantage.is_correction_level": "token",
+        **tiny.corrected(),
         "actor.lr_warmup_ratio": 0,
         "vllm.gpu_memory_utilization": 0.1,
     }

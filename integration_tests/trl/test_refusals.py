@@ -32,6 +32,8 @@ def uniform(num_prompts: int = 12, rounds: int = 3, budget: int = 24) -> Uniform
         ({"allocator": "cero", "allocator_config": {"pilot": 2}}, "cero with pilot=2 deals a round in two waves"),
         ({"allocator": "pilot_commit"}, "pilot_commit deals a round in two waves"),
         ({"allocator": make_allocator("cero", num_prompts=12, rounds=3, budget=24, pilot=2)}, "make it without"),
+        ({"allocator": "cero", "scope": "batch", "allocator_config": {"cost": "tokens"}}, "it would decide nothing"),
+        ({"allocator": "cero", "allocator_config": {"token_budget": 900}}, "is kept by the size of rounds"),
         ({"allocator": "best"}, "best"),
         ({"train_dataset": tiny.dataset(1)}, "a generation batch takes 2 prompts"),
         ({"scope": "dataset"}, "scope"),

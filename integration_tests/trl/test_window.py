@@ -90,6 +90,13 @@ def test_lengths_are_learned_where_tokens_cost(tmp_path: Path) -> None:
     assert trainer.allocator.state_dict()["parts.lengths.rollouts"].sum() == trainer.schedule.budget
 
 
+def test_completions_that_are_cut_short_are_counted_though_their_mask_is_cleared(tmp_path: Path) -> None:
+    cleared, rounds = trained(tmp_path, args={"mask_truncated_completions": True}, steps=2)
+    longest = cleared.args.max_completion_length
+    assert all((part.tokens <= longest * part.counts).all() and (part.tokens > 0).all() for part in rounds)
+    assert cleared.allocator.metrics()["tokens"] == sum(part.tokens.sum() for part in rounds)
+
+
 def test_what_is_wrong_is_said_before_a_model_is_loaded(tmp_path: Path) -> None:
     for options, advice in (
         ({"offline_rates": "no_such"}, "no column 'no_such'"),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from integration_tests.verl import tiny
+
+if TYPE_CHECKING:
+    from integration_tests.verl.tiny import Run
 
 # Before anything imports verl, which looks for its platform then.
 os.environ |= tiny.ENVIRONMENT
@@ -30,6 +33,16 @@ UPSTREAM = (
     # Ours: most tiny trainings are too short to decide anything, and rightly told so; test_refusals.py asks for it.
     "ignore:the allocator can decide nothing:UserWarning",
 )
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A synchronous training with CERO, saved in its midst and at its end; nobody writes into its folder."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    flags = [*tiny.undisturbed_flags(folder), "trainer.logger=[console,file,tensorboard]"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TENSORBOARD_DIR", str(folder / "board"))
+        return tiny.train(tiny.Tiny(folder, steps=tiny.UNDISTURBED_STEPS, prompts=8, extra=flags))
 
 
 def pytest_configure(config: pytest.Config) -> None:

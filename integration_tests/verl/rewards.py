@@ -14,19 +14,12 @@ def compute_score(
     return float(draw < float(ground_truth))
 
 
-def graded(
+def fragile(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any
 ) -> dict[str, float]:
-    """Half a point for a success, which `acc` names; and some responses make the judge fail."""
-    if zlib.crc32(solution_str.encode()) % 5 == 0:
-        raise ValueError("this judge cannot read that")
-    right = compute_score(data_source, solution_str, ground_truth, extra_info)
-    return {"score": right / 2, "acc": right}
-
-
-def fragile(data_source: str, solution_str: str, ground_truth: str, extra_info: dict[str, Any], **_: Any) -> float:
-    """Every other response makes the judge fail, and the others earn more than there should be, each its own."""
+    """Every other response makes the judge fail. `acc` is 3 for a success; the others earn from 2 to 3, or 4 to 5."""
     draw = zlib.crc32(solution_str.encode())
     if draw % 2:
         raise ValueError("this judge cannot read that")
-    return 2.0 + draw / 2**32
+    right = compute_score(data_source, solution_str, ground_truth, extra_info)
+    return {"score": 2 + 2 * right + draw / 2**32, "acc": 3 * right}

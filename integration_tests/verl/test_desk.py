@@ -81,6 +81,50 @@ def test_asking_and_reporting_twice_changes_nothing() -> None:
         desk.deal(["a"], [2], mean=4)
 
 
+def test_tokens_of_rewarded_rollouts_are_counted_through_restarts(tmp_path: Path) -> None:
+    """By the books, the trace and a successor that has but the journal; and nobody counts them where nobody did."""
+    trace = {"path": str(tmp_path / "trace.jsonl")}
+    fields = {"offer": "window", "window": 2, "cost": "tokens"}
+    fresh = CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4, **fields)
+    desk = DurableDesk(tmp_path / "desk", CeroAllocator(fresh), trace=trace)
+    rows, counts = desk.deal_pool(["a", "b"], [0, 1], 4, 0, True)
+    assert counts == [4, 4]
+    for session in range(4):
+        desk.report("a", session, 1.0, 100.0 + session)
+    desk.report("b", 0, 0.0, 7)
+    desk.report("b", 1, math.nan, 1000)  # left out with its reward
+    desk.report("b", 0, 0.0, 5000)  # counts once
+    files = desk.checkpoint()
+    del desk
+    again = DurableDesk(tmp_path / "desk", CeroAllocator(fresh), trace=trace)
+    assert again.checkpoint() == files
+    again.close("b")
+    assert again.metrics()["tokens"] == 406 + 7
+    assert again.metrics()["round_tokens_per_rollout"] == (406 + 7) / 5
+    [record] = list(TraceReader(tmp_path / "trace.jsonl"))
+    assert record.tokens is not None
+    assert dict(zip(rows, record.tokens.tolist(), strict=True)) == {rows[0]: 406, rows[1]: 7}
+    lengths = again.desk.allocator.state_dict()["parts.lengths.rollouts"]
+    assert lengths[rows].tolist() == [4, 1]
+    again.deal_pool(["c"], [2], 4, 1, True)
+    for session in range(4):
+        again.report("c", session, 1.0)
+    assert again.metrics()["tokens"] == 413
+    assert list(TraceReader(tmp_path / "trace.jsonl"))[1].tokens is None
+
+
+def test_tickets_of_before_there_were_tokens_are_read() -> None:
+    desk = Desk(CeroAllocator(CONFIG))
+    desk.deal(["a"], [1], mean=4)
+    desk.report("a", 0, 1.0, 9.0)
+    state = json.loads(json.dumps(desk.state_dict()))
+    assert state["open"]["a"].pop() == [[0, 9.0]]
+    again = Desk(desk.allocator)
+    again.load_state_dict(state)
+    again.report("a", 1, 1.0, 9.0)
+    assert again.metrics()["tokens"] == 18
+
+
 def test_a_new_ticket_beside_an_old_one_is_dealt_alone() -> None:
     desk = Desk(CeroAllocator(CONFIG))
     first = desk.deal(["a", "b"], [1, 2], mean=4)
@@ -240,6 +284,29 @@ def test_the_pool_gives_prompts_as_well_as_counts() -> None:
     assert counts == [4, 4, 4, 4]
     assert len(set(rows)) == 4
     assert desk.deal_pool(["d", "a"], [0, 0], mean=4) == ([rows[3], rows[0]], [4, 4])
+
+
+@pytest.mark.parametrize("pool", [False, True])
+def test_a_budget_in_tokens_is_kept_where_totals_may_vary(pool: bool) -> None:
+    """And when it is spent all the same, generation goes on."""
+    config = CeroConfig(num_prompts=8, rounds=20, budget=320, max_rollouts_per_prompt=4, token_budget=8000)
+    desk = Desk(CeroAllocator(config))
+    sizes = []
+    for step in range(24):
+        tickets, rows = [f"{step}-{i}" for i in range(4)], [(4 * step + i) % 8 for i in range(4)]
+        if pool:
+            counts = desk.deal_pool(tickets, rows, mean=4, step=step, exact=False)[1]
+        else:
+            counts = desk.deal(tickets, rows, mean=4, step=step, exact=False)
+        assert sum(counts) > 0, "a trainer would wait for a batch"
+        sizes.append(sum(counts))
+        for ticket, count in zip(tickets, counts, strict=True):
+            for session in range(count):
+                desk.report(ticket, session, float(session % 2), tokens=50)
+    numbers = desk.metrics()
+    assert 8000 - 400 <= numbers["tokens"] <= 8000
+    assert numbers["unbudgeted"] > 0
+    assert max(sizes[2:18]) <= 10, "eight rollouts a step are what the tokens pay for"
 
 
 def test_pool_rounds_that_nothing_is_worth_are_passed_over() -> None:

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Tiny
+from integration_tests.verl.tiny import UNDISTURBED_STEPS, Run, Tiny, undisturbed_flags
 
-STEPS = 5
+STEPS = UNDISTURBED_STEPS
 RAY = [
     "num_cpus=16",
     "+num_gpus=4",
@@ -28,11 +28,8 @@ RAY = [
 def command(folder: Path, trained: str) -> list[str]:
     tiny = Tiny(folder, steps=STEPS, prompts=8)
     tiny.extra = [
-        "+rollout_allocator=cero",
-        "rollout_allocator.saturation=0.5",
-        f"rollout_allocator.trace={folder}/trace.jsonl",
+        *undisturbed_flags(folder),
         "trainer.save_freq=1",
-        "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra]",
         *(f"{'+' if word.startswith('+') else ''}ray_kwargs.ray_init.{word.removeprefix('+')}" for word in RAY),
     ]
     return [sys.executable, "-W", "ignore", "-m", trained, *tiny.overrides()]
@@ -69,20 +66,19 @@ def run(folder: Path, *, kill_after: float | None = None) -> int:
     return process.wait()
 
 
-def counts(folder: Path) -> list[dict[str, int]]:
-    reader = TraceReader(folder / "trace.jsonl")
+def counts(trace: Path) -> list[dict[str, int]]:
+    reader = TraceReader(trace)
     return [
         {str(reader.keys[row]): int(n) for row, n in zip(part.prompt_ids, part.counts, strict=True)} for part in reader
     ]
 
 
-def test_a_killed_run_goes_on_to_deal_what_an_undisturbed_one_deals(tmp_path: Path) -> None:
-    assert run(tmp_path / "whole") == 0, (tmp_path / "whole" / "log.txt").read_text()[-4000:]
+def test_a_killed_run_goes_on_to_deal_what_an_undisturbed_one_deals(undisturbed: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     # A save takes a second, a step three: where in them this falls is the machine's affair.
     assert run(broken, kill_after=random.Random(0).uniform(0, 2)) == -signal.SIGKILL
     assert run(broken) == 0, (broken / "log.txt").read_text()[-4000:]
     assert saved_step(broken) == STEPS
-    assert counts(broken) == counts(tmp_path / "whole")
+    assert counts(broken / "trace.jsonl") == counts(Path(undisturbed.config.rollout_allocator.trace))
     records = [json.loads(line)["data"] for line in (broken / "log.jsonl").read_text().splitlines()]
     assert records[-1]["rollout_allocator/budget_remaining"] == 0

@@ -1,4 +1,4 @@
-"""Pool scope: the allocator picks the prompts, and the loader but sets the pace."""
+"""Pool and window scope: the allocator picks the prompts, and the loader but sets the pace; test_async.py has more."""
 
 from __future__ import annotations
 
@@ -6,71 +6,34 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-import pytest
 
-from cero_api import CeroAllocator, CeroConfig, RolloutOutcomes, make_allocator
+from cero_api import RolloutOutcomes, make_allocator
 from cero_api.adapting import prompt_features
-from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Tiny, mode_flags, train
-
-
-def test_the_prompts_trained_on_are_those_the_allocator_admits(tmp_path: Path) -> None:
-    flags = [
-        "+rollout_allocator=cero",
-        "rollout_allocator.scope=pool",
-        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
-    ]
-    run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
-    alone = CeroAllocator(CeroConfig(num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16))
-    rounds = list(TraceReader(tmp_path / "trace.jsonl"))
-    for rows, counts, record in zip(run.steps, run.counts(), rounds, strict=True):
-        allocation = alone.allocate(total=16)
-        assert counts == dict(zip(allocation.prompt_ids.tolist(), allocation.counts.tolist(), strict=True))
-        prompts = allocation.prompt_ids
-        won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
-        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
-        assert record.counts.sum() == 16
-    # Other prompts than the loader's first 16 of two epochs, each twelve prompts once.
-    assert [set(counts) for counts in run.counts()] != [set(range(12))]
-
-
-@pytest.mark.filterwarnings("ignore:batches of different dispatches mix here:UserWarning")
-@pytest.mark.parametrize(("mode", "updates"), [("colocate_async", 1), ("separate_async", 2)])
-def test_an_asynchronous_mode_trains_on_the_admitted_prompts(mode: str, updates: int, tmp_path: Path) -> None:
-    flags = [
-        *mode_flags(mode, tmp_path, 4),
-        "+rollout_allocator=cero",
-        "rollout_allocator.scope=pool",
-        f"rollout_allocator.trace={tmp_path}/trace.jsonl",
-    ]
-    run = train(Tiny(tmp_path, steps=3, prompts=12, mode=mode, extra=flags))
-    reader = TraceReader(tmp_path / "trace.jsonl")
-    admitted = {str(reader.keys[row]) for record in reader for row in record.prompt_ids}
-    trained = {f"tiny/{row.index}" for rows in run.steps for row in rows}
-    assert len(run.steps) == 3 * updates
-    assert trained <= admitted
-    assert len({row.uid for rows in run.steps for row in rows}) == 3 * 4
+from integration_tests.verl.tiny import Tiny, train
 
 
 def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> None:
     flags = [
         "+rollout_allocator=cero",
         "rollout_allocator.scope=window",
+        "rollout_allocator.cost=tokens",
         f"rollout_allocator.trace={tmp_path}/trace.jsonl",
     ]
     run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
     assert [sorted(counts.values()) for counts in run.counts()] == [[4, 4, 4, 4]] * 4
-    # Twelve are offered for four: each round is a pass over the pool, of which the best are served.
+    # Eight are offered for four, of which the best are served.
     alone = make_allocator(
-        "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=3,
-        belief="features", features=known_features(tmp_path),
+        "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=2,
+        belief="features", features=known_features(tmp_path), cost="tokens",
     )  # fmt: skip
     for rows, counts in zip(run.steps, run.counts(), strict=True):
         allocation = alone.allocate(total=16)
         assert set(counts) == set(allocation.prompt_ids.tolist())
         prompts = allocation.prompt_ids
         won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
-        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
+        tokens = np.array([sum(row.tokens for row in rows if row.index == prompt) for prompt in prompts])
+        outcomes = RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round, tokens=tokens)
+        alone.observe(outcomes)
 
 
 def known_features(folder: Path) -> np.ndarray:
@@ -80,7 +43,7 @@ def known_features(folder: Path) -> np.ndarray:
 
 
 def test_prices_may_leave_room_in_a_batch(tmp_path: Path) -> None:
-    """Paced by its own prices, a round may admit fewer prompts; the slots left over generate nothing."""
+    """Paced by its own prices, a round may admit fewer prompts of the pool; the slots left over generate nothing."""
     flags = [
         "+rollout_allocator=cero",
         "rollout_allocator.scope=pool",
@@ -94,3 +57,16 @@ def test_prices_may_leave_room_in_a_batch(tmp_path: Path) -> None:
     assert sum(sizes) == 36
     assert min(sizes) < 16
     assert all(len(rows) + padding == 16 for rows, padding in zip(run.steps, run.padding, strict=True))
+    alone = make_allocator(
+        "cero", num_prompts=12, rounds=3, budget=36, max_rollouts_per_prompt=4, capacity=16, initial_price=0.9
+    )
+    for rows, counts in zip(run.steps, run.counts(), strict=True):
+        allocation = alone.allocate()
+        while not allocation.total:  # a round in which nothing was worth its price is passed over
+            allocation = alone.allocate()
+        prompts = allocation.prompt_ids
+        assert counts == dict(zip(prompts.tolist(), allocation.counts.tolist(), strict=True))
+        won = np.array([sum(row.reward for row in rows if row.index == prompt) for prompt in prompts])
+        alone.observe(RolloutOutcomes(prompts, won, allocation.counts - won, round=allocation.round))
+    # Other prompts than the loader's, which are each of twelve once an epoch.
+    assert len({row.index for rows in run.steps for row in rows}) < 12

@@ -54,6 +54,8 @@ def config(folder: Path, *flags: str, **fields: Any) -> Any:
         (["rollout_allocator.min_rollouts_per_prompt=0", "trainer.v1.trainer_mode=colocate_async"], "keep the floor"),
         (["rollout_allocator.reward_range=[1,0]"], "rollout_allocator: reward_range"),
         (["rollout_allocator.scope=all"], "rollout_allocator.scope='all'"),
+        (["rollout_allocator.cost=tokens"], "with scope=batch, so it would decide nothing; choose scope=window"),
+        (["rollout_allocator.token_budget=900"], "rollout_allocator.constant_total=false"),
         (["rollout_allocator.reserve=0.5"], "rollout_allocator.reserve=0.5"),
         (["rollout_allocator.success_threshold=1", "rollout_allocator.reward_range=[0,1]"], "not both"),
         (["+rollout_allocator.speed=3"], "rollout_allocator.speed is unknown; cero has belief, budget, "),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cero_api import group_advantages
 from cero_api.trace import TraceReader
-from integration_tests.verl.tiny import Run, Tiny, train
+from integration_tests.verl.tiny import UNDISTURBED_STEPS, Run
 
-STEPS, BATCH, N = 6, 4, 4
-
-
-@pytest.fixture(scope="module")
-def patch() -> Iterator[pytest.MonkeyPatch]:
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
+STEPS, BATCH, N = UNDISTURBED_STEPS, 4, 4
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> Run:
-    folder = tmp_path_factory.mktemp("uneven")
-    flags = [
-        "+rollout_allocator=cero",
-        "rollout_allocator.saturation=0.5",
-        f"rollout_allocator.trace={folder}/trace.jsonl",
-        "trainer.logger=[console,file,tensorboard]",
-    ]
-    patch.setenv("TENSORBOARD_DIR", str(folder / "board"))
-    return train(Tiny(folder, steps=STEPS, batch=BATCH, n=N, prompts=8, extra=flags))
+def run(undisturbed: Run) -> Run:
+    return undisturbed
 
 
 def test_counts_in_the_trainers_data_are_uneven_and_sum_to_what_uniform_verl_generates(run: Run) -> None:
@@ -53,6 +39,9 @@ def test_the_trace_says_what_the_trainer_saw(run: Run) -> None:
         assert dealt == {index: sum(row.index == index for row in rows) for index in dealt}
         won = dict(zip(indices, record.successes, strict=True))
         assert won == {index: sum(row.reward for row in rows if row.index == index) for index in won}
+        assert record.tokens is not None
+        tokens = dict(zip(indices, record.tokens, strict=True))
+        assert tokens == {index: sum(row.tokens for row in rows if row.index == index) for index in tokens}
 
 
 def test_prompts_that_are_sometimes_solved_get_more(run: Run) -> None:
@@ -84,6 +73,10 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
         assert data["rollout_allocator/count_min"] == min(counts.values())
         shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count_share_")]
         assert sum(shares) == pytest.approx(1)
+    generated = [sum(row.tokens for row in rows) for rows in run.steps]
+    assert [data["rollout_allocator/tokens"] for data in steps] == np.cumsum(generated).tolist()
+    per_rollout = [data["rollout_allocator/round_tokens_per_rollout"] for data in steps]
+    assert per_rollout == [tokens / (BATCH * N) for tokens in generated]
     names = ("budget_price", "effective_group_rate", "count_zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
 

@@ -137,6 +137,20 @@ class Tiny:
             return compose("ppo_trainer", overrides=self.overrides())
 
 
+UNDISTURBED_STEPS, UNDISTURBED_SAVED = 6, 4
+
+
+def undisturbed_flags(folder: Path) -> list[str]:
+    """Of the training that others are held against."""
+    return [
+        "+rollout_allocator=cero",
+        "rollout_allocator.saturation=0.5",
+        f"rollout_allocator.trace={folder}/trace.jsonl",
+        f"trainer.save_freq={UNDISTURBED_SAVED}",
+        "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra]",
+    ]
+
+
 def mode_flags(mode: str, folder: Path, batch: int) -> list[str]:
     """What an asynchronous mode needs beside its name."""
     if mode == "colocate_async":
@@ -162,6 +176,7 @@ class Row:
     index: int
     reward: float
     advantage: float
+    tokens: int  # of the response
 
 
 @dataclass
@@ -206,13 +221,13 @@ def train(
         data = tq.kv_batch_get(
             keys=batch.keys,
             partition_id=batch.partition_id,
-            select_fields=["uid", "index", "rm_scores", "advantages"],
+            select_fields=["uid", "index", "rm_scores", "advantages", "response_mask"],
         )
         padded = [bool(tag.get("is_padding")) for tag in batch.tags]
-        columns = [list(data[name]) for name in ("uid", "index", "rm_scores", "advantages")]
+        columns = [list(data[name]) for name in ("uid", "index", "rm_scores", "advantages", "response_mask")]
         rows = [
-            Row(str(uid), int(index), float(scores.sum()), float(advantages[0]))
-            for uid, index, scores, advantages in zip(*columns, strict=True)
+            Row(str(uid), int(index), float(scores.sum()), float(advantages[0]), int(mask.sum()))
+            for uid, index, scores, advantages, mask in zip(*columns, strict=True)
         ]
         steps.append([row for row, pad in zip(rows, padded, strict=True) if not pad])
         padding.append(sum(padded))

@@ -83,3 +83,19 @@ def test_a_method_is_given_the_scope_of_its_evidence_where_nobody_says() -> None
     assert {name for name, scope in usual.items() if scope == "window"} == {"cero", "mopps", "random_matched"}
     assert {name for name, scope in usual.items() if scope == "pool"} == {"greso"}
     assert scope_of("cero", "batch") == "batch"
+
+
+def test_a_cost_that_would_decide_nothing_is_refused() -> None:
+    for scope in ("batch", "pool"):
+        with pytest.raises(ConfigurationError, match=f"scope={scope}, so it would decide nothing; choose scope=window"):
+            allocator_fields("cero", shape(scope=scope), {"cost": "tokens"})
+    for name, scope in (("cero", "window"), ("mopps", "batch")):  # the second gives whole groups to a part of a batch
+        fields = allocator_fields(name, shape(scope=scope), {"cost": "tokens"})
+        assert make_allocator(name, **fields).config.cost == "tokens"
+
+
+def test_a_budget_in_tokens_needs_rounds_of_any_size() -> None:
+    with pytest.raises(ConfigurationError, match="token_budget=9000 is kept by the size of rounds"):
+        allocator_fields("cero", shape(), {"token_budget": 9000})
+    fields = allocator_fields("cero", shape(fixed=False), {"token_budget": 9000})
+    assert make_allocator("cero", **fields).config.token_budget == 9000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api import RolloutOutcomes, make_allocator
+from cero_api import CeroWarning, RolloutOutcomes, make_allocator
 from cero_api.adapting import RoundShape, allocator_fields, idle_reasons, informed, limits, warn_if_idle
 
 # It is what this is about; the allocator says it as well, where a round has but one way to be dealt.
@@ -55,6 +55,20 @@ def test_each_reason_is_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warn_if_idle(reasons())
+
+
+def test_one_cause_is_said_once() -> None:
+    """By the adapter at the start, or by the allocator's first round where there was none to say it."""
+    for told in (False, True):
+        allocator = make_allocator("cero", num_prompts=8, rounds=4, budget=64, max_rollouts_per_prompt=4)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            if told:
+                warn_if_idle(reasons(mean=2), allocator=allocator)
+            for _ in range(3):
+                allocator.allocate([0, 1], total=8)
+        assert ["nothing" in str(warning.message) for warning in said] == [True]
+        assert issubclass(said[0].category, CeroWarning) is not told
 
 
 @pytest.mark.parametrize("name", ["cero", "gvm", "knapsack"])

@@ -37,6 +37,13 @@ def test_missing_rewards_are_no_failures() -> None:
     assert numbers["count_mean"] == 4
 
 
+def test_tokens_are_those_of_scored_rollouts() -> None:
+    counts, won, lost = np.array([4, 4, 0]), np.array([2.0, 0.0, 0.0]), np.array([1.0, 0.0, 0.0])
+    numbers = round_numbers(counts, won, lost, tokens=np.array([30.0, 0.0, 0.0]))
+    assert numbers["round_tokens_per_rollout"] == 10
+    assert "round_tokens_per_rollout" not in round_numbers(counts, won, lost)
+
+
 def test_contrast_may_be_given() -> None:
     graded = round_numbers(np.array([2, 2]), np.array([1.0, 1.0]), np.array([1.0, 1.0]), np.array([True, False]))
     assert graded["round_effective_group_rate"] == 0.5

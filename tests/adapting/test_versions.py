@@ -18,6 +18,7 @@ VERSIONS = [
     "0.9.0",
     "0.9.1",
     "0.10.0",
+    "0.11.0",
     "0.11.2",
     "0.11.3",
     "1.5.9",
@@ -88,7 +89,7 @@ def test_verls_session_runs_at_both_ends() -> None:
     assert 'f"verl=={VERL_LOWEST}"' in noxfile
 
 
-def test_openrlhfs_session_runs_with_its_version() -> None:
+def test_openrlhfs_sessions_run_at_both_ends() -> None:
     noxfile, range_ = (ROOT / "noxfile.py").read_text(encoding="utf-8"), TRAINERS["openrlhf"]
-    assert range_.lowest == range_.latest
-    assert range_.requirement in noxfile
+    assert f'OPENRLHF, OPENRLHF_LOWEST = "{range_.latest}", "{range_.lowest}"\n' in noxfile
+    assert 'f"openrlhf=={version}"' in noxfile

@@ -75,6 +75,19 @@ def test_exposure_is_drawn_over_the_whole_pool(tmp_path: Path) -> None:
     assert y.tolist() == pytest.approx([0, 8 / 12, 9 / 12, 10 / 12, 11 / 12, 1])
 
 
+def test_tokens_are_those_that_were_counted(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    with TraceWriter(path) as trace:
+        trace.write(0, [1, 2], [4, 4], [2, 2], tokens=[900, 50])
+        trace.write(1, [1, 2], [2, 4], [0, 2], [0, 2], tokens=[np.nan, 30])  # all of one's rollouts were lost
+    run = RunSummary.of_trace(path)
+    assert run.tokens.tolist() == [950, 30]
+    assert run.numbers()["tokens"] == 980
+    with TraceWriter(path) as trace:
+        trace.write(2, [1], [4], [2])
+    assert RunSummary.of_trace(path).numbers()["tokens"] == "–"
+
+
 def test_graded_rewards_count_by_their_spread(tmp_path: Path) -> None:
     """Always 0.5, and 0.25 with 0.75: equal sums, and only the second has something to learn from."""
     path = tmp_path / "trace.jsonl"

@@ -41,6 +41,7 @@ class RunSummary:
         successes: float64 `[K]`.
         signal: float64 `[K]`, sum over rollouts of the unbiased variance of their group's rewards, $S F / (n (n - 1))$
             of $n = S + F$ binary ones: at most $n / (4 (n - 1))$ each.
+        tokens: float64 `[K]`, generated in the rollouts that have a reward; NaN where some were not counted.
         bands: int64 `[K, 5]`, groups by the share of their rollouts that succeeded, see `BANDS`.
         exposure: int64 `[<= M]`, rollouts of each prompt that was offered, in any order; others got none.
         note: what was wrong with the file, None if nothing.
@@ -55,6 +56,7 @@ class RunSummary:
     effective: IntArray
     successes: FloatArray
     signal: FloatArray
+    tokens: FloatArray
     bands: IntArray
     exposure: IntArray
     note: str | None = None
@@ -76,6 +78,7 @@ class RunSummary:
             "run": self.name,
             "rounds": int(self.rounds.size),
             "rollouts": self.budget,
+            "tokens": int(self.tokens.sum()) if np.isfinite(self.tokens).all() else "–",
             "prompts": self.num_prompts,
             "never served": self.num_prompts - int(np.count_nonzero(self.exposure)),
             "groups": int(self.groups.sum()),
@@ -109,7 +112,7 @@ class RunSummary:
         for number, rows, counts, successes in rounds:
             count, row = whole_numbers(counts, "counts", TraceError), whole_numbers(rows, "rows", TraceError)
             won = real_numbers(successes, "successes", TraceError)
-            tally.add(np.full(count.size, number), row, count, won, count - won, whole_squares(won, count - won))
+            tally.add(np.full(count.size, number), row, count, won, count - won, whole_squares(won, count - won), None)
         return tally.summary(label, num_prompts, None)
 
     @classmethod
@@ -129,7 +132,8 @@ class RunSummary:
         reader, tally = TraceReader(path), _Tally()
         for columns in reader.columns():
             tally.add(
-                *(columns.round, columns.row, columns.count, columns.successes, columns.failures, columns.squares)
+                *(columns.round, columns.row, columns.count, columns.successes, columns.failures, columns.squares),
+                columns.tokens,
             )
             if progress is not None:
                 progress(reader.fraction)
@@ -147,11 +151,21 @@ class _Tally:
         self._exposure = np.zeros(0, dtype=np.int64)
 
     def add(
-        self, round: IntArray, row: IntArray, count: IntArray, won: FloatArray, lost: FloatArray, squares: FloatArray
+        self,
+        round: IntArray,
+        row: IntArray,
+        count: IntArray,
+        won: FloatArray,
+        lost: FloatArray,
+        squares: FloatArray,
+        tokens: FloatArray | None,
     ) -> None:
         given = count > 0
+        # Where nothing came back, nothing was there to count.
+        uncounted = np.where(won + lost > 0, np.nan, 0.0)
+        tokens = uncounted if tokens is None else np.where(np.isnan(tokens), uncounted, tokens)
         round, row, count = round[given], row[given], count[given]
-        won, lost, squares = won[given], lost[given], squares[given]
+        won, lost, squares, tokens = won[given], lost[given], squares[given], tokens[given]
         if not round.size:
             return
         size = max(int(row.max()) + 1, self._exposure.size)
@@ -169,7 +183,14 @@ class _Tally:
         bands = np.bincount(cells, minlength=numbers.size * len(BANDS)).reshape(numbers.size, len(BANDS))
         mixed = has_contrast(won, lost, squares)
         variance = group_variance(won, lost, squares)
-        columns = [total(count), total(), total(mixed.astype(np.float64)), total(won), total(count * variance)]
+        columns = [
+            total(count),
+            total(),
+            total(mixed.astype(np.float64)),
+            total(won),
+            total(count * variance),
+            total(tokens),
+        ]
         self._parts.append((numbers, np.column_stack([*columns, bands])))
 
     def summary(self, label: str, num_prompts: int, note: str | None) -> RunSummary:
@@ -180,8 +201,8 @@ class _Tally:
             starts = np.flatnonzero(np.diff(numbers, prepend=-1))
             numbers, sums = numbers[starts], np.add.reduceat(sums, starts, axis=0)
         else:
-            numbers, sums = np.zeros(0, dtype=np.int64), np.zeros((0, 5 + len(BANDS)))
-        whole = sums.astype(np.int64)
+            numbers, sums = np.zeros(0, dtype=np.int64), np.zeros((0, 6 + len(BANDS)))
+        whole = np.nan_to_num(sums).astype(np.int64)
         return RunSummary(
             label=label,
             num_prompts=max(num_prompts, self._exposure.size),
@@ -191,7 +212,8 @@ class _Tally:
             effective=whole[:, 2],
             successes=sums[:, 3],
             signal=sums[:, 4],
-            bands=whole[:, 5:],
+            tokens=sums[:, 5],
+            bands=whole[:, 6:],
             exposure=self._exposure,  # and not as long as the file only claims that its pool is
             note=note,
         )
