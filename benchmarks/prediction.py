@@ -58,13 +58,12 @@ def classes(values: FloatArray) -> IntArray:
 
 Maker = Callable[[History], Predictor]
 PREDICTORS: dict[str, Maker] = {
-    "`beta`: Beta(1, 1), as in the papers": lambda h: Believed(make_belief("beta", h.num_prompts)),
+    "`beta`: the uniform prior of the papers": lambda h: Believed(make_belief("beta", h.num_prompts)),
     "`pooled`": lambda h: Believed(make_belief("pooled", h.num_prompts)),
     "grid of log-odds": lambda h: GridFilter(h.num_prompts),
     "`features`": lambda h: Believed(make_belief("features", h.num_prompts, features=features(h))),
     "grid of log-odds, a class each": lambda h: GridFilter(h.num_prompts, classes(h.features)),
     "Gaussian process (VIP)": lambda h: GaussianProcess(h.features),
-    "`features`, 16 of noise": lambda h: Believed(make_belief("features", h.num_prompts, features=noise(h, 16))),
     "`features`, 64 of noise": lambda h: Believed(make_belief("features", h.num_prompts, features=noise(h, 64))),
     "`features`, among 32 of noise": lambda h: Believed(make_belief("features", h.num_prompts, features=with_noise(h))),
     "`beta` and offline rates": lambda h: Believed(make_belief("beta", h.num_prompts, offline=offline(h))),

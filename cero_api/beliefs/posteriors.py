@@ -144,7 +144,7 @@ def _moved(seen: Evidence, prior: FloatArray, common: Common) -> Moved:
 
 def _moved_of_few(seen: Evidence, prior: FloatArray, common: Common, held: IntArray) -> Moved:
     """In a large pool most prompts have no evidence yet, and nothing of theirs moves."""
-    moved = Moved(np.zeros(prior.size), np.zeros(prior.size), seen.age)
+    moved = Moved(seen.successes.copy(), seen.successes + seen.failures, seen.age)
     if held.size:
         few = _moved(Evidence(*(part[held] for part in seen)), prior[held], common)
         moved.successes[held], moved.weight[held] = few.successes, few.weight
