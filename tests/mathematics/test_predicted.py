@@ -27,13 +27,14 @@ def noise(rounds: int, rng: np.random.Generator) -> FloatArray:
 
 def drifting(rounds: int, rng: np.random.Generator) -> FloatArray:
     odds = rng.normal(-2, 1, PROMPTS) + rng.normal(0.05, 0.2, (rounds, PROMPTS)).cumsum(0)
-    return np.maximum(1 / (2 + np.exp(odds) + np.exp(-odds)), LEAST)
+    rates = 1 / (1 + np.exp(-odds))
+    return np.asarray(np.maximum(rates * (1 - rates), LEAST))
 
 
 def swinging(rounds: int, rng: np.random.Generator) -> FloatArray:
     """From nothing to everything and back, half of the prompts at a time."""
     high = (np.arange(rounds)[:, None] // 3 + np.arange(PROMPTS)) % 2
-    return np.where(high > 0, 0.25, LEAST)
+    return np.where(high > 0, np.full(high.shape, 0.25), LEAST)
 
 
 PREDICTIONS = [still, noise, drifting, swinging]
@@ -105,7 +106,12 @@ def test_no_fixed_price_does_better_than_by_the_root_of_the_rounds(
     for seed in range(4):
         path = Path(predict(rounds, np.random.default_rng(seed)))
         paid = path.costs(path.prices).sum(0)
-        best = lowest(lambda price: path.costs(price).sum(0))
+
+        def cost(price: FloatArray, path: Path = path) -> FloatArray:
+            total: FloatArray = path.costs(price).sum(0)
+            return total
+
+        best = lowest(cost)
         assert (paid - best <= np.sqrt(rounds) + 1e-6).all()
         left = (MEAN - path.virtual.sum(1)) / max(MEAN, CAPACITY - MEAN)
         assert path.budget_prices @ left - min(left.sum(), 0.0) <= np.sqrt(rounds) + 1e-9
@@ -121,7 +127,7 @@ def test_what_is_dealt_is_worth_as_much_as_any_plan_but_for_the_root_of_the_roun
         assert path.executed.sum() <= path.budget
 
         def bound(price: FloatArray, path: Path = path) -> FloatArray:
-            worth = conjugate(path.rates, path.steepest * price, path.limit).mean(0)
+            worth: FloatArray = conjugate(path.rates, path.steepest * price, path.limit).mean(0)
             return path.steepest * price * path.executed - worth
 
         lost = best_plan(path) - lowest(bound).sum()
