@@ -17,13 +17,15 @@ from pathlib import Path
 
 import numpy as np
 
+from cero_api import VipConfig
 from cero_api._types import FloatArray, IntArray
-from cero_api.beliefs import Features, OfflineRates, make_belief
+from cero_api.beliefs import Features, GaussianBelief, OfflineRates, make_belief
 from cero_lab.prediction.history import History, histories, synthetic
-from cero_lab.prediction.rivals import Believed, GaussianProcess, GridFilter, Predictor
+from cero_lab.prediction.rivals import Believed, GridFilter, Predictor
 from cero_lab.prediction.scores import VISITS, Score, scores
 
 REGIMES = ("hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-seven-visits", "easy-seven-visits")
+VIP_PRIOR = VipConfig.presets["paper"]["prior"]
 HERE = Path(__file__).parents[1]
 
 
@@ -63,7 +65,10 @@ PREDICTORS: dict[str, Maker] = {
     "grid of log-odds": lambda h: GridFilter(h.num_prompts),
     "`features`": lambda h: Believed(make_belief("features", h.num_prompts, features=features(h))),
     "grid of log-odds, a class each": lambda h: GridFilter(h.num_prompts, classes(h.features)),
-    "Gaussian process (VIP)": lambda h: GaussianProcess(h.features),
+    "`gp`, VIP's": lambda h: Believed(make_belief("gp", h.num_prompts, features=features(h), prior=VIP_PRIOR)),
+    "`gp` with the published noise, $10^{-4}$": lambda h: Believed(
+        GaussianBelief(h.num_prompts, features=features(h), prior=VIP_PRIOR, noise=1e-4)
+    ),
     "`features`, 64 of noise": lambda h: Believed(make_belief("features", h.num_prompts, features=noise(h, 64))),
     "`features`, among 32 of noise": lambda h: Believed(make_belief("features", h.num_prompts, features=with_noise(h))),
     "`beta` and offline rates": lambda h: Believed(make_belief("beta", h.num_prompts, offline=offline(h))),

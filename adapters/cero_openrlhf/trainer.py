@@ -9,6 +9,7 @@ from openrlhf.utils.logging_utils import init_logger
 
 from cero_api import RolloutAllocator, make_allocator
 from cero_api.adapting import plain, run_identity, start_line
+from cero_api.beliefs import BY_FEATURES
 from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
 from cero_openrlhf.books import Books
@@ -76,7 +77,7 @@ def generate_with_allocator(owner: Any) -> Books:
     index = DatasetIndex(dataset)
     schedule = schedule_of(stock.args, len(dataset), len(index))
     config = allocator_config(settings, fields, schedule)
-    known = {"features": index.features()} if config.belief == "features" else {}
+    known = {"features": index.features()} if config.belief in BY_FEATURES else {}
     allocator = make_allocator(settings.allocator, config, **known)
     books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
     loader = LoaderWithBooks(

@@ -12,6 +12,7 @@ import numpy as np
 from cero_api import PromptIndex, content_key
 from cero_api._types import IntArray
 from cero_api.adapting import prompt_features
+from cero_api.beliefs import BY_FEATURES
 from cero_api.errors import PromptError
 
 Identity = Literal["index", "content"]
@@ -92,7 +93,7 @@ class TrainPrompts:
         """What the allocator is told of the prompts before they are tried, as `make_allocator` takes it.
 
         Args:
-            belief: of the allocator; "features" looks at them.
+            belief: of the allocator; some look at features.
             features: columns beside the prompt's length; None is `data_source`.
             rates: column of offline pass rates, or None.
             samples: column of the samples behind them, or None.
@@ -101,7 +102,7 @@ class TrainPrompts:
             PromptError: there is no such column.
         """
         told: dict[str, Any] = {}
-        if belief == "features":
+        if belief in BY_FEATURES:
             names = ["data_source"] if features is None else list(features)
             columns = {name: self._nested(name) for name in names}
             told["features"] = prompt_features(self.values(self._dataset.prompt_key), columns)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray
 from cero_api.allocators import allocator_type
+from cero_api.beliefs import BY_FEATURES
 from cero_api.errors import ConfigurationError
 
 SOURCES = ("data_source", "source", "dataset", "task", "ability")
@@ -75,8 +76,8 @@ def told_before(
     """
     asks = getattr(allocator_type(name), "asks_belief", False)
     values = dict(fields)
-    if features is not None and (asks or not automatic) and values.get("belief", "features") == "features":
-        values |= {"features": features, "belief": "features"}
+    if features is not None and (asks or not automatic) and values.get("belief", "features") in BY_FEATURES:
+        values = {"belief": "features"} | values | {"features": features}
     elif features is not None and values.get("cost") == "tokens":
         values["features"] = features
     if offline_rates is not None:

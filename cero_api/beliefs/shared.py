@@ -246,9 +246,7 @@ class SharedBelief(Belief[SharedState]):
             0.0 if strengths is None else strengths.value(state.offline_evidence),
         )
 
-    def _judged(
-        self, state: SharedState, known: Known, judges: Visits, own: FloatArray, common: Common
-    ) -> SharedState:
+    def _judged(self, state: SharedState, known: Known, judges: Visits, own: FloatArray, common: Common) -> SharedState:
         """With the evidence for s, tau and k, each with the others as they are, by some of a round's visits.
 
         What is common has just been fitted to these very visits, so each is judged without its `own` pull on its

@@ -1,4 +1,4 @@
-"""Rivals of the library's beliefs, for held-out comparison only: a grid of log-odds, and VIP's Gaussian process."""
+"""Whoever predicts: the library's beliefs, and a rival of theirs that is here for comparison only."""
 
 from __future__ import annotations
 
@@ -128,53 +128,3 @@ class GridFilter:
             found = np.convolve(np.pad(found, 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
             found = found / found.sum()
         return found
-
-
-class GaussianProcess:
-    """VIP's predictor: a Gaussian process over the features predicts log-odds, told of each group's share of successes.
-
-    A squared-exponential kernel on standardised features, its length the median distance, its variance the prior's;
-    shares are smoothed by half a success, and their noise is that of a binomial's log-odds; what is old counts less.
-
-    Args:
-        features: float64 `[M, d]`.
-
-    Source: arXiv 2602.01601.
-    """
-
-    def __init__(self, features: FloatArray) -> None:
-        spread = features.std(0)
-        scaled = (features - features.mean(0)) / np.where(spread > 0, spread, 1.0)
-        distance = ((scaled[:, None] - scaled) ** 2).sum(-1)
-        positive = distance[distance > 0]
-        length = np.median(positive) if positive.size else 1.0
-        self._kernel = 4.0 * np.exp(-0.5 * distance / length)
-        self._mean = 0.0
-        self._rows: list[IntArray] = []
-        self._odds: list[FloatArray] = []
-        self._noise: list[FloatArray] = []
-
-    def ask(self, rows: IntArray) -> Expectation:
-        """What is expected of these prompts in the round that comes."""
-        mean, variance = np.full(rows.size, self._mean), self._kernel[rows, rows]
-        if self._rows:
-            seen, odds = np.concatenate(self._rows), np.concatenate(self._odds)
-            age = np.repeat(np.arange(len(self._rows))[::-1], [part.size for part in self._rows])
-            noise = np.concatenate(self._noise) * 1.02**age
-            cross = self._kernel[np.ix_(rows, seen)]
-            solved = np.linalg.solve(self._kernel[np.ix_(seen, seen)] + np.diag(noise), cross.T)
-            mean = self._mean + solved.T @ (odds - self._mean)
-            variance = np.maximum(variance - (cross * solved.T).sum(1), 1e-9)
-        # Moments of the logistic of a normal, by Gauss and Hermite.
-        nodes, weights = np.polynomial.hermite_e.hermegauss(15)
-        rates = 1.0 / (1.0 + np.exp(-(mean[:, None] + np.sqrt(variance)[:, None] * nodes)))
-        weights = weights / weights.sum()
-        return Expectation(rates @ weights, (rates * (1.0 - rates)) @ weights)
-
-    def told(self, rows: IntArray, won: FloatArray, lost: FloatArray) -> None:
-        """What they earned in it."""
-        odds = np.log(won + 0.5) - np.log(lost + 0.5)
-        self._rows.append(rows)
-        self._odds.append(odds)
-        self._noise.append(1.0 / (won + 0.5) + 1.0 / (lost + 0.5))
-        self._mean = float(np.concatenate(self._odds).mean())
