@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Predictor(Protocol):
 class Believed:
     """A belief of the library, used as an allocator uses it."""
 
-    def __init__(self, belief: Belief[object]) -> None:
+    def __init__(self, belief: Belief[Any]) -> None:
         self._belief, self._state = belief, belief.start()
         self._round = 0
 
