@@ -1,4 +1,4 @@
-"""Scores of what was predicted: nobody sees ahead, histories come back, the published table is that of its histories."""
+"""Scores of what was predicted: nobody sees ahead, histories come back, the published table is that of theirs."""
 
 from __future__ import annotations
 
