@@ -19,7 +19,8 @@ def told(visits: Visits, round: int, rows: list[int], won: list[float], lost: li
     ids = np.array(rows, dtype=np.int64)
     good, bad = np.array(won, dtype=float), np.array(lost, dtype=float)
     results = Results(round, ids, good, bad, 0 * good, good >= 0)
-    return visits.with_results(results, ids % 3, 10.0 + ids, 20.0 + ids)
+    before = ids.astype(np.float64)
+    return visits.with_results(results, ids % 3, before + 10.0, before + 20.0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6), st.integers(0, 2)), max_size=30))
