@@ -50,7 +50,8 @@ class AllocatorConfig(FrozenConfig):
             of what a group there is worth.
         window: W of that.
         belief: what is expected of a prompt: "beta" by its own past alone, as in the papers; "pooled" by a prior that
-            is fitted to the pool; "features" also by what its features say, which must be given.
+            is fitted to the pool; "features" also by what its features say, which must be given; "gp" by VIP's Gaussian
+            process over these.
         offline_strength: rollouts that an offline pass rate is worth; None finds it.
         cost: of a rollout: "tokens" divides what a group is worth by its expected length.
         token_budget: tokens for the whole training, kept by the size of rounds of which no total is given: what is
@@ -84,7 +85,7 @@ class AllocatorConfig(FrozenConfig):
     seed: Annotated[int, Field(ge=0)] = 0
     offer: Literal["pool", "window"] = "pool"
     window: Annotated[int, Field(ge=1, le=4096)] = 4
-    belief: Literal["beta", "pooled", "features"] = "beta"
+    belief: Literal["beta", "pooled", "features", "gp"] = "beta"
     offline_strength: Positive | None = None
     cost: Literal["rollouts", "tokens"] = "rollouts"
     token_budget: Count | None = None
@@ -252,12 +253,30 @@ class HoraConfig(BatchConfig):
 
 
 class VipConfig(BatchConfig):
-    """Hyper-parameters of VIP.
+    """Hyper-parameters of VIP; the preset "paper" has its authors' settings, and its belief needs features.
 
     Args:
         estimator: whose gradient variance is predicted; "dr_grpo" needs a floor of 3, below which its variance is
             not convex in the count and no rounding is safe.
+
+    Source: arXiv 2602.01601, the authors' scripts: RLOO, 8 rollouts of a prompt on average, 4 to 32 of each, log-odds
+    of -1 expected at first.
+
+    >>> config = VipConfig.preset("paper", num_prompts=512, rounds=9, budget=4096)
+    >>> config.belief, config.limits()
+    ('gp', (4, 32))
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {
+            "estimator": "rloo",
+            "rollouts_per_prompt": 8,
+            "min_rollouts_per_prompt": 4,
+            "max_rollouts_per_prompt": 32,
+            "belief": "gp",
+            "prior": (1.0, math.e),
+        }
+    }
 
     estimator: Literal["dr_grpo", "rloo"] = "dr_grpo"
     min_rollouts_per_prompt: Annotated[int, Field(ge=2)] = 3

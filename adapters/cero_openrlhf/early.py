@@ -11,6 +11,7 @@ from typing import Any
 
 from cero_api.adapting import differences, idle_reasons, limits, warn_if_idle
 from cero_api.allocators import allocator_name, config_type
+from cero_api.beliefs import BY_FEATURES
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroError, ConfigurationError
 from cero_api.files import write_whole
@@ -58,7 +59,7 @@ def idle_here(settings: OpenRLHFAllocatorConfig, config: AllocatorConfig, schedu
         batch=schedule.batch,
         num_prompts=schedule.num_prompts,
         epochs=schedule.prompts / schedule.num_prompts,
-        informed=config.belief == "features",
+        informed=config.belief in BY_FEATURES,
         option=lambda text: f"--{PREFIX}." + text.replace("=", " "),
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray
 from cero_api.allocators import allocator_type
+from cero_api.beliefs import BY_FEATURES
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_api.knowledge import Knowledge
@@ -78,8 +79,8 @@ def told_before(
     """
     asks = getattr(allocator_type(name), "asks_belief", False)
     values = dict(fields)
-    if features is not None and (asks or not automatic) and values.get("belief", "features") == "features":
-        values |= {"features": features, "belief": "features"}
+    if features is not None and (asks or not automatic) and values.get("belief", "features") in BY_FEATURES:
+        values = {"belief": "features"} | values | {"features": features}
     elif features is not None and values.get("cost") == "tokens":
         values["features"] = features
     if offline_samples is not None:
@@ -129,7 +130,7 @@ def by_features(config: AllocatorConfig) -> bool:
     >>> by_features(CeroConfig(num_prompts=8, rounds=4, budget=64, cost="tokens"))
     True
     """
-    return config.belief == "features" or config.cost == "tokens"
+    return config.belief in BY_FEATURES or config.cost == "tokens"
 
 
 def _entries(allocator: RolloutAllocator) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,16 @@ import numpy as np
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.pilot import PilotState
 from cero_api.allocators.token_pace import TokenPace
-from cero_api.beliefs import Belief, Expectation, Features, LengthBelief, OfflineRates, Results, make_belief
+from cero_api.beliefs import (
+    BY_FEATURES,
+    Belief,
+    Expectation,
+    Features,
+    LengthBelief,
+    OfflineRates,
+    Results,
+    make_belief,
+)
 from cero_api.changes import Changes
 from cero_api.config import AllocatorConfig
 from cero_api.errors import ConfigurationError
@@ -65,7 +74,7 @@ class Parts:
                 prior=config.prior,
                 forgetting=getattr(config, "forgetting", 1.0),
                 clock=getattr(config, "forgetting_clock", "round"),
-                features=features if config.belief == "features" else None,
+                features=features if config.belief in BY_FEATURES else None,
                 offline=offline,
             )
         self.rest: Rest | None = None
@@ -149,12 +158,12 @@ class Parts:
 
 
 def _refuse(config: AllocatorConfig, knowledge: Knowledge) -> None:
-    if config.belief == "features" and knowledge.features is None:
+    if config.belief in BY_FEATURES and knowledge.features is None:
         raise ConfigurationError(
-            "belief='features' has no features to go by; give features=..., an array with a row for each prompt, or "
-            "take belief='pooled'"
+            f"belief={config.belief!r} has no features to go by; give features=..., an array with a row for each "
+            "prompt, or take belief='pooled'"
         )
-    if knowledge.features is not None and config.belief != "features" and config.cost != "tokens":
+    if knowledge.features is not None and config.belief not in BY_FEATURES and config.cost != "tokens":
         raise ConfigurationError(
             f"features are given and belief={config.belief!r} does not look at them; set belief='features' (or "
             "cost='tokens', which learns lengths by them)"

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cero_api.beliefs.base import Belief, Expectation, Results
 from cero_api.beliefs.beta import BetaBelief, BetaState, Clock
 from cero_api.beliefs.features import Features
+from cero_api.beliefs.gaussian import GaussianBelief, GaussianState
 from cero_api.beliefs.lengths import LengthBelief, LengthState
 from cero_api.beliefs.offline import OfflineRates
 from cero_api.beliefs.shared import SharedBelief, SharedState
 from cero_api.errors import ConfigurationError
 
 __all__ = [
+    "BY_FEATURES",
     "Belief",
     "BeliefKind",
     "BetaBelief",
     "BetaState",
     "Expectation",
     "Features",
+    "GaussianBelief",
+    "GaussianState",
     "LengthBelief",
     "LengthState",
     "OfflineRates",
@@ -28,7 +32,8 @@ __all__ = [
     "make_belief",
 ]
 
-BeliefKind = Literal["beta", "pooled", "features"]
+BeliefKind = Literal["beta", "pooled", "features", "gp"]
+BY_FEATURES: tuple[BeliefKind, ...] = ("features", "gp")  # those that need them
 
 
 def make_belief(
@@ -46,13 +51,13 @@ def make_belief(
 
     Args:
         kind: "beta", each prompt by itself (the paper's); "pooled", with a prior that is fitted to the pool;
-            "features", with one that is fitted to the features.
+            "features", with one that is fitted to the features; "gp", VIP's Gaussian process over the features.
         num_prompts: M.
         prior: Beta prior of everything, `(successes, failures)`.
         forgetting: share of a prompt's evidence that a tick of the clock leaves; of "beta" alone.
         clock: what ticks; of "beta" alone.
-        memory: rounds after which what a round told of the pool weighs a third; not of "beta".
-        features: of the prompts; for "features".
+        memory: rounds after which what a round told of the pool weighs a third; of "pooled" and "features".
+        features: of the prompts; for "features" and "gp".
         offline: pass rates to start from.
 
     Raises:
@@ -63,12 +68,12 @@ def make_belief(
     >>> belief.ask(belief.start()).mean
     array([0.5, 0.5, 0.5, 0.5])
     """
-    if kind not in ("beta", "pooled", "features"):
-        raise ConfigurationError(f"no belief is called {kind!r}; there are beta, pooled and features")
-    if (kind == "features") != (features is not None):
+    if kind not in get_args(BeliefKind):
+        raise ConfigurationError(f"no belief is called {kind!r}; there are {', '.join(get_args(BeliefKind))}")
+    if (kind in BY_FEATURES) != (features is not None):
         raise ConfigurationError(
-            "belief='features' needs features, one row a prompt; give them, or configure belief='pooled'"
-            if kind == "features"
+            f"belief={kind!r} needs features, one row a prompt; give them, or configure belief='pooled'"
+            if features is None
             else f"features are given and belief={kind!r} uses none; configure belief='features', or leave them out"
         )
     if kind == "beta":
@@ -78,4 +83,10 @@ def make_belief(
             f"forgetting={forgetting} is of belief='beta'; with belief={kind!r} evidence fades by what predicts best: "
             "leave forgetting at 1"
         )
+    if kind == "gp" and offline is not None:
+        raise ConfigurationError(
+            "belief='gp' knows of no offline rates; give them as a column of the features, or take belief='features'"
+        )
+    if kind == "gp" and features is not None:
+        return GaussianBelief(num_prompts, features=features, prior=prior)
     return SharedBelief(num_prompts, prior=prior, features=features, offline=offline, memory=memory)

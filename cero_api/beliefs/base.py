@@ -9,7 +9,7 @@ import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.changes import Changes
-from cero_api.mathematics.blocks import blocks
+from cero_api.mathematics.blocks import SIZE, blocks
 
 StateT = TypeVar("StateT")
 
@@ -79,7 +79,8 @@ class Belief(abc.ABC, Generic[StateT]):
         if rows is not None:
             return self.expectation(state, rows)
         answer = Expectation(np.empty(self.num_prompts), np.empty(self.num_prompts))
-        for block in blocks(self.num_prompts):
+        # Longer pieces than elsewhere: of features, each is read from as many places as there are columns.
+        for block in blocks(self.num_prompts, 2 * SIZE):
             for whole, part in zip(answer, self.expectation(state, block), strict=True):
                 whole[block] = part
         return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import Any
 
@@ -46,6 +47,12 @@ class Features:
         """No columns: nothing is known."""
         return cls(np.empty((num_prompts, 0)), num_prompts)
 
+    def part(self, rows: IntArray) -> Features:
+        """Those of some prompts by themselves, as the pool's: gathered once for whoever asks several times."""
+        chosen = copy.copy(self)
+        chosen._columns = self._columns[:, rows]
+        return chosen
+
     @property
     def columns(self) -> int:
         """How many, d."""
@@ -75,8 +82,9 @@ class Features:
         for column, coefficient in zip(columns, coefficients.astype(np.float32), strict=True):
             np.multiply(column, coefficient, out=term)
             total += term
-        np.maximum(total, -most, out=total)
-        return np.minimum(total, most, out=total).astype(np.float64)
+        if abs(start) + _FARTHEST * float(np.abs(coefficients).sum()) >= most:  # else no sum can get there
+            np.clip(total, -most, most, out=total)
+        return total.astype(np.float64)
 
 
 def _scaled(column: NDArray[Any]) -> FloatArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -63,6 +65,13 @@ class OfflineRates:
             )
         self._rates: NDArray[np.float32] = share.astype(np.float32)
         self.strength = GridNumber(0.125, 64.0, 10, 2.0, 1.5) if strength is None else GridNumber.fixed(strength)
+
+    def part(self, rows: IntArray) -> OfflineRates:
+        """Those of some prompts by themselves."""
+        chosen = copy.copy(self)
+        chosen._rates = self._rates[rows]
+        chosen._samples = None if self._samples is None else self._samples[rows]
+        return chosen
 
     def evidence(self, strength: float | FloatArray, rows: IntArray | slice) -> tuple[FloatArray, FloatArray]:
         """Successes and failures that the rates of some prompts are worth.

@@ -22,6 +22,7 @@ from cero_api.beliefs.features import Features
 from cero_api.beliefs.offline import OfflineRates
 
 LEVEL, DRIFT, FIXED = 0, 1, 2  # places of the coefficients that are no feature's, and how many there are
+EVERY = slice(None)
 _FASTEST = 0.2  # drift of a round that is believed
 _FARTHEST = 3.0  # log-odds by which evidence is moved at most, however old
 _EXTREME = 20.0  # log-odds of the farthest that the pool can make expect
@@ -74,6 +75,10 @@ class Known(NamedTuple):
     features: Features
     offline: OfflineRates | None
 
+    def part(self, rows: IntArray) -> Known:
+        """What is known of some prompts, int64 `[P]`; they are `EVERY` row of it."""
+        return Known(self.features.part(rows), None if self.offline is None else self.offline.part(rows))
+
     def posterior(self, rows: IntArray | slice, own: Evidence, began: FloatArray, common: Common) -> Posterior:
         """The posteriors of some prompts.
 
@@ -96,11 +101,11 @@ class Known(NamedTuple):
             successes, weight = successes + earlier.successes, weight + earlier.weight
         return Posterior(successes / weight, weight, prior, moved, earlier)
 
-    def design(self, rows: IntArray, found: Posterior, common: Common) -> FloatArray:
+    def design(self, rows: IntArray | slice, found: Posterior, common: Common) -> FloatArray:
         """Derivatives of the log-odds of the posterior means by the coefficients.
 
         Args:
-            rows: int64 `[P]`.
+            rows: int64 `[P]`, or a slice of the pool.
             found: their posteriors.
             common: what is common to the pool, no guesses.
 
@@ -116,6 +121,8 @@ class Known(NamedTuple):
 def _moved(seen: Evidence, prior: FloatArray, common: Common) -> Moved:
     """In place where it can be: a pass over the pool is bounded by the memory that it touches."""
     weight = seen.successes + seen.failures
+    if weight.shape == prior.shape == seen.age.shape and 4 * np.count_nonzero(held := weight > 0.0) < weight.size:
+        return _moved_of_few(seen, prior, common, np.flatnonzero(held))
     total = weight + common.strength
     mean = np.divide(prior + seen.successes, total, out=total)
     loss = 1.0 - mean  # of weight: its own, the expected variance, tau and the age together
@@ -126,12 +133,22 @@ def _moved(seen: Evidence, prior: FloatArray, common: Common) -> Moved:
     kept = np.divide(weight, loss, out=loss)
     drift, odds = common.drift, seen.successes
     if drift != 0.0:
-        growth = np.minimum(seen.age, _FARTHEST / abs(drift))
-        growth *= drift
+        growth = seen.age * drift
+        if float(seen.age.max(initial=0.0)) * abs(drift) > _FARTHEST:
+            np.clip(growth, -_FARTHEST, _FARTHEST, out=growth)
         odds = np.exp(growth, out=growth) * odds
     both = odds + seen.failures
     both += _TINY
     return Moved(np.divide(odds, both, out=both) * kept, kept, seen.age)
+
+
+def _moved_of_few(seen: Evidence, prior: FloatArray, common: Common, held: IntArray) -> Moved:
+    """In a large pool most prompts have no evidence yet, and nothing of theirs moves."""
+    moved = Moved(seen.successes.copy(), seen.successes + seen.failures, seen.age)
+    if held.size:
+        few = _moved(Evidence(*(part[held] for part in seen)), prior[held], common)
+        moved.successes[held], moved.weight[held] = few.successes, few.weight
+    return moved
 
 
 def _by_drift(moved: Moved) -> FloatArray:

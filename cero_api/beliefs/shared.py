@@ -20,7 +20,7 @@ from cero_api.beliefs.evidence import add_graded, evidence_fault
 from cero_api.beliefs.features import Features
 from cero_api.beliefs.grid import GridNumber
 from cero_api.beliefs.offline import OfflineRates
-from cero_api.beliefs.posteriors import FIXED, Common, Evidence, Known, Posterior
+from cero_api.beliefs.posteriors import EVERY, FIXED, Common, Evidence, Known, Posterior
 from cero_api.beliefs.visits import Visits
 from cero_api.changes import Changes
 from cero_api.mathematics.beta_binomial import Slopes, log_likelihood, slopes
@@ -158,14 +158,15 @@ class SharedBelief(Belief[SharedState]):
         if not state.visits.size:
             return state
         visits, common = state.visits.in_order(), self._common(state)
+        known = self._known.part(visits.row)
         mean = np.zeros(state.pull.size)
         mean[:FIXED] = self._mean
         precision = np.concatenate([self._precision, state.precision])
         remembered = state.information.reshape(mean.size, mean.size)
         for _ in range(_STEPS):
-            found = self._before(visits, common)
+            found = _before(known, visits, common)
             slope = slopes(found.mean, found.weight, visits.won, visits.lost)
-            design = self._known.design(visits.row, found, common)
+            design = known.design(EVERY, found, common)
             information = remembered + (design * slope.information[:, None]).T @ design
             information = 0.5 * (information + information.T)
             pull = state.pull + design.T @ (slope.information * (design @ common.coefficients) + slope.score)
@@ -193,7 +194,7 @@ class SharedBelief(Belief[SharedState]):
         )
         chosen = np.unique(np.linspace(0, visits.size - 1, min(visits.size, _JUDGES)).round().astype(np.int64))
         own = _own_pull(design[chosen], Slopes(slope.score[chosen], slope.information[chosen]), covariance)
-        return self._judged(learned, visits.part(chosen), own, common)
+        return self._judged(learned, known.part(chosen), visits.part(chosen), own, common)
 
     def tick(self, state: SharedState) -> SharedState:
         """What older rounds told fades."""
@@ -245,14 +246,7 @@ class SharedBelief(Belief[SharedState]):
             0.0 if strengths is None else strengths.value(state.offline_evidence),
         )
 
-    def _before(self, visits: Visits, common: Common) -> Posterior:
-        """What was believed of prompts when they were tried."""
-        age = np.maximum(visits.round - visits.seen, 0).astype(np.float64)
-        own = Evidence(visits.successes, visits.failures, age)
-        found = self._known.posterior(visits.row, own, visits.round.astype(np.float64), common)
-        return found._replace(mean=np.clip(found.mean, _EDGE, 1.0 - _EDGE))
-
-    def _judged(self, state: SharedState, judges: Visits, own: FloatArray, common: Common) -> SharedState:
+    def _judged(self, state: SharedState, known: Known, judges: Visits, own: FloatArray, common: Common) -> SharedState:
         """With the evidence for s, tau and k, each with the others as they are, by some of a round's visits.
 
         What is common has just been fitted to these very visits, so each is judged without its `own` pull on its
@@ -264,7 +258,7 @@ class SharedBelief(Belief[SharedState]):
         starts = np.cumsum([0, *sizes])
         for number, (grid, start, size) in enumerate(zip(grids, starts, sizes, strict=False)):
             guesses[start : start + size, number] = 0.0 if grid is None else grid.values
-        other = self._before(judges, Common(common.coefficients, *guesses.T[:, :, None]))
+        other = _before(known, judges, Common(common.coefficients, *guesses.T[:, :, None]))
         odds = other.mean / (1.0 - other.mean) * np.exp(-own)
         likely = log_likelihood(odds / (1.0 + odds), other.weight, judges.won, judges.lost).sum(1)
         strength, fading, offline = np.split(likely, starts[1:-1])
@@ -274,6 +268,14 @@ class SharedBelief(Belief[SharedState]):
             fading_evidence=state.fading_evidence + fading,
             offline_evidence=state.offline_evidence + offline,
         )
+
+
+def _before(known: Known, visits: Visits, common: Common) -> Posterior:
+    """What was believed of prompts when they were tried, by what is known of them alone."""
+    age = np.maximum(visits.round - visits.seen, 0).astype(np.float64)
+    own = Evidence(visits.successes, visits.failures, age)
+    found = known.posterior(EVERY, own, visits.round.astype(np.float64), common)
+    return found._replace(mean=np.clip(found.mean, _EDGE, 1.0 - _EDGE))
 
 
 def _kept(own: Evidence, found: Posterior) -> FloatArray:

@@ -6,6 +6,7 @@ configuration's fields (`given`); what no allocator can do takes a class with a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -190,6 +191,9 @@ VARIANTS: dict[str, Variant] = {
         "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES | OFFLINE, ceiling="oracle-window"
     ),
     "vip-window-features": Allocated("vip", "window", {"belief": "features"}, FEATURES, ceiling="oracle-window"),
+    "vip-window-gp": Allocated(
+        "vip", "window", {"belief": "gp", "prior": (1.0, math.e)}, FEATURES, ceiling="oracle-window"
+    ),
     "random-window": Allocated("random_matched", "window", ceiling="oracle-window"),
     # The same knowledge without a window.
     "batch-features": Allocated("cero", "batch", {"belief": "features"}, FEATURES),

@@ -49,6 +49,9 @@ COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "vip, features": ("vip", {"belief": "features", "features": TABLE}),
+    "vip, gp": ("vip", {"belief": "gp", "features": TABLE}),
+    "vip, gp, window": ("vip", {"belief": "gp", "features": TABLE, "offer": "window", "window": 2}),
+    "cero, gp, window": ("cero", {"belief": "gp", "features": TABLE, "offer": "window"}),
     "vip, pooled, window": ("vip", {"belief": "pooled", "offer": "window", "window": 2}),
     "cero, features, window, some at rest": (
         "cero",

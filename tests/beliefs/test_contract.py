@@ -42,6 +42,7 @@ FACTORIES: dict[str, Factory] = {
     "features, rates": lambda order: make_belief(
         "features", PROMPTS, features=features(order), offline=OfflineRates(SHARES[order], PROMPTS, SAMPLES[order])
     ),
+    "gp": lambda order: make_belief("gp", PROMPTS, features=features(order), prior=(1.0, 2.0)),
 }
 AS_IT_IS = np.arange(PROMPTS)
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_is_refused_with_a_remedy(values: object, said: str) -> N
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "feature"}, "no belief is called 'feature'; there are beta, pooled and features"),
+        ({"kind": "feature"}, "no belief is called 'feature'; there are beta, pooled, features, gp"),
         ({"kind": "features"}, "needs features, one row a prompt; give them, or configure belief='pooled'"),
         ({"kind": "pooled", "features": Features([1, 2, 3], 3)}, "configure belief='features', or leave them out"),
         ({"kind": "pooled", "forgetting": 0.5}, "leave forgetting at 1"),

@@ -107,3 +107,17 @@ def test_guesses_are_answered_together() -> None:
         one = found(of, COMMON._replace(strength=(k + 1) * 1.7, fading=(k + 1) * 0.03, offline=(k + 1) * 2.5))
         np.testing.assert_allclose(together.mean[k], one.mean, rtol=1e-12)
         np.testing.assert_allclose(together.weight[k], one.weight, rtol=1e-12)
+
+
+def test_few_with_evidence_are_to_the_last_bit_what_they_are_among_many() -> None:
+    prompts, tried = 64, np.array([3, 17, 40])
+    of = Known(Features(RNG.normal(size=(prompts, 2)), prompts), None)
+    won, lost, age = np.zeros(prompts), np.zeros(prompts), np.full(prompts, 50.0)
+    won[tried], lost[tried], age[tried] = (3.0, 0.0, 8.0), (5.0, 8.0, 0.0), (0.0, 12.0, 49.0)
+    now = np.array([50.0])
+    few = of.posterior(np.arange(prompts), Evidence(won, lost, age), now, COMMON)
+    for rows in (tried, np.array([0, 3]), np.array([5])):
+        part = of.posterior(rows, Evidence(won[rows], lost[rows], age[rows]), now, COMMON)
+        np.testing.assert_array_equal(part.mean, few.mean[rows])
+        np.testing.assert_array_equal(part.weight, few.weight[rows])
+    np.testing.assert_array_equal(few.own.weight > 0, won + lost > 0)
