@@ -61,7 +61,7 @@ def replay(
     | --- | --- | --- | --- |
     | `recorded` | those that were recorded | the recorded one, times budget / recorded budget | the recorded round |
     | `batch` | the next batch of shuffled epochs | `budget / rounds` | the record's span, stretched over the rounds |
-    | `window` | four times as many as fit, but for `uniform`; each once an epoch | `budget / rounds` | the same |
+    | `window` | more than fit, but for `uniform`; each once an epoch | `budget / rounds` | the same |
     | `pool` | all prompts that have a rate | up to the method, within the budget | the same |
 
     Args:
@@ -75,7 +75,7 @@ def replay(
             smaller.
         cap: rollouts of a prompt in a round; None is twice the group size, or what the largest round takes.
         batch_size: prompts of a batch; None is the recorded mean, or 64.
-        window: prompts that a window offers for each that fits; None is 4, or as many as the pool has.
+        window: prompts that a window offers for each that fits; None is the adapters' default, or what the pool allows.
         smooth: visits to either side whose rollouts are pooled into a visit's rate.
         settings: fields of an allocator's configuration by its name, which overrule the common ones.
         progress: called with the allocator, the seed and the share of its rounds that is done.
@@ -187,7 +187,7 @@ class RecordedArena:
         return int(self._totals.sum())
 
     def window(self, factor: int | None = None) -> int | None:
-        """Prompts offered for each that fits: so many, or four, or what a small pool allows; None without a window."""
+        """Prompts offered for each that fits: given, the default, or what the pool allows; None without a window."""
         if self.scope != "window":
             return None
         return factor or max(min(WINDOW, self.num_prompts // -(-int(self._totals.max()) // self.group_size)), 1)

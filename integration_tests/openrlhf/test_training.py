@@ -111,3 +111,4 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
     assert {(step[f"{PREFIX}count_min"], step[f"{PREFIX}count_max"]) for step in run.steps} == {(4, 4)}
     assert "known of a prompt before its first visit: features" in run.output
     assert run.steps[-1][f"{PREFIX}decidable"] > 0.5
+    assert {f"{PREFIX}signal", f"{PREFIX}tokens"} <= run.steps[-1].keys()

@@ -58,6 +58,10 @@ def test_trl_logs_the_true_groups(tmp_path: Path) -> None:
     assert [e["cero/rollouts_so_far"] for e in log] == [8, 16, 24]
     assert [e["cero/budget_remaining"] for e in log] == [16, 8, 0]
     assert all(e["cero/allocator_seconds"] > 0 for e in log)
+    assert all({"cero/signal", "cero/tokens", "cero/decidable"} <= e.keys() for e in log)
+    parts = [(rewards.numel(), e["cero/round_signal"]) for rewards, e in zip(trained.rewards, log, strict=False)]
+    spread = sum(size * signal for size, signal in parts) / sum(size for size, _ in parts)
+    assert log[-1]["cero/signal"] == pytest.approx(spread)  # over the whole training
     logged = list(trained._logs["advantages"])
     assert logged == trained.batches[-1]["advantages"].tolist()
 

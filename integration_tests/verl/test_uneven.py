@@ -84,7 +84,7 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
         assert data["rollout_allocator/count_min"] == min(counts.values())
         shares = [value for name, value in data.items() if name.startswith("rollout_allocator/count_share_")]
         assert sum(shares) == pytest.approx(1)
-    names = ("budget_price", "effective_group_rate", "count_zero", "seconds")
+    names = ("budget_price", "effective_group_rate", "signal", "tokens", "decidable", "count_zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
 
 

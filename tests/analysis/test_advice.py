@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cero_api import CeroConfig, ConfigurationError, make_allocator
 from cero_api._types import FloatArray
+from cero_api.adapting.defaults import WINDOW
 from cero_api.analysis.advice import (
     Composition,
     Run,
@@ -95,7 +96,7 @@ def test_sizes_that_cannot_be_are_refused(sizes: dict[str, Any], said: str) -> N
 def test_a_scope_decides_what_the_metric_says(epochs: int, group_size: int) -> None:
     run = Run(prompts=256, epochs=epochs, group_size=group_size, batch=16)
     for view in scope_views(run, informed=True):
-        fields = {"offer": "window", "window": 4} if view.scope == "window" else {}
+        fields = {"offer": "window", "window": WINDOW} if view.scope == "window" else {}
         if view.scope != "batch":
             fields["max_rollouts_per_prompt"] = view.cap
         allocator = make_allocator("cero", num_prompts=256, rounds=run.rounds, budget=run.budget, **fields)
@@ -109,7 +110,7 @@ def test_a_scope_decides_what_the_metric_says(epochs: int, group_size: int) -> N
 
 def test_in_the_first_epoch_something_must_be_known() -> None:
     views = {view.scope: view for view in scope_views(Run(640, 3, 8, 8), informed=False)}
-    assert [views[scope].first for scope in ("batch", "window", "pool")] == [0.0, 0.75, 0.0]
+    assert [views[scope].first for scope in ("batch", "window", "pool")] == [0.0, 1 - 1 / WINDOW, 0.0]
     assert [views[scope].later for scope in ("batch", "window", "pool")] == [0.75, 1.0, 1.0]
     narrow = {view.scope: view for view in scope_views(Run(20, 3, 8, 8), informed=False)}
     assert (narrow["window"].prompts, narrow["window"].first) == (16, 0.5)  # two for each that fits

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import BudgetError, ConfigurationError, available_allocators
+from cero_api.adapting.defaults import WINDOW
 from cero_api.analysis.history import SuccessHistory, read_history
 from cero_api.analysis.replay import RecordedArena, Scope, replay
 from cero_api.trace import TraceWriter
@@ -102,7 +103,7 @@ def test_a_window_offers_more_than_fit_to_all_but_the_baseline(record: SuccessHi
     report = replay(record, available_allocators(), seeds=[0, 1], scope="window", group_size=8, batch_size=6)
     offers = {result.allocator: result.config.get("window") for result in report.results}
     assert offers.pop("uniform") is None
-    assert set(offers.values()) == {4} == {report.settings["window"]}
+    assert set(offers.values()) == {WINDOW} == {report.settings["window"]}
     for result in report.results:
         assert result.metrics["rollouts"].values == (report.settings["budget"],) * 2
     signal = {result.allocator: result.metrics["signal_per_rollout"].mean for result in report.results}
@@ -112,7 +113,7 @@ def test_a_window_offers_more_than_fit_to_all_but_the_baseline(record: SuccessHi
     assert signal["uniform"] == pytest.approx(batch.results[0].metrics["signal_per_rollout"].mean, rel=0.05)
 
 
-@pytest.mark.parametrize(("batch", "factor"), [(6, 4), (20, 3), (50, 1)])
+@pytest.mark.parametrize(("batch", "factor"), [(6, WINDOW), (30, 2), (50, 1)])
 def test_a_window_is_as_wide_as_the_pool_allows(record: SuccessHistory, batch: int, factor: int) -> None:
     sizes = {"rounds": 10, "budget": 80 * batch, "group_size": 8, "batch_size": batch}
     assert arena_of(record, "window", **sizes).window() == factor

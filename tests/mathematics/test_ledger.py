@@ -105,6 +105,18 @@ def test_groups_are_effective_when_rewards_differ_across_their_parts() -> None:
     assert ledger.settle(0, ids(4), np.array([0.5]), np.array([0.5])).effective == 0  # a group of one
 
 
+def test_signal_is_the_variance_of_a_rollouts_group() -> None:
+    ledger = Ledger(budget=100)
+    assert ledger.signal == 0.0
+    ledger.charge(0, ids(1, 2, 3), ids(8, 2, 4))
+    ledger.settle(0, ids(1, 2), np.array([3.0, 1.0]), np.array([1.0, 1.0]))
+    assert ledger.signal == 0.5  # that of the complete group alone
+    ledger.settle(0, ids(1), np.array([1.0]), np.array([3.0]))  # four of eight by now
+    ledger.settle(0, ids(3), np.array([2.0]), np.array([2.0]), np.array([1.0]))  # always one half
+    rewards = [np.repeat([1.0, 0.0], 4), np.array([1.0, 0.0]), np.full(4, 0.5)]
+    assert ledger.signal == pytest.approx(sum(own.size * own.var(ddof=1) for own in rewards) / 14)
+
+
 def test_foreign_books_are_found_out() -> None:
     good = Ledger(budget=20)
     good.charge(0, ids(1, 2), ids(4, 4))
@@ -114,6 +126,8 @@ def test_foreign_books_are_found_out() -> None:
         "spent": 21,
         "refunded": -1,
         "effective_groups": 1,
+        "signal_sum": 0.1,
+        "scored": -1.0,
         "open_rollouts": ids(4, 0),
         "open_round": ids(0),
         "open_prompt": ids(2, 1),

@@ -62,8 +62,8 @@ def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int 
         ConfigurationError: floor, cap and group size do not fit each other.
 
     >>> views = scope_views(Run(prompts=640, epochs=1, group_size=8, batch=8), informed=False)
-    >>> [(view.scope, view.prompts, view.first) for view in views]
-    [('batch', 8, 0.0), ('window', 32, 0.75), ('pool', 640, 0.0)]
+    >>> [(view.scope, view.first > 0) for view in views]
+    [('batch', False), ('window', True), ('pool', False)]
     """
     return [_view(run, scope, informed, floor, cap) for scope in SCOPES]
 
