@@ -170,6 +170,11 @@ def test_report_finds_the_runs_below_a_folder_and_tells_them_apart(cero: Cero, t
         with TraceWriter(tmp_path / "other" / f"{name}.jsonl.gz", metadata={"allocator": name}) as trace:
             trace.write(0, [1, 2], [8, 8], [3, 0])
     (tmp_path / "other" / "notes.jsonl").write_text("{}")
+    for name in ("first", "second"):  # of one method, and in one folder
+        with TraceWriter(tmp_path / "same" / f"{name}.jsonl", metadata={"allocator": "uniform"}) as trace:
+            trace.write(0, [1, 2], [8, 8], [3, 0])
+    _, out, _ = cero("report", tmp_path / "same", "--json")
+    assert [run["run"] for run in json.loads(out)["runs"]] == ["uniform (first.jsonl)", "uniform (second.jsonl)"]
     code, out, _ = cero("report", tmp_path / "other", "--json")
     assert [run["run"] for run in json.loads(out)["runs"]] == ["one", "two"]
     for label in ("uniform", "cero"):
