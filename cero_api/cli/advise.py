@@ -240,8 +240,9 @@ def _show_record(console: Console, advice: Advice, record: Path | None, notes: t
 def _evidence_rows(advice: Advice) -> list[Row]:
     return [
         {
-            "pool, visits, model": f"{one.regime.pool}, {one.regime.visits:.3g}, {one.regime.parameters:g}M",
-            "groups with contrast": f"{one.regime.effective:.0%}",
+            "regime": f"{one.regime.pool}, {one.regime.visits:.0f}, {one.regime.parameters:g}M",
+            "contrast": f"{one.regime.effective:.0%}",
+            "window": "" if one.saving.window is None else str(one.saving.window),
             "rollouts": one.saving.rollouts.text,
             "tokens": "" if one.saving.tokens is None else one.saving.tokens.text,
             "starts": str(one.saving.starts),
@@ -256,7 +257,10 @@ def _about_lines(advice: Advice) -> list[str]:
     composition, said = advice.composition, []
     if advice.evidence:
         names = ", ".join(dict.fromkeys(one.saving.name for one in advice.evidence))
-        said.append(f"Measured as {names}; brackets are 95% intervals over starts. docs/early.md has all of them.")
+        said.append(
+            f"Measured as {names}. Regime: pool, visits, parameters. Contrast: the share of uniform's groups that had "
+            "it. Brackets: 95% intervals over starts. docs/early.md has all of them."
+        )
     if composition is None:
         return said
     for able, wanted, what in (

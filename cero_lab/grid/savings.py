@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from cero_api.analysis.learning import Match, TrainingResult, compare_regimes, read_trainings
 from cero_lab.grid.regimes import regime_of
 from cero_lab.grid.variants import CEILINGS
+
+# Of the published trainings whose name says no other, such as window-2-features.
+_WINDOW = 4
 
 # Millions of parameters, of the kinds of starts; a test counts them.
 PARAMETERS = {"small": 0.1, "demo": 0.65, "large": 3.4, "long": 0.1}
@@ -60,10 +64,12 @@ def _saving(label: str, result: TrainingResult) -> dict[str, Any] | None:
     found = result.against
     if found is None or found.rollouts is None:
         return None
+    width = re.search(r"window(?:-(\d+))?", label)
     saving = {
         "name": label,
         "trainings": found.pairs,
         "starts": found.starts,
+        **({} if width is None else {"window": int(width[1] or _WINDOW)}),
         "rollouts": _saved(found.rollouts),
     }
     return saving if found.tokens is None else saving | {"tokens": _saved(found.tokens)}

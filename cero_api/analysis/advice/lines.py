@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cero_api.adapting.defaults import WINDOW
+
 # Trainers whose adapter reports how long rollouts are, which a cost in tokens needs.
 COUNT_TOKENS = frozenset({"trl"})
+_OWN = f"window-{WINDOW}"
 TAKE_RATES = frozenset({"trl", "verl"})
 
 
@@ -52,7 +55,8 @@ class Composition:
             return (*(f"batch-{what}" for what in known), "cero-batch")
         plain = [*(f"window-{what}" for what in known), "window"]
         names = [name for one in plain for name in ((f"{one}-tokens", one) if self.tokens else (one,))]
-        return (*names, "window-pooled")
+        # Those of the adapters' own width come first; where a name says none, it was another.
+        return tuple(name for one in [*names, "window-pooled"] for name in (one.replace("window", _OWN, 1), one))
 
 
 def trainer_lines(composition: Composition) -> dict[str, str]:
@@ -82,8 +86,7 @@ def _fields(composition: Composition, trainer: str) -> dict[str, Any]:
 
 def _trl(composition: Composition) -> str:
     arguments = ["...", 'allocator="cero"']
-    if composition.scope != "batch":
-        arguments.append(f'scope="{composition.scope}"')
+    arguments.append(f'scope="{composition.scope}"')
     arguments += [f'{name}="{column}"' for name, column in _rates(composition).items()]
     config = ", ".join(f'"{name}": {value!r}'.replace("'", '"') for name, value in _fields(composition, "trl").items())
     if config:
@@ -92,13 +95,13 @@ def _trl(composition: Composition) -> str:
 
 
 def _verl(composition: Composition) -> str:
-    told = {} if composition.scope == "batch" else {"scope": composition.scope}
+    told: dict[str, Any] = {"scope": composition.scope}
     told |= _rates(composition) | _fields(composition, "verl")
     parts = [f"rollout_allocator.{name}={value}" for name, value in told.items()]
     return " ".join(["+rollout_allocator=cero", *parts])
 
 
 def _openrlhf(composition: Composition) -> str:
-    told = {} if composition.scope == "batch" else {"scope": composition.scope}
+    told = {"scope": composition.scope}
     parts = [f"--cero.{name} {value}" for name, value in (told | _fields(composition, "openrlhf")).items()]
     return " ".join(["--cero.allocator cero", *parts])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from cero_api.adapting.defaults import RoundShape
 from cero_api.analysis.history import SuccessHistory
+from cero_api.config import Scope
 from cero_api.errors import ConfigurationError
 
 ASSUMED = {"epochs": 1.0, "group_size": 8, "batch": 64}
@@ -65,7 +66,7 @@ class Run:
         """Groups of a prompt, were they dealt evenly."""
         return self.rounds * self.batch / self.prompts
 
-    def shape(self, scope: str) -> RoundShape:
+    def shape(self, scope: Scope) -> RoundShape:
         """From which an allocator's settings follow, as in every adapter."""
         return RoundShape(
             num_prompts=self.prompts,

@@ -54,6 +54,7 @@ class Saving(FrozenConfig):
         name: of the composition, as the records have it, such as "window-tokens".
         trainings: that have a partner.
         starts: that they began from.
+        window: prompts offered for each that fits; None without a window.
         rollouts: to uniform's accuracies.
         tokens: the same; None where they were not counted.
     """
@@ -61,6 +62,7 @@ class Saving(FrozenConfig):
     name: str
     trainings: int
     starts: int
+    window: int | None = None
     rollouts: Saved
     tokens: Saved | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from cero_api.adapting.defaults import allocator_fields
 from cero_api.adapting.idle import idle_reasons
@@ -11,8 +11,8 @@ from cero_api.adapting.starting import limits
 from cero_api.allocators.choice import Choice
 from cero_api.analysis.advice.run import Run
 from cero_api.config import CeroConfig
+from cero_api.config import Scope as Scope
 
-Scope = Literal["batch", "window", "pool"]
 SCOPES: tuple[Scope, ...] = ("batch", "window", "pool")
 
 
@@ -68,7 +68,7 @@ def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int 
     return [_view(run, scope, informed, floor, cap) for scope in SCOPES]
 
 
-def cero_config(run: Run, scope: str, floor: int | None = None, cap: int | None = None) -> CeroConfig:
+def cero_config(run: Run, scope: Scope, floor: int | None = None, cap: int | None = None) -> CeroConfig:
     """CERO's configuration as an adapter would make it for this run.
 
     Args:
