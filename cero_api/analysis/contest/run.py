@@ -97,11 +97,11 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
             started = time.perf_counter()
             more = allocator.commit().counts
             seconds += time.perf_counter() - started
-            also = rng.binomial(more, p)
+            also = _drawn(ids, more, p, varying, allocation.round, rng)
             started = time.perf_counter()
-            allocator.observe(RolloutOutcomes(ids, also, more - also, round=allocation.round))
+            allocator.observe(also)
             seconds += time.perf_counter() - started
-            n, won = n + more, won + also  # one group of both waves
+            n, outcomes = n + more, _together(outcomes, also)
         rollouts += int(n.sum())
         groups += ids.size
         effective += int(np.count_nonzero(outcomes.mixed))
@@ -127,6 +127,17 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
         "allocator_ms": 1e3 * seconds / max(arena.rounds, 1),
         **arena.extra(exposure, seed),
     }
+
+
+def _together(one: RolloutOutcomes, other: RolloutOutcomes) -> RolloutOutcomes:
+    """Both waves of the same groups."""
+    return RolloutOutcomes(
+        one.prompt_ids,
+        one.successes + other.successes,
+        one.failures + other.failures,
+        one.round,
+        squares=one.squares + other.squares,
+    )
 
 
 def _drawn(
