@@ -12,7 +12,7 @@ from cero_api.state import no_floats, no_integers, plain, plain_array
 
 # Of what `state_dict` and `save_allocator` give. A release that changes the fields of a state raises it and adds its
 # step below; one that changes a configuration, too, does so in cero_api/checkpoint.py.
-VERSION = 4
+VERSION = 5
 
 
 def _to_2(entries: dict[str, Any]) -> None:
@@ -39,15 +39,21 @@ def _to_4(entries: dict[str, Any]) -> None:
     entries.setdefault("parts.window.cursor", 0)
 
 
+def _to_5(entries: dict[str, Any]) -> None:
+    """The signal of complete groups is summed up; what it was before nobody knows, so it begins anew."""
+    entries.setdefault("ledger.scored", 0.0)
+    entries.setdefault("ledger.signal_sum", 0.0)
+
+
 # How the entries of a state of version n become those of version n + 1, in place.
-STEPS: dict[int, Callable[[dict[str, Any]], None]] = {1: _to_2, 2: _to_3, 3: _to_4}
+STEPS: dict[int, Callable[[dict[str, Any]], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
 
 
 def header(kind: type) -> dict[str, Any]:
     """What a state of this class says of itself, beside its entries; a name, too, is a plain array.
 
     >>> header(dict)
-    {'version': 4, 'allocator': array([100, 105,  99, 116])}
+    {'version': 5, 'allocator': array([100, 105,  99, 116])}
     """
     return {"version": VERSION, "allocator": np.array(list(kind.__name__.encode()), dtype=np.int64)}
 

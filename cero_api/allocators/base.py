@@ -193,9 +193,10 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         """Numbers worth logging after each round, all in rollouts but for the rates.
 
         `effective_group_rate` is the share of completed groups whose rewards differ (both successes and failures, if
-        they are binary), over the whole training; 0 while none is complete. `decidable` is the share of the latest
-        round's rollouts that could have gone to another prompt (or round, where the method sets its size); 0 before
-        there is one.
+        they are binary), over the whole training; 0 while none is complete. `signal` is the variance of the rewards in
+        a rollout's group, mean over the rollouts of these groups: what a gradient step has to learn from. `decidable`
+        is the share of the latest round's rollouts that could have gone to another prompt (or round, where the method
+        sets its size); 0 before there is one.
         """
         state, ledger = self._state, self._state.ledger
         return {
@@ -209,6 +210,7 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
             **({} if self._parts.pace is None else {"tokens_remaining": self._parts.pace.budget - state.tokens}),
             "decidable": state.decidable,
             "effective_group_rate": ledger.effective_groups / max(ledger.groups, 1),
+            "signal": ledger.signal,
             **self._parts.metrics(state.parts, state.round),
             **({} if self.config.pilot is None else {"to_commit": float(state.parts.pilot.left)}),
         }

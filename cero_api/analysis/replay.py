@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
+from cero_api.adapting.defaults import WINDOW
 from cero_api.analysis.contest import (
     ContestReport,
     Progress,
@@ -29,7 +30,7 @@ from cero_api.analysis.contest import (
 from cero_api.analysis.history import SuccessHistory
 from cero_api.errors import ConfigurationError
 
-Scope = Literal["recorded", "batch", "pool"]
+Scope = Literal["recorded", "batch", "window", "pool"]
 
 NOTES = (
     "Replay compares how rollouts are shared out while success rates go as they were recorded. It cannot tell what a "
@@ -49,6 +50,7 @@ def replay(
     group_size: int | None = None,
     cap: int | None = None,
     batch_size: int | None = None,
+    window: int | None = None,
     smooth: int = 1,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     progress: Progress | None = None,
@@ -59,6 +61,7 @@ def replay(
     | --- | --- | --- | --- |
     | `recorded` | those that were recorded | the recorded one, times budget / recorded budget | the recorded round |
     | `batch` | the next batch of shuffled epochs | `budget / rounds` | the record's span, stretched over the rounds |
+    | `window` | more than fit, but for `uniform`; each once an epoch | `budget / rounds` | the same |
     | `pool` | all prompts that have a rate | up to the method, within the budget | the same |
 
     Args:
@@ -72,6 +75,7 @@ def replay(
             smaller.
         cap: rollouts of a prompt in a round; None is twice the group size, or what the largest round takes.
         batch_size: prompts of a batch; None is the recorded mean, or 64.
+        window: prompts that a window offers for each that fits; None is the adapters' default, or what the pool allows.
         smooth: visits to either side whose rollouts are pooled into a visit's rate.
         settings: fields of an allocator's configuration by its name, which overrule the common ones.
         progress: called with the allocator, the seed and the share of its rounds that is done.
@@ -106,7 +110,8 @@ def replay(
         cap=cap,
         floor=arena.smallest_mean_count,
         capacity=arena.largest_total,
-        whole_pool=arena.scope == "pool",
+        whole_pool=arena.scope in ("window", "pool"),
+        window=arena.window(window),
         settings=settings,
     )
     results, adapted = contest(arena, terms, seeds=seeds, progress=progress)
@@ -119,6 +124,7 @@ def replay(
             "budget": arena.budget,
             "group_size": arena.group_size,
             "cap": cap,
+            **({} if arena.scope != "window" else {"window": arena.window(window)}),
             "smooth": smooth,
             "visits": history.visits,
         },
@@ -158,7 +164,9 @@ class RecordedArena:
         if self.scope not in get_args(Scope):
             raise ConfigurationError(f"scope={scope!r}; choose from {', '.join(get_args(Scope))}")
         if self.scope == "recorded" and not history.rounds:
-            raise ConfigurationError("this record has visits but no rounds, so scope must be 'batch' or 'pool'")
+            raise ConfigurationError(
+                "this record has visits but no rounds, so scope must be 'batch', 'window' or 'pool'"
+            )
         offers = np.diff(history.candidate_offsets)
         if group_size is None:
             mean = int(history.rollouts.sum()) / history.visits if history.rollouts.size else 8
@@ -177,6 +185,12 @@ class RecordedArena:
     def budget(self) -> int:
         """Rollouts for all rounds together."""
         return int(self._totals.sum())
+
+    def window(self, factor: int | None = None) -> int | None:
+        """Prompts offered for each that fits: given, the default, or what the pool allows; None without a window."""
+        if self.scope != "window":
+            return None
+        return factor or max(min(WINDOW, self.num_prompts // -(-int(self._totals.max()) // self.group_size)), 1)
 
     @property
     def largest_total(self) -> int | None:
@@ -208,6 +222,10 @@ class RecordedArena:
         if self.scope == "pool":
             for moment in times.tolist():
                 yield Turn(moment, None, None)
+            return
+        if self.scope == "window":
+            for moment, total in zip(times.tolist(), self._totals.tolist(), strict=True):
+                yield Turn(moment, None, total)
             return
         batches = epochs(self.num_prompts, self._batch, self.rounds, seed)
         for moment, rows, total in zip(times.tolist(), batches, self._totals.tolist(), strict=True):

@@ -24,6 +24,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a console of another encoding has no ± or ≈
 
+    from cero_api.cli.advise import advise
     from cero_api.cli.replay import replay
     from cero_api.cli.report import report
     from cero_api.cli.root import root
@@ -32,7 +33,7 @@ def main() -> None:
     app = typer.Typer(name="cero", no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
 
     app.callback()(root)
-    for command in (replay, simulate, report):
+    for command in (advise, replay, simulate, report):
         app.command()(command)
     for point in sorted(entry_points(group=COMMANDS), key=lambda point: point.name):
         _add(app, point)

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+
+class RecordFormat(StrEnum):
+    """Shapes of a record."""
+
+    auto = "auto"
+    trace = "trace"
+    verl = "verl"
+    rates = "rates"
+    table = "table"
+
 
 Allocators = Annotated[str, typer.Option(help="Comma-separated names, or all.")]
 Seeds = Annotated[int, typer.Option(min=1, help="How many seeds, counting from --seed.")]
@@ -14,6 +26,13 @@ Cap = Annotated[int | None, typer.Option(min=1, help="Rollouts of a prompt in a 
 Settings = Annotated[
     list[str] | None, typer.Option(help="allocator.field=value, for one allocator's configuration; repeatable.")
 ]
+Format = Annotated[RecordFormat, typer.Option(help="Shape of the record.")]
+Threshold = Annotated[float, typer.Option(help="Reward from which a single rollout is a success.")]
+PromptColumn = Annotated[str | None, typer.Option(help="Of a table; this and all below are found unless given.")]
+RateColumn = Annotated[str | None, typer.Option(help="Pass rate, or reward of one rollout; a.b is b within a.")]
+SuccessColumn = Annotated[str | None, typer.Option(help="Number of successes, in place of a rate.")]
+CountColumn = Annotated[str | None, typer.Option(help="Number of rollouts.")]
+RoundColumn = Annotated[str | None, typer.Option(help="When: round or step.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

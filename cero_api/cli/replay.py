@@ -14,23 +14,21 @@ from cero_api.cli.options import (
     Allocators,
     AsJson,
     Cap,
+    CountColumn,
     FirstSeed,
+    Format,
+    PromptColumn,
+    RateColumn,
+    RecordFormat,
+    RoundColumn,
     Seeds,
     Settings,
+    SuccessColumn,
+    Threshold,
     allocator_names,
     field_settings,
     seed_range,
 )
-
-
-class Format(StrEnum):
-    """Shapes of a record."""
-
-    auto = "auto"
-    trace = "trace"
-    verl = "verl"
-    rates = "rates"
-    table = "table"
 
 
 class Scope(StrEnum):
@@ -38,6 +36,7 @@ class Scope(StrEnum):
 
     recorded = "recorded"
     batch = "batch"
+    window = "window"
     pool = "pool"
 
 
@@ -55,7 +54,9 @@ def replay(
     seed: FirstSeed = 0,
     scope: Annotated[
         Scope | None,
-        typer.Option(help="Candidates of a round: the recorded ones, shuffled batches, or the whole pool."),
+        typer.Option(
+            help="Candidates of a round: the recorded ones, shuffled batches, more than fit, or the whole pool."
+        ),
     ] = None,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds; as recorded unless given.")] = None,
     budget: Annotated[int | None, typer.Option(min=1, help="Rollouts in all; as recorded unless given.")] = None,
@@ -63,17 +64,13 @@ def replay(
     cap: Cap = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Prompts of a batch, for --scope batch.")] = None,
     smooth: Annotated[int, typer.Option(min=0, help="Visits to either side pooled into a recorded rate.")] = 1,
-    format: Annotated[Format, typer.Option(help="Shape of the record.")] = Format.auto,
-    success_threshold: Annotated[float, typer.Option(help="Reward from which a single rollout is a success.")] = 1.0,
-    prompt_column: Annotated[
-        str | None, typer.Option(help="Of a table; this and all below are found unless given.")
-    ] = None,
-    rate_column: Annotated[
-        str | None, typer.Option(help="Pass rate, or reward of one rollout; a.b is b within a.")
-    ] = None,
-    success_column: Annotated[str | None, typer.Option(help="Number of successes, in place of a rate.")] = None,
-    count_column: Annotated[str | None, typer.Option(help="Number of rollouts.")] = None,
-    round_column: Annotated[str | None, typer.Option(help="When: round or step.")] = None,
+    format: Format = RecordFormat.auto,
+    success_threshold: Threshold = 1.0,
+    prompt_column: PromptColumn = None,
+    rate_column: RateColumn = None,
+    success_column: SuccessColumn = None,
+    count_column: CountColumn = None,
+    round_column: RoundColumn = None,
     set: Settings = None,
     json: AsJson = False,
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +12,7 @@ from rich.console import Console
 
 from cero_api.analysis.text import plain_text
 from cero_api.cli.contest import exit_codes, progress_bar, say
-from cero_api.cli.runs import found
+from cero_api.cli.runs import found, places_of
 from cero_api.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -134,10 +133,13 @@ def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
 
             with readable(path) as trace:
                 summaries.append(RunSummary.of_trace(trace, progress=moved))
-    met = Counter(summary.label for summary in summaries)
-    for at, (summary, path) in enumerate(zip(summaries, paths, strict=True)):
-        if met[summary.label] > 1:  # runs of one method are told apart by where they are
-            summaries[at] = dataclasses.replace(summary, place=path.parent.name or path.name)
+    alike: dict[str, list[int]] = {}
+    for at, summary in enumerate(summaries):
+        alike.setdefault(summary.label, []).append(at)
+    for places in alike.values():
+        if len(places) > 1:  # runs of one method are told apart by where they are
+            for at, place in zip(places, places_of([paths[at] for at in places]), strict=True):
+                summaries[at] = dataclasses.replace(summaries[at], place=place)
     if as_json:
         page = write_report(summaries, out)
         print(json.dumps({"page": str(page), "runs": [summary.numbers() for summary in summaries]}, indent=2))

@@ -53,6 +53,26 @@ def found(paths: Sequence[Path]) -> Found:
     return Found(traces, trainings)
 
 
+def places_of(paths: Sequence[Path]) -> list[str]:
+    """The shortest ends of paths that tell them apart, their own names left out where their folders do.
+
+    Args:
+        paths: of files; one that is there twice cannot be told from itself.
+
+    >>> places_of([Path("a/seed0/trace.jsonl"), Path("a/seed1/trace.jsonl")])
+    ['seed0', 'seed1']
+    >>> places_of([Path("a/one.jsonl"), Path("a/two.jsonl")]), places_of([Path("a/x/t.jsonl"), Path("b/x/t.jsonl")])
+    (['one.jsonl', 'two.jsonl'], ['a/x', 'b/x'])
+    """
+    different = len(set(paths))
+    for ways in ([path.parent.parts for path in paths], [path.parts for path in paths]):
+        for length in range(1, max(map(len, ways)) + 1):
+            ends = [way[-length:] or (path.name,) for way, path in zip(ways, paths, strict=True)]
+            if len(set(ends)) == different:
+                return [str(Path(*end)) for end in ends]
+    return [str(path) for path in paths]
+
+
 def _in_folder(folder: Path) -> Found:
     from cero_api.analysis.history.files import has_trace, trace_in, traces_below
     from cero_api.errors import TraceError

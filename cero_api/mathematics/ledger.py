@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
 from cero_api.changes import Changes, collected
 from cero_api.errors import BudgetError, InvalidOutcomeError
-from cero_api.mathematics.contrast import has_contrast, whole_squares
+from cero_api.mathematics.contrast import group_variance, has_contrast, whole_squares
 from cero_api.mathematics.open_groups import Groups, OpenGroups
+from cero_api.mathematics.rounding import ROUNDING
 
 
 class Report(NamedTuple):
@@ -20,6 +21,27 @@ class Report(NamedTuple):
     first: BoolArray  # [P] nothing of this prompt's group in this round had been reported before
     groups: int  # groups that are complete now
     effective: int  # of those, the ones whose rewards differ
+
+
+class Completed(NamedTuple):
+    """What complete groups say together."""
+
+    groups: int
+    effective: int  # of those, the ones whose rewards differ
+    rollouts: float  # scored
+    signal: float  # sum over these of the variance of their group's rewards
+
+    @classmethod
+    def of(cls, groups: Groups) -> Self:
+        """Of groups of which nothing is out; one that was refunded whole never was one."""
+        won, lost, squares = groups.successes, groups.failures, groups.squares
+        scored = won + lost
+        return cls(
+            int(np.count_nonzero(scored > 0)),
+            int(np.count_nonzero(has_contrast(won, lost, squares))),
+            float(scored.sum()),
+            float((scored * group_variance(won, lost, squares)).sum()),
+        )
 
 
 @dataclass
@@ -41,6 +63,8 @@ class Ledger:
     refunded: int = 0
     groups: int = 0  # groups completed so far
     effective_groups: int = 0
+    scored: float = 0.0  # rollouts of complete groups
+    signal_sum: float = 0.0  # sum over these of the variance of their group's rewards
     open: OpenGroups = field(default_factory=OpenGroups)
 
     @property
@@ -53,12 +77,19 @@ class Ledger:
         """Rollouts dealt and neither reported nor refunded."""
         return self.open.rollouts
 
+    @property
+    def signal(self) -> float:
+        """Variance of the rewards in a rollout's group, mean over the rollouts of complete groups; 0 without one."""
+        return self.signal_sum / self.scored if self.scored > 0 else 0.0
+
     def check(self) -> str | None:
         """What is wrong with these books, or None: for states that come from outside."""
         if not 0 <= self.spent <= self.budget or self.refunded < 0:
             return f"spent={self.spent} of budget={self.budget} with {self.refunded} refunded cannot be"
         if not 0 <= self.effective_groups <= self.groups:
             return f"{self.effective_groups} of {self.groups} groups effective cannot be"
+        if not 0 <= self.signal_sum <= self.scored / 2 + ROUNDING * max(self.scored, 1.0):
+            return f"a signal of {self.signal_sum} in {self.scored} scored rollouts cannot be"
         if self.outstanding > self.spent:
             return f"{self.outstanding} rollouts out of {self.spent} spent cannot be"
         return None
@@ -105,7 +136,7 @@ class Ledger:
         with collected(changes) as later:
             told = groups.less(rows, counts).earned(rows, successes, failures, squares)
             complete = self._take(round, told, later)
-        return Report(first, *complete)
+        return Report(first, complete.groups, complete.effective)
 
     def reopen(self, round: int, groups: Groups, changes: Changes | None = None) -> None:
         """Book more rollouts for groups of a round that are complete: each goes on, as one group.
@@ -122,12 +153,13 @@ class Ledger:
         if total > self.remaining:
             raise BudgetError(f"{total} rollouts asked for, {self.remaining} remain; ask for fewer")
         going = groups.part(groups.rollouts > 0)
-        begun = int(np.count_nonzero(going.successes + going.failures > 0))
-        mixed = int(np.count_nonzero(has_contrast(going.successes, going.failures, going.squares)))
+        begun = Completed.of(going)
         with collected(changes) as later:
             later.set(self, "spent", self.spent + total)
-            later.set(self, "groups", self.groups - begun)
-            later.set(self, "effective_groups", self.effective_groups - mixed)
+            later.set(self, "groups", self.groups - begun.groups)
+            later.set(self, "effective_groups", self.effective_groups - begun.effective)
+            later.set(self, "scored", max(self.scored - begun.rollouts, 0.0))
+            later.set(self, "signal_sum", max(self.signal_sum - begun.signal, 0.0))  # which rounding may miss by a bit
             self.open.replace(round, going.part(np.argsort(going.prompt)), later)
 
     def refund(self, round: int, prompt_ids: IntArray, counts: IntArray, changes: Changes | None = None) -> None:
@@ -161,14 +193,13 @@ class Ledger:
             )
         return groups, rows
 
-    def _take(self, round: int, groups: Groups, later: Changes) -> tuple[int, int]:
-        """Leave of the round what is still out; return how many groups are complete, and how many effective."""
+    def _take(self, round: int, groups: Groups, later: Changes) -> Completed:
+        """Leave of the round what is still out; return what is complete now."""
         done = groups.rollouts == 0
-        won, lost, squares = groups.successes[done], groups.failures[done], groups.squares[done]
-        # A group that was refunded whole never was one.
-        complete = int(np.count_nonzero(won + lost > 0))
-        effective = int(np.count_nonzero(has_contrast(won, lost, squares)))
-        later.set(self, "groups", self.groups + complete)
-        later.set(self, "effective_groups", self.effective_groups + effective)
+        complete = Completed.of(groups.part(done))
+        later.set(self, "groups", self.groups + complete.groups)
+        later.set(self, "effective_groups", self.effective_groups + complete.effective)
+        later.set(self, "scored", self.scored + complete.rollouts)
+        later.set(self, "signal_sum", self.signal_sum + complete.signal)
         self.open.replace(round, groups.part(~done), later)
-        return complete, effective
+        return complete

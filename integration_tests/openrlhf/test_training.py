@@ -132,3 +132,4 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
     assert {count for _, groups in trace for count, _ in groups.values()} == {4}
     assert any(len(groups) == 1 for _, groups in trace), "nothing was replaced; the test shows nothing"
     assert 0 < run.steps[-1][f"{PREFIX}tokens"] <= sum(sum(tokens.values()) for tokens in tiny.tokens(folder))
+    assert {f"{PREFIX}signal", f"{PREFIX}tokens"} <= run.steps[-1].keys()

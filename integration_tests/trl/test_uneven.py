@@ -61,6 +61,10 @@ def test_trl_logs_the_true_groups(tmp_path: Path) -> None:
     generated = np.cumsum([batch["completion_mask"].sum().item() for batch in trained.batches])
     assert [e["cero/tokens"] for e in log] == generated.tolist()
     assert all(e["cero/allocator_seconds"] > 0 for e in log)
+    assert all({"cero/signal", "cero/tokens", "cero/decidable"} <= e.keys() for e in log)
+    parts = [(rewards.numel(), e["cero/round_signal"]) for rewards, e in zip(trained.rewards, log, strict=False)]
+    spread = sum(size * signal for size, signal in parts) / sum(size for size, _ in parts)
+    assert log[-1]["cero/signal"] == pytest.approx(spread)  # over the whole training
     logged = list(trained._logs["advantages"])
     assert logged == trained.batches[-1]["advantages"].tolist()
 

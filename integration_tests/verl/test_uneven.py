@@ -77,7 +77,7 @@ def test_verls_log_has_the_allocators_numbers(run: Run) -> None:
     assert [data["rollout_allocator/tokens"] for data in steps] == np.cumsum(generated).tolist()
     per_rollout = [data["rollout_allocator/round_tokens_per_rollout"] for data in steps]
     assert per_rollout == [tokens / (BATCH * N) for tokens in generated]
-    names = ("budget_price", "effective_group_rate", "count_zero", "seconds")
+    names = ("budget_price", "effective_group_rate", "signal", "tokens", "decidable", "count_zero", "seconds")
     assert all(f"rollout_allocator/{name}" in steps[-1] for name in names)
 
 

@@ -419,6 +419,7 @@ def test_the_metrics_are_the_contracts() -> None:
     metrics = CeroAllocator(CeroConfig(**SMALL)).metrics
     assert set(metrics()) >= {
         *("round", "budget", "budget_spent", "budget_refunded", "budget_remaining"),
+        *("signal", "tokens", "decidable"),
         *("budget_price", "effective_group_rate", "mean_variance_proxy"),
     }
     assert metrics()["mean_variance_proxy"] == pytest.approx(1 / 6)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cero_api import BudgetError, ConfigurationError, available_allocators
+from cero_api.adapting.defaults import WINDOW
 from cero_api.analysis.history import SuccessHistory, read_history
 from cero_api.analysis.replay import RecordedArena, Scope, replay
 from cero_api.trace import TraceWriter
@@ -96,6 +97,27 @@ def test_other_scopes_keep_the_budget(record: SuccessHistory, scope: Scope) -> N
         rollouts = result.metrics["rollouts"].mean
         assert rollouts == 40 * 96 if scope == "batch" else rollouts <= 40 * 96
         assert rollouts >= 0.9 * 40 * 96
+
+
+def test_a_window_offers_more_than_fit_to_all_but_the_baseline(record: SuccessHistory) -> None:
+    report = replay(record, available_allocators(), seeds=[0, 1], scope="window", group_size=8, batch_size=6)
+    offers = {result.allocator: result.config.get("window") for result in report.results}
+    assert offers.pop("uniform") is None
+    assert set(offers.values()) == {WINDOW} == {report.settings["window"]}
+    for result in report.results:
+        assert result.metrics["rollouts"].values == (report.settings["budget"],) * 2
+    signal = {result.allocator: result.metrics["signal_per_rollout"].mean for result in report.results}
+    assert signal["cero"] > 1.2 * signal["uniform"]
+    # In a batch of its own the baseline has what it has in a window.
+    batch = replay(record, ["uniform"], seeds=[0, 1], scope="batch", group_size=8, batch_size=6, budget=40 * 96)
+    assert signal["uniform"] == pytest.approx(batch.results[0].metrics["signal_per_rollout"].mean, rel=0.05)
+
+
+@pytest.mark.parametrize(("batch", "factor"), [(6, WINDOW), (30, 2), (50, 1)])
+def test_a_window_is_as_wide_as_the_pool_allows(record: SuccessHistory, batch: int, factor: int) -> None:
+    sizes = {"rounds": 10, "budget": 80 * batch, "group_size": 8, "batch_size": batch}
+    assert arena_of(record, "window", **sizes).window() == factor
+    assert arena_of(record, "batch", **sizes).window() is None
 
 
 def test_a_smaller_budget_scales_every_round(record: SuccessHistory) -> None:

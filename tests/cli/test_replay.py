@@ -12,12 +12,10 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 
 from cero_api.analysis.learning import TrainingRecord
 from cero_api.analysis.text import plain_text
-from cero_api.cli.app import main
 from cero_api.trace import TraceWriter
 
 
@@ -28,29 +26,6 @@ class Outcome(NamedTuple):
 
 
 Cero = Callable[..., Outcome]
-
-
-@pytest.fixture
-def cero(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cero:
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["cero", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        code = caught.value.code
-        return Outcome(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def run_folder(tmp_path: Path) -> Path:
-    rng = np.random.default_rng(0)
-    p = rng.beta(0.4, 0.6, 40)
-    with TraceWriter(tmp_path / "trace.jsonl.gz", num_prompts=40, metadata={"allocator": "uniform"}) as trace:
-        for k in range(20):
-            rows = rng.permutation(40)[:8]
-            trace.write(k, rows, [8] * 8, rng.binomial(8, p[rows]))
-    return tmp_path
 
 
 def test_replay_prints_a_table_of_all_allocators_and_what_it_cannot_tell(cero: Cero, run_folder: Path) -> None:
@@ -195,6 +170,11 @@ def test_report_finds_the_runs_below_a_folder_and_tells_them_apart(cero: Cero, t
         with TraceWriter(tmp_path / "other" / f"{name}.jsonl.gz", metadata={"allocator": name}) as trace:
             trace.write(0, [1, 2], [8, 8], [3, 0])
     (tmp_path / "other" / "notes.jsonl").write_text("{}")
+    for name in ("first", "second"):  # of one method, and in one folder
+        with TraceWriter(tmp_path / "same" / f"{name}.jsonl", metadata={"allocator": "uniform"}) as trace:
+            trace.write(0, [1, 2], [8, 8], [3, 0])
+    _, out, _ = cero("report", tmp_path / "same", "--json")
+    assert [run["run"] for run in json.loads(out)["runs"]] == ["uniform (first.jsonl)", "uniform (second.jsonl)"]
     code, out, _ = cero("report", tmp_path / "other", "--json")
     assert [run["run"] for run in json.loads(out)["runs"]] == ["one", "two"]
     for label in ("uniform", "cero"):

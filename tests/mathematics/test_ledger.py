@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError
 from cero_api.mathematics.ledger import Ledger
+from cero_api.mathematics.open_groups import Groups
 from cero_api.state import state_entries, with_entries
 
 
@@ -105,6 +106,33 @@ def test_groups_are_effective_when_rewards_differ_across_their_parts() -> None:
     assert ledger.settle(0, ids(4), np.array([0.5]), np.array([0.5])).effective == 0  # a group of one
 
 
+def test_signal_is_the_variance_of_a_rollouts_group() -> None:
+    ledger = Ledger(budget=100)
+    assert ledger.signal == 0.0
+    ledger.charge(0, ids(1, 2, 3), ids(8, 2, 4))
+    ledger.settle(0, ids(1, 2), np.array([3.0, 1.0]), np.array([1.0, 1.0]))
+    assert ledger.signal == 0.5  # that of the complete group alone
+    ledger.settle(0, ids(1), np.array([1.0]), np.array([3.0]))  # four of eight by now
+    ledger.settle(0, ids(3), np.array([2.0]), np.array([2.0]), np.array([1.0]))  # always one half
+    rewards = [np.repeat([1.0, 0.0], 4), np.array([1.0, 0.0]), np.full(4, 0.5)]
+    assert ledger.signal == pytest.approx(sum(own.size * own.var(ddof=1) for own in rewards) / 14)
+
+
+def test_a_group_that_goes_on_counts_once() -> None:
+    ledger, whole = Ledger(budget=100), Ledger(budget=100)
+    ledger.charge(0, ids(1, 2, 3), ids(2, 2, 2))
+    ledger.settle(0, ids(1, 2, 3), np.array([1.0, 0.0, 2.0]), np.array([1.0, 2.0, 0.0]))
+    won, lost = np.array([1.0, 0.0]), np.array([1.0, 2.0])
+    ledger.reopen(0, Groups(ids(1, 2), ids(6, 0), won, lost, won.copy()))
+    assert ledger.check() is None
+    ledger.settle(0, ids(1), np.array([2.0]), np.array([4.0]))
+    whole.charge(0, ids(1, 2, 3), ids(8, 2, 2))
+    whole.settle(0, ids(1, 2, 3), np.array([3.0, 0.0, 2.0]), np.array([5.0, 2.0, 0.0]))
+    for books in (ledger, whole):
+        assert (books.groups, books.effective_groups, books.scored) == (3, 1, 12)
+    assert ledger.signal == pytest.approx(whole.signal)
+
+
 def test_foreign_books_are_found_out() -> None:
     good = Ledger(budget=20)
     good.charge(0, ids(1, 2), ids(4, 4))
@@ -114,6 +142,8 @@ def test_foreign_books_are_found_out() -> None:
         "spent": 21,
         "refunded": -1,
         "effective_groups": 1,
+        "signal_sum": 0.1,
+        "scored": -1.0,
         "open_rollouts": ids(4, 0),
         "open_round": ids(0),
         "open_prompt": ids(2, 1),

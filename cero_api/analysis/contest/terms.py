@@ -38,6 +38,7 @@ def equal_terms(
     floor: int | None = None,
     capacity: int | None = None,
     whole_pool: bool = False,
+    window: int | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Terms:
     """One budget, one cap, one group size for all.
@@ -53,7 +54,8 @@ def equal_terms(
         cap: rollouts of a prompt in a round, at least `group_size`.
         floor: the largest feasible floor; a method with a higher one by default gets 0 or this.
         capacity: rollouts that a round may take; None is each method's own.
-        whole_pool: the rounds offer the whole pool.
+        whole_pool: the methods choose, from a window or from the whole pool.
+        window: prompts that are offered for each that fits, to everybody but the baseline; None is no window.
         settings: fields by allocator, which overrule all of this.
 
     Raises:
@@ -86,6 +88,8 @@ def equal_terms(
                 config["min_rollouts_per_prompt"] = most if most >= 2 else 0
         if "capacity" in fields and capacity is not None:
             config["capacity"] = capacity
+        if window is not None and name != "uniform":
+            config |= {"offer": "window", "window": window}
         own_settings = dict(settings.get(name, {}))
         variant = _VARIANTS.get(name, {})
         if variant and not _fits(name, config | own_settings) and _fits(name, config | variant | own_settings):

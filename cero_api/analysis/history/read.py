@@ -114,6 +114,25 @@ def _fields(
     return from_rates(first, str(files[0]))
 
 
+def tables_of(path: str | os.PathLike[str]) -> list[Table]:
+    """The tables of a record, for whoever wants more of their columns; none of a record of another kind, or of a pipe.
+
+    Args:
+        path: of the file or folder.
+
+    Raises:
+        TraceError: it cannot be read.
+    """
+    record = Path(path)
+    if not (record.is_file() or record.is_dir()) or (record.is_dir() and has_trace(record)):
+        return []
+    files = records_in(record) if record.is_dir() else [record]
+    if kind_of(files[0]) in ("trace", "verl"):
+        return []
+    first = _opened(files[0])
+    return list(_all(first, files[1:])) if isinstance(first, Table) else []
+
+
 def _opened(path: Path) -> Table | Mapping[Any, Any]:
     return _TABLES.get(kind_of(path), json_table)(path)
 

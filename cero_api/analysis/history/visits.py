@@ -133,6 +133,31 @@ class SuccessHistory:
         """Rows that were offered in the k-th recorded round, int64 `[P]`."""
         return self.candidates[self.candidate_offsets[k] : self.candidate_offsets[k + 1]].astype(np.int64)
 
+    def only(self, rows: IntArray) -> SuccessHistory:
+        """The visits of these prompts alone, without the rounds in which they were offered.
+
+        Args:
+            rows: int64 `[P]`, no repeats.
+
+        >>> SuccessHistory.from_rates({"a": [0.0, 0.5], "b": 1.0}).only(np.array([1])).rates().tolist()
+        [1.0]
+        """
+        sizes = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        visits = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes) + np.repeat(self.offsets[:-1][rows], sizes)
+        return SuccessHistory(
+            keys=[self.keys[row] for row in rows.tolist()],
+            offsets=offsets,
+            visit_round=self.visit_round[visits],
+            visit_successes=self.visit_successes[visits],
+            visit_count=self.visit_count[visits],
+            round_numbers=self.round_numbers[:0],
+            candidates=self.candidates[:0],
+            candidate_offsets=self.candidate_offsets[:1],
+            rollouts=self.rollouts[:0],
+            notes=self.notes,
+        )
+
     @classmethod
     def from_rates(cls, rates: Mapping[Key, Any]) -> SuccessHistory:
         """From the rates of each prompt: one, or a list with one per visit, a rate or (successes, rollouts) each.

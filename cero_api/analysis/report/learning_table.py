@@ -121,14 +121,18 @@ def filled(rows: Iterable[Mapping[str, str]], names: Sequence[str] | None = None
 
 
 def learning_tables(rows: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
-    """One wide table as several that fit on 80 columns, by title; those that would say nothing are left out.
+    """One wide table as several that fit on 80 columns, by title; tables and lines that would say nothing are left out.
 
     Args:
         rows: of `learning_cells` or `together_cells`.
     """
     present = {title: [name for name in names if name in rows[0]] for title, names in LEARNING_TABLES.items()}
     tables = {title: filled(rows, names) for title, names in present.items()}
-    return {title: table for title, table in tables.items() if len(table[0]) > 1}
+    return {
+        title: [row for row in table if any(list(row.values())[1:])]  # the baseline is not compared with itself
+        for title, table in tables.items()
+        if len(table[0]) > 1
+    }
 
 
 def learning_heading(regime: str, results: Mapping[str, TrainingResult]) -> str:

@@ -28,6 +28,7 @@ th:first-child, td:first-child, .left { text-align: left }
 th { border-bottom: 2px solid #888; vertical-align: bottom }
 .wide { overflow-x: auto } .rows td + td { white-space: nowrap } .rows td:first-child { min-width: 9rem }
 figure { margin: 2rem 0 } img { max-width: 100% } figcaption, .note { color: #555; font-size: .9rem; max-width: 46rem }
+.plot { overflow-x: auto }
 .lost { color: #b00020; font-weight: 600 } details { margin-top: 2rem } pre { overflow-x: auto; font-size: .8rem }
 @media (max-width: 72rem) {
   table { display: block; max-width: 100%; overflow-x: auto }
@@ -38,6 +39,7 @@ figure { margin: 2rem 0 } img { max-width: 100% } figcaption, .note { color: #55
   .rows td::before { content: attr(data-label); color: #555; text-align: left; flex: none; max-width: 50% }
   .rows td:first-child { font-weight: 600 } .rows td:empty { display: none }
 }
+@media (max-width: 40rem) { .plot img { max-width: none; width: 40rem } }
 """
 
 
@@ -208,7 +210,8 @@ def html_page(title: str, body: str) -> str:
 def html_figure(caption: str, file: Path) -> str:
     """A PNG file, embedded, over its caption."""
     data, text = base64.b64encode(file.read_bytes()).decode(), html_text(caption)
-    return f'<figure><img alt="{text}" src="data:image/png;base64,{data}"><figcaption>{text}</figcaption></figure>'
+    picture = f'<div class="plot"><img alt="{text}" src="data:image/png;base64,{data}"></div>'
+    return f"<figure>{picture}<figcaption>{text}</figcaption></figure>"
 
 
 def html_table(rows: Sequence[Mapping[str, str]]) -> str:

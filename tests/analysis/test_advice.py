@@ -1,0 +1,361 @@
+"""Advice: sizes, what scopes can decide, difficulty against sampling, signals, verdicts, and the lines of trainers."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cero_api import CeroConfig, ConfigurationError, make_allocator
+from cero_api._types import FloatArray
+from cero_api.adapting.defaults import WINDOW
+from cero_api.analysis.advice import (
+    Composition,
+    Run,
+    Told,
+    advise,
+    difficulty,
+    published,
+    run_of,
+    scope_views,
+    signals,
+    told_by_table,
+    trainer_lines,
+)
+from cero_api.analysis.advice.difficulty import effective_share
+from cero_api.analysis.advice.lines import COUNT_TOKENS, TAKE_RATES
+from cero_api.analysis.history import SuccessHistory, read_history
+from cero_api.trace import TraceWriter
+
+ROOT = Path(__file__).parents[2]
+SIZES: dict[str, Any] = {"epochs": 2.0, "batch": 16, "group_size": 8}
+
+
+def pool_of(rates: FloatArray, seed: int = 0) -> SuccessHistory:
+    """Eight rollouts of each prompt."""
+    rng = np.random.default_rng(seed)
+    return SuccessHistory.from_rates({f"q{i}": [(int(rng.binomial(8, p)), 8)] for i, p in enumerate(rates)})
+
+
+@pytest.fixture(scope="module")
+def hard() -> SuccessHistory:
+    return pool_of(np.random.default_rng(1).beta(0.15, 0.6, 512))
+
+
+@pytest.fixture(scope="module")
+def easy() -> SuccessHistory:
+    return pool_of(np.random.default_rng(1).beta(4.0, 4.0, 512))
+
+
+# Sizes
+
+
+def test_sizes_come_from_the_record_unless_given(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        for k in range(30):
+            trace.write(k, np.arange(10) + 10 * (k % 6), [4] * 10, [1] * 10)
+    history = read_history(tmp_path)
+    assert run_of(history) == Run(prompts=60, epochs=5.0, group_size=4, batch=10)
+    assert run_of(history, epochs=1, batch=20) == Run(prompts=60, epochs=1, group_size=4, batch=20)
+    rates = SuccessHistory.from_rates({f"q{i}": 0.5 for i in range(20)})
+    assert run_of(rates) == Run(20, 1.0, 8, 20, assumed=("epochs", "group_size", "batch"))  # no more than there are
+
+
+@given(st.integers(1, 10_000), st.floats(0.01, 50), st.integers(1, 64), st.integers(1, 500))
+def test_a_run_is_what_a_loader_would_make_of_it(prompts: int, epochs: float, group_size: int, batch: int) -> None:
+    batch = min(batch, prompts)
+    run = Run(prompts, epochs, group_size, batch)
+    assert run.rounds >= 1
+    assert run.budget == run.rounds * batch * group_size
+    assert run.visits <= max(epochs, batch / prompts) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({}, "nothing is known of the run"),
+        ({"prompts": 10, "batch": 20}, "do not fit a pool of 10"),
+        ({"prompts": 10, "epochs": 0.0}, "epochs=0.0 is not above 0"),
+        ({"prompts": 10, "group_size": 1}, "a group of one has no contrast"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(sizes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        advise(**sizes)
+
+
+# What scopes can decide
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+@pytest.mark.parametrize("group_size", [2, 4, 8])
+def test_a_scope_decides_what_the_metric_says(epochs: int, group_size: int) -> None:
+    run = Run(prompts=256, epochs=epochs, group_size=group_size, batch=16)
+    for view in scope_views(run, informed=True):
+        fields = {"offer": "window", "window": WINDOW} if view.scope == "window" else {}
+        if view.scope != "batch":
+            fields["max_rollouts_per_prompt"] = view.cap
+        allocator = make_allocator("cero", num_prompts=256, rounds=run.rounds, budget=run.budget, **fields)
+        with_candidates = view.scope == "batch" and group_size > 2
+        if view.scope == "batch" and not with_candidates:
+            assert view.first == 0.0  # at the floor; the allocator would warn
+            continue
+        allocator.allocate(np.arange(16) if with_candidates else None, run.room)
+        assert view.first == pytest.approx(allocator.metrics()["decidable"])
+
+
+def test_in_the_first_epoch_something_must_be_known() -> None:
+    views = {view.scope: view for view in scope_views(Run(640, 3, 8, 8), informed=False)}
+    assert [views[scope].first for scope in ("batch", "window", "pool")] == [0.0, 1 - 1 / WINDOW, 0.0]
+    assert [views[scope].later for scope in ("batch", "window", "pool")] == [0.75, 1.0, 1.0]
+    narrow = {view.scope: view for view in scope_views(Run(20, 3, 8, 8), informed=False)}
+    assert (narrow["window"].prompts, narrow["window"].first) == (16, 0.5)  # two for each that fits
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "said"),
+    [
+        ({"batch": 1}, {}, "a batch has one prompt"),
+        ({"group_size": 2}, {}, "at least 2, so all counts are equal"),
+        ({}, {"cap": 8}, "at most 8, so all counts are equal"),
+        ({"epochs": 1.0}, {}, "every prompt is visited once"),
+    ],
+)
+def test_where_a_batch_has_nothing_to_decide_it_says_why(
+    sizes: dict[str, Any], limits: dict[str, Any], said: str
+) -> None:
+    given = {"prompts": 640, **SIZES, **sizes, **limits}
+    advice = advise(**given, scope="batch")
+    assert (advice.verdict, advice.composition, advice.lines) == ("nothing", None, {})
+    assert said in " ".join(advice.reasons)
+    # A window has.
+    free = advise(**given)
+    assert free.composition is not None
+    assert free.composition.scope == "window"
+
+
+def test_a_pool_that_fits_into_a_batch_leaves_nothing_to_choose() -> None:
+    advice = advise(prompts=64, batch=64, epochs=1)
+    assert advice.verdict == "nothing"
+    assert any("all fit into a round" in reason for reason in advice.reasons)
+    assert any("is visited once" in reason for reason in advice.reasons)
+    again = advise(prompts=64, batch=64, epochs=4)  # with many epochs its batches can be shared out
+    assert again.composition is not None
+    assert again.composition.scope == "batch"
+
+
+# Difficulty
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(2, 6))
+def test_the_effective_share_is_that_of_all_subsets(won: list[int], n: int) -> None:
+    import itertools
+
+    shares = []
+    for s in won:
+        groups = list(itertools.combinations([1] * s + [0] * (6 - s), n))
+        shares.append(np.mean([0 < sum(group) < n for group in groups]))
+    found = effective_share(np.array(won, dtype=np.float64), np.full(len(won), 6), n)
+    assert found == pytest.approx(float(np.mean(shares)))
+
+
+def test_the_effective_share_is_without_bias() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.beta(0.4, 0.6, 20_000)
+    truth = float(np.mean(1 - p**8 - (1 - p) ** 8))
+    for samples in (8, 16, 64):
+        found = effective_share(rng.binomial(samples, p).astype(np.float64), np.full(p.size, samples), 8)
+        assert found == pytest.approx(truth, abs=0.01)
+    assert effective_share(2e7 * p, np.full(p.size, 20_000_000), 8) == pytest.approx(truth, abs=1e-3)
+
+
+def test_who_is_never_and_always_solved() -> None:
+    rates: dict[str | int, Any] = {"a": [(0, 8), (0, 8)], "b": [(8, 8), (7, 8)], "c": [(8, 8)], "d": [(0, 8), (8, 8)]}
+    found = difficulty(SuccessHistory.from_rates(rates), 8)
+    assert (found.never, found.always, found.mixed) == (0.25, 0.25, 0.5)
+    assert found.success_rate == 0.5  # at the first visit
+    assert found.effective == pytest.approx(1 / 7)  # of the seven groups one was mixed
+    single = SuccessHistory.from_rates({"a": [(0, 1), (1, 1)], "b": [(0, 1), (0, 1)]})  # rewards of single rollouts
+    assert difficulty(single, 2).effective == pytest.approx(difficulty(single, 8).effective)
+
+
+# Signals
+
+
+def test_a_window_has_more_signal_the_more_is_known(hard: SuccessHistory) -> None:
+    found = signals(hard, Run(512, **SIZES), ["batch", "window", "pool"])
+    ratio = {(one.scope, one.known): one.ratio.mean for one in found.of}
+    assert ratio["batch", "outcomes alone"] > 1.1
+    assert ratio["window", "outcomes alone"] > ratio["batch", "outcomes alone"]
+    assert ratio["window", "rates of 4 samples"] > ratio["window", "outcomes alone"]
+    assert ("pool", "rates of 4 samples") not in ratio
+    assert found.uniform == pytest.approx(float(np.mean(hard.rates() * (1 - hard.rates()))), abs=0.01)
+
+
+def test_one_visit_with_nothing_known_is_uniform(hard: SuccessHistory) -> None:
+    found = signals(hard, Run(512, 1.0, 8, 16), ["batch"], seeds=[0])
+    assert found.of[0].ratio.mean == pytest.approx(1.0)
+
+
+def test_a_large_pool_is_sampled_at_the_same_visits() -> None:
+    many = pool_of(np.random.default_rng(0).beta(0.3, 0.6, 9000))
+    found = signals(many, Run(9000, 1.0, 8, 64), ["window"], seeds=[0])
+    assert (found.prompts, found.rounds) == (4096, 64)
+    part = many.only(np.arange(0, 9000, 60))  # of which 150 prompts were measured
+    found = signals(part, Run(9000, 1.0, 8, 90), ["window"], seeds=[0])
+    assert (found.prompts, found.rounds) == (150, 75)  # batches of two: as much to choose from as there will be
+    assert found.of[1].ratio.mean > 1.1
+
+
+def test_part_of_a_history_is_its_visits() -> None:
+    history = SuccessHistory.from_rates({"a": [0.1, 0.2], "b": [0.3], "c": [0.4, 0.5]})
+    part = history.only(np.array([2, 0]))
+    assert part.keys == ["c", "a"]
+    assert part.rates().tolist() == pytest.approx([0.4, 0.5, 0.1, 0.2])
+    assert part.offsets.tolist() == [0, 2, 4]
+
+
+# The verdict
+
+
+def test_a_hard_pool(hard: SuccessHistory) -> None:
+    advice = advise(hard, **SIZES)
+    assert advice.verdict == "use"
+    assert advice.composition == Composition("window", rates="pass_rate", tokens=True)
+    assert {one.regime.pool for one in advice.evidence} == {"hard"}
+    assert all(one.saving.rollouts.ratio < 1 for one in advice.evidence)
+    assert set(advice.lines) == {"trl", "verl", "openrlhf"}
+    assert any("Nobody has measured them on your model" in note for note in advice.notes)
+    plain = advice.to_dict()
+    assert plain["verdict"] == "use"
+    assert plain["run"]["rounds"] == 64
+    assert plain["evidence"][0]["saving"]["rollouts"]["ratio"] < 1
+
+
+def test_an_easy_pool_has_nothing_to_gain(easy: SuccessHistory) -> None:
+    for epochs in (1.0, 4.0):
+        advice = advise(easy, epochs=epochs, batch=16)
+        assert (advice.verdict, advice.composition, advice.lines) == ("nothing", None, {})
+
+
+def test_a_pool_that_is_mostly_solved_is_nowhere_measured() -> None:
+    advice = advise(pool_of(np.random.default_rng(0).beta(0.8, 0.05, 512)), epochs=1, batch=16)
+    assert (advice.verdict, advice.evidence) == ("try", ())
+    assert "no published training had such a pool" in advice.reasons[0]
+
+
+def test_without_a_record_all_pools_are_named() -> None:
+    advice = advise(prompts=17_000, epochs=2, batch=128, group_size=8)
+    assert advice.verdict == "try"
+    assert (advice.difficulty, advice.signals) == (None, None)
+    assert {one.regime.pool for one in advice.evidence} == {
+        regime.pool for regime in published() if regime.of(("window-tokens",)) is not None
+    }
+
+
+def test_what_is_known_decides_the_composition(hard: SuccessHistory) -> None:
+    known = {
+        Told(): "window-tokens",
+        Told(rates="r"): "window-offline-tokens",
+        Told(columns=("source",)): "window-features-tokens",
+        Told(rates="r", columns=("source",)): "window-both-tokens",
+    }
+    measured = {saving.name for regime in published() for saving in regime.savings}
+    assert set(known.values()) <= measured
+    for told, name in known.items():
+        advice = advise(prompts=640, epochs=1, batch=8, told=told)
+        assert advice.composition is not None
+        assert advice.composition.names[1] == name  # after that of the adapters' own width
+        assert name in {one.saving.name for one in advice.evidence}
+        assert set(advice.composition.names) & measured
+    assert Composition("batch", rates="r").names == ("batch-offline", "cero-batch")
+
+
+# What a table tells
+
+
+def test_a_tables_columns_are_features(tmp_path: Path) -> None:
+    lines = ["prompt,data_source,pass_rate"] + [f"What is {i}?,{'ab'[i % 2]},{i / 9:.3f}" for i in range(10)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    history = read_history(tmp_path / "t.csv")
+    told = told_by_table(tmp_path / "t.csv", history.keys)
+    assert (told.rates, told.columns, told.source) == ("pass_rate", ("data_source",), True)
+    assert told.features is not None
+    assert told.features.shape == (10, 3)  # the length, and a column for either source
+    assert told.features[:, 1].tolist() == [1.0, 0.0] * 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "prompt,pass_rate\na,0.5\nb,0.25\n",  # no source
+        "prompt,step,reward\na,0,1\na,0,0\nb,1,1\n",  # rewards of a training, which nobody knows before it
+    ],
+)
+def test_what_a_table_does_not_say_is_not_known(text: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(text)
+    told = told_by_table(tmp_path / "t.csv", read_history(tmp_path / "t.csv").keys)
+    assert (told.rates, told.columns, told.features) == ("pass_rate" if "pass_rate" in text else None, (), None)
+
+
+def test_a_trace_tells_nothing_beforehand(tmp_path: Path) -> None:
+    with TraceWriter(tmp_path / "trace.jsonl") as trace:
+        trace.write(0, [1], [8], [3])
+    assert told_by_table(tmp_path, [1]) == Told()
+
+
+# The lines
+
+COMPOSITIONS = [
+    Composition("batch"),
+    Composition("batch", fields={"max_rollouts_per_prompt": 32}),
+    Composition("window", rates="extra_info.pass_rate", samples="extra_info.samples", source=True, tokens=True),
+    Composition("pool"),
+]
+
+
+def parameters(file: str, name: str) -> set[str]:
+    """Of a class's constructor, or the fields of a configuration, read and not imported: trainers are not here."""
+    tree = ast.parse((ROOT / "adapters" / file).read_text(encoding="utf-8"))
+    found = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == name)
+    init = [node for node in found.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    if init:
+        return {argument.arg for argument in (*init[0].args.args, *init[0].args.kwonlyargs)}
+    return {
+        node.target.id for node in found.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+
+
+@pytest.mark.skipif(not (ROOT / "adapters").is_dir(), reason="the wheel is tested without the sources of adapters")
+@pytest.mark.parametrize("composition", COMPOSITIONS)
+def test_the_lines_are_what_trainers_take(composition: Composition) -> None:
+    fields = set(CeroConfig.model_fields)
+    lines = trainer_lines(composition)
+    call = ast.parse(lines["trl"], mode="eval").body
+    assert isinstance(call, ast.Call)
+    arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert set(arguments) <= parameters("cero_trl/trainer.py", "CeroGRPOTrainer")
+    assert set(arguments.get("allocator_config", {})) <= fields
+    flag, *options = lines["verl"].split()
+    assert flag == "+rollout_allocator=cero"
+    own = parameters("cero_verl/config.py", "VerlAllocatorConfig")
+    assert {re.sub(r"^rollout_allocator\.(\w+)=.*", r"\1", option) for option in options} <= own | fields
+    own = parameters("cero_openrlhf/config.py", "OpenRLHFAllocatorConfig")
+    assert set(re.findall(r"--cero\.(\w+) ", lines["openrlhf"])) <= own | fields | {"allocator"}
+    assert arguments.get("scope", "batch") == composition.scope
+
+
+@pytest.mark.skipif(not (ROOT / "adapters").is_dir(), reason="the wheel is tested without the sources of adapters")
+def test_a_cost_in_tokens_is_for_the_trainers_that_count_them() -> None:
+    for trainer in ("trl", "verl", "openrlhf"):
+        sources = "".join(
+            path.read_text(encoding="utf-8") for path in (ROOT / "adapters" / f"cero_{trainer}").glob("*.py")
+        )
+        assert (trainer in COUNT_TOKENS) == ("refuse_token_cost(" not in sources), (
+            "see cero_api/analysis/advice/lines.py"
+        )
+        assert (trainer in TAKE_RATES) == ("offline_rates" in sources)
