@@ -1,6 +1,7 @@
 """What the project says of itself is true: the README's example, commands and links, and the version."""
 
 import contextlib
+import importlib
 import importlib.metadata
 import io
 import pathlib
@@ -35,8 +36,8 @@ def assert_alike(printed: str, stated: str) -> None:
 
 
 def test_the_example_prints_what_the_readme_says() -> None:
-    match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
-    assert match is not None, "the first example is a python block, with its output in a text block after it"
+    match = re.search(r"start:example\] -->\n```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
+    assert match is not None, "the example is a python block, with its output in a text block after it"
     example, output = match.groups()
     assert len(example.splitlines()) <= 20
     assert_alike(printed_by(example), output)
@@ -69,6 +70,14 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_its_savings_are_those_of_the_published_records(page: str) -> None:
+    """Which `python docs/headline.py --fill` writes."""
+    table = importlib.import_module("docs.headline").headline()
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.partition("<!-- begin headline -->")[2].partition("<!-- end headline -->")[0].strip() == table
 
 
 def test_the_badges_are_true() -> None:
