@@ -75,12 +75,14 @@ def cli(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build sdist and wheel, install the wheel into an empty environment, run the unit tests against it."""
-    session.install(*pinned("build"))
+    """Build sdist and wheel, check their metadata, run the unit tests against the installed wheel; dist/ gets both."""
+    session.install(*pinned("build"), "twine>=7")  # earlier ones do not see all that an index refuses
     with tempfile.TemporaryDirectory(prefix="cero-wheel-") as scratch:
         away = pathlib.Path(scratch)
-        session.run("python", "-m", "build", "--outdir", scratch, str(ROOT))
-        (built,) = away.glob("cero_api-*.whl")
+        session.run("python", "-m", "build", "--outdir", str(away / "dist"), str(ROOT))
+        (built,) = (away / "dist").glob("cero_api-*.whl")
+        (source,) = (away / "dist").glob("cero_api-*.tar.gz")
+        session.run("twine", "check", "--strict", str(built), str(source))
         python = away / "venv" / "bin" / "python"
         session.run("python", "-m", "venv", str(python.parent.parent))
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", "pytest-xdist", external=True)
@@ -93,6 +95,8 @@ def wheel(session: nox.Session) -> None:
         with session.chdir(away):
             command = (str(python.parent / "pytest"), *CORES, "tests", *session.posargs)
             session.run(*command, env={"CERO_WHEEL": str(built)}, external=True)
+        shutil.rmtree(ROOT / "dist", ignore_errors=True)
+        shutil.copytree(away / "dist", ROOT / "dist")  # what passed, and nothing else: a release uploads it
 
 
 @nox.session

@@ -92,3 +92,15 @@ def test_one_version_everywhere() -> None:
     version = importlib.metadata.version("cero-api")
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_release_workflow_runs_a_session_and_publishes_what_it_leaves() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    (session,) = set(re.findall(r"nox -s (\w+)", workflow))
+    (body,) = re.findall(rf"^def {session}\(.*?(?=^@nox)", noxfile, re.MULTILINE | re.DOTALL)
+    assert 'ROOT / "dist"' in body
+    assert "twine" in body
+    assert workflow.count("path: dist/") == 2
+    assert "id-token: write" in workflow
+    assert "password" not in workflow

@@ -104,7 +104,7 @@ def _check_installed(console: Console) -> None:
     missing = [name for name in _NEEDS if find_spec(name) is None]
     if missing:
         console.print(
-            f"The demo needs {', '.join(missing)}, not installed here. {install_hint('demo')}",
+            f"The demo needs {', '.join(missing)}, not installed here; {install_hint('demo')}",
             markup=False, highlight=False, soft_wrap=True,
         )  # fmt: skip
         raise typer.Exit(1)
