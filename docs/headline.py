@@ -25,6 +25,7 @@ REGIMES = (
     "hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-one-visit", "easy-one-visit", "easy-seven-visits",
 )  # fmt: skip
 BATCH, WINDOW, ORACLE = "cero-batch", "window-features", "oracle-window"
+DEFAULT = "batch"  # scope of `cero` in the trainers
 # The panels of the picture: a regime, and what it shows.
 PANELS = {"hard-two-visits": "half of the prompts out of reach", "easy-one-visit": "an easy pool"}
 
@@ -43,10 +44,8 @@ def along(results: Mapping[str, TrainingResult], label: str, tokens: bool = Fals
 
 def headline() -> str:
     """The table in Markdown."""
-    rows = [
-        ["pool", "visits a prompt", "starts", '`scope="batch"`, the default', '`scope="window"`', "its tokens",
-         "an oracle's tokens"],
-    ]  # fmt: skip
+    scopes = [f'`scope="{scope}"`{", the default" * (scope == DEFAULT)}' for scope in ("batch", "window")]
+    rows = [["pool", "visits a prompt", "starts", *scopes, "its tokens", "an oracle's tokens"]]
     for name in REGIMES:
         place, results = regime_of(name), compare_trainings(records_of(name), oracle=ORACLE)
         rows.append(
@@ -54,7 +53,7 @@ def headline() -> str:
                 place.pool,
                 f"{place.visits:.0f}",
                 str(results[WINDOW].starts),
-                # With one visit there is no past to go by: the default deals as uniform does, rollout by rollout.
+                # With one visit there is no past to go by: a batch is dealt as uniform does, rollout by rollout.
                 "1, as uniform" if place.visits <= 1 else along(results, BATCH),
                 along(results, WINDOW),
                 along(results, WINDOW, tokens=True),
