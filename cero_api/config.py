@@ -240,11 +240,17 @@ class BatchConfig(AllocatorConfig):
 
 
 class KnapsackConfig(BatchConfig):
-    """Hyper-parameters of Knapsack RL; the counts' range is the paper's, 2 to 128."""
+    """Hyper-parameters of Knapsack RL; the counts' range is the paper's, 2 to 128, and the preset "paper"."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"min_rollouts_per_prompt": 2, "max_rollouts_per_prompt": 128}
+    }
 
 
 class HoraConfig(BatchConfig):
-    """Hyper-parameters of HORA."""
+    """Hyper-parameters of HORA; the uniform prior is the preset "paper"."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"prior": (1.0, 1.0)}}
 
 
 class VipConfig(BatchConfig):
@@ -254,6 +260,8 @@ class VipConfig(BatchConfig):
         estimator: whose gradient variance is predicted; "dr_grpo" needs a floor of 3, below which its variance is
             not convex in the count and no rounding is safe.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"estimator": "dr_grpo"}}
 
     estimator: Literal["dr_grpo", "rloo"] = "dr_grpo"
     min_rollouts_per_prompt: Annotated[int, Field(ge=2)] = 3
@@ -272,6 +280,8 @@ class GvmConfig(BatchConfig):
         alpha: $\alpha$, weight of the penalty that keeps hopeless prompts from taking everything.
         beta: $\beta$, its exponent.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"alpha": 1e-3, "beta": 2.0}}
 
     alpha: Positive = 1e-3
     beta: Annotated[float, Field(ge=1, le=10)] = 2.0
