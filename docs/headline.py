@@ -21,9 +21,7 @@ RECORDS, PICTURE = ROOT / "docs" / "evidence" / "grid", ROOT / "docs" / "evidenc
 PAGES = (ROOT / "README.md", ROOT / "docs" / "index.md")
 MARK = "headline"
 # Where there is something to gain, from the fewest visits on, and where there is nothing.
-REGIMES = (
-    "hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-one-visit", "easy-one-visit", "easy-seven-visits",
-)  # fmt: skip
+REGIMES = ("hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-one-visit", "easy-one-visit")
 BATCH, WINDOW, ORACLE = "cero-batch", "window-features", "oracle-window"
 DEFAULT = "batch"  # scope of `cero` in the trainers
 # The panels of the picture: a regime, and what it shows.
@@ -43,24 +41,25 @@ def along(results: Mapping[str, TrainingResult], label: str, tokens: bool = Fals
 
 
 def headline() -> str:
-    """The table in Markdown."""
-    scopes = [f'`scope="{scope}"`{", the default" * (scope == DEFAULT)}' for scope in ("batch", "window")]
-    rows = [["pool", "visits a prompt", "starts", *scopes, "its tokens", "an oracle's tokens"]]
+    """The table in Markdown, and over how many starts it is."""
+    scopes = [f"{scope}{' (default)' * (scope == DEFAULT)}" for scope in ("batch", "window")]
+    rows, starts = [["pool, visits", *scopes, "window, tokens", "oracle, tokens"]], set[int]()
     for name in REGIMES:
         place, results = regime_of(name), compare_trainings(records_of(name), oracle=ORACLE)
+        visits = round(place.visits)
         rows.append(
             [
-                place.pool,
-                f"{place.visits:.0f}",
-                str(results[WINDOW].starts),
+                f"{place.pool}, {visits}",
                 # With one visit there is no past to go by: a batch is dealt as uniform does, rollout by rollout.
-                "1, as uniform" if place.visits <= 1 else along(results, BATCH),
+                "1, as uniform" if visits <= 1 else along(results, BATCH),
                 along(results, WINDOW),
                 along(results, WINDOW, tokens=True),
                 along(results, ORACLE, tokens=True),
             ]
         )
-    return lines(rows)
+        starts.add(results[WINDOW].starts)
+    told = str(min(starts)) if len(starts) == 1 else f"{min(starts)} to {max(starts)}"
+    return f"{lines(rows)}\n\nOver {told} warm starts; pools are visited once, twice or seven times a prompt."
 
 
 def draw() -> None:
