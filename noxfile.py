@@ -111,6 +111,7 @@ def wheel(session: nox.Session) -> None:
             "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"
         )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
+        shutil.copytree(ROOT / "examples", away / "examples")
         shutil.copy(ROOT / "pyproject.toml", away)
         with session.chdir(away):
             command = (str(python.parent / "pytest"), *CORES, "tests", *session.posargs)
