@@ -192,7 +192,7 @@ def _run(settings: DemoSettings, name: str, start: Path, allocator: str, seed: i
         seed=seed,
         pool=settings.pool,
         start=start.resolve(),
-        scope="batch" if allocator == "uniform" else settings.scope,
+        scope=None if allocator == "uniform" else settings.scope,
         train=settings.train,
         evaluation=settings.evaluation,
     )

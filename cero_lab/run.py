@@ -89,7 +89,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
         allocator=settings.allocator,
         allocator_config=settings.allocator_config,
         trace=folder / "trace.jsonl",
-        scope=settings.scope or ("batch" if settings.allocator == "uniform" else "window"),
+        scope=settings.scope,
         prompt_weight=settings.prompt_weight,
     )
     recorder = _Recorder(settings, folder, trainer, lengths, should_stop)

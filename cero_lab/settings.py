@@ -128,8 +128,7 @@ class RunSettings(Frozen):
         stream: Another one is another training on the same pool.
         pool: Which mixture of puzzles.
         start: Checkpoint folder to start from.
-        scope: Who picks the prompts; None leaves it to TRL's own sampler for uniform, and lets the others choose from a
-            window of four times as many.
+        scope: Who picks the prompts; None is the allocator's usual one.
         allocator_config: Settings of the allocator, beside what follows from the training.
         prompt_weight: Of a prompt in the loss.
         train: The training.
@@ -156,7 +155,7 @@ class DemoSettings(Frozen):
         starts: Warm starts of the embedded model, by the seed of each; with `model`, that model alone.
         seeds: Of pool and training.
         pool: Which mixture of puzzles.
-        scope: Of all allocators but uniform, which takes what TRL's own sampler draws.
+        scope: Of all allocators but uniform, which takes what TRL's own sampler draws; None is each one's usual one.
         model: Checkpoint folder to start from; None is the embedded model after its warm start.
         warmstart: How the embedded model is made.
         train: The trainings.
@@ -169,7 +168,7 @@ class DemoSettings(Frozen):
     starts: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     pool: PoolName = "hard"
-    scope: Scope = "window"
+    scope: Scope | None = None
     model: Path | None = None
     warmstart: WarmstartSettings = WarmstartSettings()
     train: TrainSettings

@@ -22,8 +22,9 @@ PAGES = (ROOT / "README.md", ROOT / "docs" / "index.md")
 MARK = "headline"
 # Where there is something to gain, from the fewest visits on, and where there is nothing.
 REGIMES = ("hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-one-visit", "easy-one-visit")
-BATCH, WINDOW, ORACLE = "cero-batch", "window-features", "oracle-window"
-DEFAULT = "batch"  # scope of `cero` in the trainers
+BATCH, ORACLE = "cero-batch", "oracle-window"
+# The composition that trainers have by default, and until it is published everywhere, the one beside it.
+WINDOWS = {"window-2-features": "window (default)", "window-features": "window of 4"}
 # The panels of the picture: a regime, and what it shows.
 PANELS = {"hard-two-visits": "half of the prompts out of reach", "easy-one-visit": "an easy pool"}
 
@@ -31,6 +32,12 @@ PANELS = {"hard-two-visits": "half of the prompts out of reach", "easy-one-visit
 def records_of(regime: str) -> list[TrainingRecord]:
     """The published trainings of a regime."""
     return read_trainings([RECORDS / f"{regime}.json"])
+
+
+def composition() -> str:
+    """The first of `WINDOWS` that every regime has trainings of."""
+    there = [{record.label for record in records_of(regime)} for regime in REGIMES]
+    return next(label for label in WINDOWS if all(label in labels for labels in there))
 
 
 def along(results: Mapping[str, TrainingResult], label: str, tokens: bool = False) -> str:
@@ -42,8 +49,8 @@ def along(results: Mapping[str, TrainingResult], label: str, tokens: bool = Fals
 
 def headline() -> str:
     """The table in Markdown, and over how many starts it is."""
-    scopes = [f"{scope}{' (default)' * (scope == DEFAULT)}" for scope in ("batch", "window")]
-    rows, starts = [["pool, visits", *scopes, "window, tokens", "oracle, tokens"]], set[int]()
+    window = composition()
+    rows, starts = [["pool, visits", "batch", WINDOWS[window], "its tokens", "an oracle's tokens"]], set[int]()
     for name in REGIMES:
         place, results = regime_of(name), compare_trainings(records_of(name), oracle=ORACLE)
         visits = round(place.visits)
@@ -52,12 +59,12 @@ def headline() -> str:
                 f"{place.pool}, {visits}",
                 # With one visit there is no past to go by: a batch is dealt as uniform does, rollout by rollout.
                 "1, as uniform" if visits <= 1 else along(results, BATCH),
-                along(results, WINDOW),
-                along(results, WINDOW, tokens=True),
+                along(results, window),
+                along(results, window, tokens=True),
                 along(results, ORACLE, tokens=True),
             ]
         )
-        starts.add(results[WINDOW].starts)
+        starts.add(results[window].starts)
     told = str(min(starts)) if len(starts) == 1 else f"{min(starts)} to {max(starts)}"
     return f"{lines(rows)}\n\nOver {told} warm starts; pools are visited once, twice or seven times a prompt."
 
@@ -72,7 +79,8 @@ def draw() -> None:
     from cero_api.analysis.report import PLOT_STYLE
     from cero_lab.plots import draw_saving
 
-    names = {"uniform": "uniform", WINDOW: "cero, window"}
+    window = composition()
+    names = {"uniform": "uniform", window: f"cero, {WINDOWS[window].removesuffix(' (default)')}"}
     with plt.rc_context({**PLOT_STYLE, "svg.hashsalt": "cero-api"}):
         figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.6))
         for axes, (regime, title) in zip(panels, PANELS.items(), strict=True):

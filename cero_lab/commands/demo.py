@@ -16,7 +16,6 @@ from cero_lab.commands.options import (
     Folder,
     Jobs,
     Pool,
-    Scope,
     StartModel,
     Starts,
     TrainBudget,
@@ -38,7 +37,7 @@ def demo(
     seeds: Seeds = 1,
     seed: FirstSeed = 0,
     allocators: Allocators = "uniform,cero",
-    scope: TrainScope = Scope.window,
+    scope: TrainScope = None,
     rounds: TrainRounds = None,
     budget: TrainBudget = None,
     model: StartModel = None,
@@ -48,9 +47,9 @@ def demo(
 ) -> None:
     """Train a small language model by TRL's GRPO, with CERO and with uniform allocation at the same budget.
 
-    CERO chooses each round's prompts in a window of four times as many as fit, by their length and their task. One
-    start shows how it goes, and claims nothing; --starts 5 makes intervals. Stop it with Ctrl-C and run it again: it
-    goes on where it stopped, and a finished training is never repeated.
+    CERO chooses each round's prompts in a window of more than fit, by their length and their task. One start shows how
+    it goes, and claims nothing; --starts 5 makes intervals. Stop it with Ctrl-C and run it again: it goes on where it
+    stopped, and a finished training is never repeated.
     """
     console = Console(stderr=as_json)  # the JSON alone goes to standard output
     names = allocator_names(allocators, waves=1)  # which is what TRL plays
@@ -77,7 +76,7 @@ def demo(
         starts=tuple(range(starts)),
         seeds=tuple(seed_range(seeds, seed)),
         pool=pool.value,
-        scope=scope.value,
+        scope=None if scope is None else scope.value,
         model=model,
         train=train,
         evaluation=place.evaluation,

@@ -7,7 +7,7 @@ import pytest
 from cero_api import available_allocators
 from cero_api.cli.options import allocator_names
 from cero_lab.commands import compare as module
-from cero_lab.commands.options import Pool, Scope
+from cero_lab.commands.options import Pool
 
 
 def test_it_is_the_demo_with_every_allocator_and_three_starts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +16,7 @@ def test_it_is_the_demo_with_every_allocator_and_three_starts(monkeypatch: pytes
     module.compare()
     ((pool, starts, seeds, seed, names, scope, *_, out, jobs, as_json),) = calls
     assert (pool, starts, seeds, seed) == (Pool.hard, 3, 1, 0)
-    assert (names, scope, out, jobs) == ("all", Scope.window, Path("runs/compare"), 2)
+    assert (names, scope, out, jobs) == ("all", None, Path("runs/compare"), 2)
     assert as_json is False
 
 
