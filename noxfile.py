@@ -11,7 +11,20 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "types", "tests", "cli", "wheel", "docs", "trl", "trl_lowest", "verl", "openrlhf"]
+# What a change must pass, and how long each took last in continuous integration: two cores, environments made anew.
+TOOK = {
+    "lint": "2 s",
+    "types": "29 s",
+    "tests": "4 min",
+    "cli": "1 min",
+    "wheel": "4 min",
+    "docs": "17 s",
+    "trl": "4 min",
+    "trl_lowest": "2 min",
+    "verl": "25 min",
+    "openrlhf": "9 min",
+}
+nox.options.sessions = ["plan", *TOOK]
 
 ROOT = pathlib.Path(__file__).parent
 
@@ -36,6 +49,14 @@ UNSLOTH_NEEDS = (
 TESTED = ("-c", "constraints/dev.txt")
 # The core's suites, on every core of the machine; the trainers' start processes of their own.
 CORES = ("-n", "auto")
+
+
+@nox.session(python=False)
+def plan(session: nox.Session) -> None:
+    """Say what `make test` runs, and how long each suite took last on two cores."""
+    session.log("what runs now, and how long it took last on two cores (`make check` is the quick one):")
+    for name, took in TOOK.items():
+        session.log(f"  {name:<9} {took:>6}   {globals()[name].__doc__.splitlines()[0]}")
 
 
 @nox.session
@@ -76,12 +97,14 @@ def cli(session: nox.Session) -> None:
 
 @nox.session
 def wheel(session: nox.Session) -> None:
-    """Build sdist and wheel, install the wheel into an empty environment, run the unit tests against it."""
-    session.install(*pinned("build"))
+    """Build sdist and wheel, check their metadata, run the unit tests against the installed wheel; dist/ gets both."""
+    session.install(*pinned("build"), "twine>=7")  # earlier ones do not see all that an index refuses
     with tempfile.TemporaryDirectory(prefix="cero-wheel-") as scratch:
         away = pathlib.Path(scratch)
-        session.run("python", "-m", "build", "--outdir", scratch, str(ROOT))
-        (built,) = away.glob("cero_api-*.whl")
+        session.run("python", "-m", "build", "--outdir", str(away / "dist"), str(ROOT))
+        (built,) = (away / "dist").glob("cero_api-*.whl")
+        (source,) = (away / "dist").glob("cero_api-*.tar.gz")
+        session.run("twine", "check", "--strict", str(built), str(source))
         python = away / "venv" / "bin" / "python"
         session.run("python", "-m", "venv", str(python.parent.parent))
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", "pytest-xdist", external=True)
@@ -90,10 +113,13 @@ def wheel(session: nox.Session) -> None:
             "__pycache__", "cli", "lab", "test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"
         )
         shutil.copytree(ROOT / "tests", away / "tests", ignore=not_of_the_wheel)
+        shutil.copytree(ROOT / "examples", away / "examples")
         shutil.copy(ROOT / "pyproject.toml", away)
         with session.chdir(away):
             command = (str(python.parent / "pytest"), *CORES, "tests", *session.posargs)
             session.run(*command, env={"CERO_WHEEL": str(built)}, external=True)
+        shutil.rmtree(ROOT / "dist", ignore_errors=True)
+        shutil.copytree(away / "dist", ROOT / "dist")  # what passed, and nothing else: a release uploads it
 
 
 @nox.session

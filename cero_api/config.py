@@ -245,11 +245,17 @@ class BatchConfig(AllocatorConfig):
 
 
 class KnapsackConfig(BatchConfig):
-    """Hyper-parameters of Knapsack RL; the counts' range is the paper's, 2 to 128."""
+    """Hyper-parameters of Knapsack RL; the counts' range is the paper's, 2 to 128, and the preset "paper"."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "paper": {"min_rollouts_per_prompt": 2, "max_rollouts_per_prompt": 128}
+    }
 
 
 class HoraConfig(BatchConfig):
-    """Hyper-parameters of HORA."""
+    """Hyper-parameters of HORA; the uniform prior is the preset "paper"."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"prior": (1.0, 1.0)}}
 
 
 class VipConfig(BatchConfig):
@@ -295,6 +301,8 @@ class GvmConfig(BatchConfig):
         alpha: $\alpha$, weight of the penalty that keeps hopeless prompts from taking everything.
         beta: $\beta$, its exponent.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"paper": {"alpha": 1e-3, "beta": 2.0}}
 
     alpha: Positive = 1e-3
     beta: Annotated[float, Field(ge=1, le=10)] = 2.0

@@ -11,10 +11,12 @@ from cero_api.errors import MissingDependencyError
 def install_hint(extra: str) -> str:
     """How to install an extra. There is no package of this name on an index, so it takes a clone.
 
+    The command stands last, so that it can be copied to the end of the line.
+
     >>> install_hint("trl")
-    'pip install ".[trl]" in a clone of cero-api'
+    'in a clone of cero-api: pip install ".[trl]"'
     """
-    return f'pip install ".[{extra}]" in a clone of cero-api'
+    return f'in a clone of cero-api: pip install ".[{extra}]"'
 
 
 def load_extra(module: str, extra: str) -> Any:

@@ -9,24 +9,27 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from cero_api.analysis.learning import Comparison, compare_regimes
+from cero_api.analysis.report import learning_cells, learning_tables, learning_warnings
+from cero_api.cli.tables import print_table
 from cero_api.errors import CeroError
 from cero_api.files import write_whole
 from cero_lab import history
+from cero_lab.grid.starts import start_name
 from cero_lab.report import write_report
 from cero_lab.settings import SETTINGS_FILE, DemoSettings, RunSettings
-from cero_lab.spread import SPREAD_HEADINGS, SPREAD_HOW, spread_rows
-from cero_lab.summary import HEADINGS, HOW, Summary, final_accuracy, summarize, table_rows, verdict
+from cero_lab.summary import HOW, LOSS, record_of, training_cells, verdict
 
 GRACE_SECONDS = 60.0
+# Of the tables of a comparison, those that say who needed what; the page has all.
+SHOWN = ("Rollouts to match", "Tokens", "Accuracy")
 
 
 class TrainingFailedError(CeroError, RuntimeError):
@@ -39,12 +42,19 @@ class Run:
 
     settings: RunSettings
     folder: Path
+    start: str
     process: subprocess.Popen[bytes] | None = None
+    told: int = 0  # quarters that a line has said are done
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.settings.allocator} · seed {self.settings.seed}"
+        return f"{self.settings.allocator} · {self.start} · seed {self.settings.seed}"
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Allocator, start and seed."""
+        return self.settings.allocator, self.start, self.settings.seed
 
     @property
     def complete(self) -> bool:
@@ -52,7 +62,7 @@ class Run:
         last = [e.step for e in history.read(self.folder).evaluations][-1:]
         return last == [self.settings.train.rounds] and self.process is None
 
-    def start(self) -> None:
+    def begin(self) -> None:
         """Begin or resume in a process of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / SETTINGS_FILE, self.settings.model_dump_json(indent=2))
@@ -82,50 +92,89 @@ class Run:
         return True
 
 
-def compare(settings: DemoSettings, console: Console) -> list[Summary]:
-    """Run what has not run yet, then print the table and write the report.
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison found.
+
+    Args:
+        comparison: Of the trainings' records.
+        verdicts: A sentence for each allocator but uniform.
+        page: The report.
+    """
+
+    comparison: Comparison
+    verdicts: list[str]
+    page: Path
+
+
+def compare(settings: DemoSettings, console: Console) -> Compared:
+    """Run what has not run yet, then print the tables and write the report.
 
     Args:
         settings: What to compare.
-        console: Where progress and table go.
+        console: Where progress and tables go.
 
     Returns:
-        A summary for each run.
+        What was found.
 
     Raises:
         KeyboardInterrupt: After every training has left a checkpoint to resume from.
         TrainingFailedError: A training ended with an error.
     """
     began = time.monotonic()
-    start = settings.model or _warm_start(settings, console)
-    runs = [_run(settings, start, allocator, seed) for seed in settings.seeds for allocator in settings.allocators]
+    starts = {settings.model.name: settings.model} if settings.model else _warm_starts(settings, console)
+    runs = [
+        _run(settings, name, folder, allocator, seed)
+        for name, folder in starts.items()
+        for seed in settings.seeds
+        for allocator in settings.allocators
+    ]
     _train(runs, settings.jobs, console)
 
-    histories = {(r.settings.allocator, r.settings.seed): history.read(r.folder) for r in runs}
-    summaries = []
-    for (allocator, seed), past in histories.items():
-        uniform = histories.get(("uniform", seed))
-        target = final_accuracy(uniform) if uniform else None
-        summaries.append(summarize(allocator, seed, past, target))
-    verdicts = _verdicts(summaries)
-    sizes = f"{settings.train.budget:,} rollouts each, {settings.train.prompts} prompts"
-    console.print(_table(f"pool {settings.pool}: {sizes}", HEADINGS, table_rows(summaries), HOW, texts=2))
-    if len(settings.seeds) > 1:
-        console.print(_table("all seeds", SPREAD_HEADINGS, spread_rows(summaries), SPREAD_HOW, texts=1))
+    histories = {run.key: history.read(run.folder) for run in runs}
+    records = {run.name: record_of(*run.key, settings.pool, histories[run.key]) for run in runs}
+    comparison = compare_regimes(records.values())
+    (results,) = comparison.results.values()
+    verdicts = [verdict(label, result) for label, result in results.items() if label != comparison.baseline]
+    rows = [training_cells(name, record) for name, record in records.items()]
+    _print(settings, comparison, rows, console)
     for sentence in verdicts:
-        console.print(f"[{'bold red' if 'LOSES' in sentence else 'bold'}]{sentence}[/]", highlight=False)
-    page = write_report(settings, histories, summaries, verdicts)
+        style = "bold red" if LOSS in sentence else "bold"
+        console.print(sentence, style=style, markup=False, highlight=False)
+    page = write_report(settings, histories, comparison, rows, verdicts)
     console.print(f"Report: {page}   ({time.monotonic() - began:.0f} s in all)", highlight=False, soft_wrap=True)
-    return summaries
+    return Compared(comparison, verdicts, page)
 
 
-def _warm_start(settings: DemoSettings, console: Console) -> Path:
+def _print(settings: DemoSettings, comparison: Comparison, rows: Sequence[Mapping[str, str]], console: Console) -> None:
+    (results,) = comparison.results.values()
+    console.print(
+        f"Pool {settings.pool}: {settings.train.budget:,} rollouts a training, {settings.train.prompts} prompts, "
+        f"{settings.visits:.1f} visits each\n",
+        highlight=False,
+    )
+    print_table(console, rows)
+    for title, lines in learning_tables([learning_cells(label, found) for label, found in results.items()]).items():
+        if title in SHOWN:
+            console.print(f"\n{title}", style="italic")
+            print_table(console, lines)
+    console.print()
+    for note in (*learning_warnings(results, comparison.baseline), *HOW):
+        console.print(f"• {note}", style="dim", markup=False, highlight=False)
+    console.print()
+
+
+def _warm_starts(settings: DemoSettings, console: Console) -> dict[str, Path]:
+    return {start_name("demo", index): _warm_start(settings, index, console) for index in settings.starts}
+
+
+def _warm_start(settings: DemoSettings, index: int, console: Console) -> Path:
     # Here, and not above: with --model nobody waits for torch twice.
     from cero_lab.warmstart import cached_checkpoint
 
     goal = settings.warmstart.mastery
     with Progress(
-        TextColumn("warm start       "), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
+        TextColumn(f"warm start {index}     "), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip
         task = progress.add_task("loading", total=goal)
@@ -134,21 +183,22 @@ def _warm_start(settings: DemoSettings, console: Console) -> Path:
             text = f"step {step}: {mastery:.0%} of characters right, until {goal:.0%}"
             progress.update(task, completed=min(mastery, goal), description=text)
 
-        return cached_checkpoint(settings.warmstart, settings.out / "models", show)
+        return cached_checkpoint(settings.warmstart.model_copy(update={"seed": index}), settings.out / "models", show)
 
 
-def _run(settings: DemoSettings, start: Path, allocator: str, seed: int) -> Run:
+def _run(settings: DemoSettings, name: str, start: Path, allocator: str, seed: int) -> Run:
     run = RunSettings(
         allocator=allocator,
         seed=seed,
         pool=settings.pool,
         start=start.resolve(),
+        scope=None if allocator == "uniform" else settings.scope,
         train=settings.train,
         evaluation=settings.evaluation,
     )
     # Other settings are another run; the same ones are the same run, found again and resumed.
     digest = hashlib.blake2b(run.model_dump_json().encode(), digest_size=4).hexdigest()
-    return Run(run, settings.out / "runs" / f"{settings.pool}-{allocator}-seed{seed}-{digest}")
+    return Run(run, settings.out / "runs" / f"{settings.pool}-{allocator}-{name}-seed{seed}-{digest}", name)
 
 
 def _train(runs: Sequence[Run], jobs: int, console: Console) -> None:
@@ -158,7 +208,7 @@ def _train(runs: Sequence[Run], jobs: int, console: Console) -> None:
         while waiting or active:
             while waiting and len(active) < jobs:
                 run = waiting.pop(0)
-                run.start()
+                run.begin()
                 active.append(run)
             time.sleep(0.5)
             for run in active:
@@ -188,7 +238,7 @@ def _stopping(active: list[Run], console: Console) -> Iterator[None]:
 @contextlib.contextmanager
 def _bars(runs: Sequence[Run], console: Console) -> Iterator[tuple[Progress, dict[str, TaskID]]]:
     with Progress(
-        TextColumn("{task.description:<17}"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("rounds"),
         TextColumn("{task.fields[accuracy]}"), TimeElapsedColumn(), console=console,
     ) as progress:  # fmt: skip
         tasks = {
@@ -202,22 +252,14 @@ def _bars(runs: Sequence[Run], console: Console) -> Iterator[tuple[Progress, dic
 
 def _show(progress: Progress, task: TaskID, run: Run) -> None:
     past = history.read(run.folder)
-    if past.evaluations:
-        progress.start_task(task)
-        accuracy = f"held-out accuracy {past.evaluations[-1].sampled:.3f}"
-        progress.update(task, completed=past.step, accuracy=accuracy)
-
-
-def _verdicts(summaries: Sequence[Summary]) -> list[str]:
-    uniform = {s.seed: s for s in summaries if s.allocator == "uniform"}
-    return [verdict(s, uniform[s.seed]) for s in summaries if s.allocator != "uniform" and s.seed in uniform]
-
-
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], how: str, *, texts: int) -> Table:
-    """A table whose first columns are `texts` and whose others are numbers."""
-    table = Table(title=title, caption=how, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for index, name in enumerate(headings):
-        table.add_column(name, justify="left" if index < texts else "right", no_wrap=index < texts)
-    for row in rows:
-        table.add_row(*row)
-    return table
+    if not past.evaluations:
+        return
+    accuracy = f"held-out accuracy {past.evaluations[-1].sampled:.3f}"
+    progress.start_task(task)
+    progress.update(task, completed=past.step, accuracy=accuracy)
+    # Bars move on terminals alone; elsewhere a line says now and then that it goes on.
+    quarters = 4 * past.step // run.settings.train.rounds
+    if not progress.console.is_terminal and run.process is not None and quarters > run.told:
+        run.told = quarters
+        rounds = f"{past.step} of {run.settings.train.rounds} rounds"
+        progress.console.print(f"{run.name}: {rounds}, {accuracy}", highlight=False)

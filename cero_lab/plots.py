@@ -1,8 +1,8 @@
-"""The report's figures. Each takes runs by (allocator, seed) and draws on axes of its own."""
+"""The report's figures. Each draws what was asked for on a figure of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -13,53 +13,57 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from cero_api.analysis.learning.curve import WINDOW, smoothed
-from cero_api.analysis.report import PLOT_STYLE, RunSummary, color_of, draw_effective, draw_exposure, draw_spending
+from cero_api.analysis.learning import Comparison, TrainingRecord, compare_trainings, curves
+from cero_api.analysis.learning.curve import WINDOW, common_grid, token_curves
+from cero_api.analysis.report import PLOT_STYLE, RunSummary, color_of, draw_effective, draw_exposure, matched
 from cero_lab.history import History
 from cero_lab.settings import DemoSettings
 
-Histories = Mapping[tuple[str, int], History]
+Histories = Mapping[tuple[str, str, int], History]  # by allocator, start and seed
 
 
-def draw_all(settings: DemoSettings, histories: Histories, folder: Path) -> dict[str, Path]:
+def draw_all(
+    settings: DemoSettings, histories: Histories, comparison: Comparison, folder: Path
+) -> list[tuple[str, Path]]:
     """Draw every figure.
 
     Args:
         settings: Of the comparison.
         histories: Of its runs, complete.
+        comparison: Of the same runs.
         folder: For the PNG files.
 
     Returns:
         Caption and file, in reading order.
     """
-    figures: dict[str, tuple[str, Callable[[DemoSettings, Histories], Figure]]] = {
-        "accuracy": (
-            f"Held-out accuracy over rollouts. Faint: single evaluations; bold: mean of {WINDOW}.", _accuracy
+    figures: dict[str, tuple[str, Callable[[], Figure]]] = {
+        "saving": (
+            f"Held-out accuracy over rollouts and over tokens. Faint: single trainings, mean of {WINDOW} evaluations; "
+            "bold: their mean. Dotted: uniform's accuracy at the end.", lambda: _saving(comparison)
         ),
         "effective": (
-            "Effective groups (with both a success and a failure) over consumed budget, mean of 25 rounds. "
-            "More of them is not yet a better model; the accuracy above is.", _effective
+            "Effective groups (with both a success and a failure) over consumed budget, mean of 10 rounds. "
+            "More of them is not yet a better model; the accuracy above is.", lambda: _effective(settings, histories)
         ),
-        "success": ("How many held-out prompts are solved how often, as training goes on.", _success),
+        "success": (
+            "How many held-out prompts are solved how surely, as training goes on.", lambda: _success(histories)
+        ),
         "exposure": (
-            "Rollouts that each pool prompt got in all, as a share of prompts. R is the equal share.", _exposure
-        ),
-        "pacing": (
-            "Budget: spending against the even schedule, and the budget's price. TRL generates the same number of "
-            "rollouts in every round, so spending is even and the price has nothing to correct.",
-            _pacing
+            "Rollouts that each pool prompt got in all, as a share of prompts. R is the equal share.",
+            lambda: _exposure(settings, histories)
         ),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {}
+    drawn = []
     for name, (caption, draw) in figures.items():
         with plt.rc_context(PLOT_STYLE):
-            figure = draw(settings, histories)
+            figure = draw()
             figure.savefig(folder / f"{name}.png", bbox_inches="tight")
             plt.close(figure)
-        drawn[caption] = folder / f"{name}.png"
+        drawn.append((caption, folder / f"{name}.png"))
     return drawn
 
 
@@ -73,62 +77,74 @@ def _summaries(settings: DemoSettings, histories: Histories) -> list[RunSummary]
         RunSummary.of_rounds(
             allocator, ((r.step - 1, r.prompts, r.counts, r.successes) for r in history.rounds), settings.train.prompts
         )
-        for (allocator, _), history in histories.items()
+        for (allocator, *_), history in histories.items()
     ]
 
 
 def _allocators(histories: Histories) -> list[str]:
-    return list(dict.fromkeys(allocator for allocator, _ in histories))
+    return list(dict.fromkeys(allocator for allocator, *_ in histories))
 
 
 def _of(allocator: str, histories: Histories) -> list[History]:
-    return [history for (name, _), history in histories.items() if name == allocator]
+    return [history for (name, *_), history in histories.items() if name == allocator]
 
 
-def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, float, str]]) -> None:
-    """Name each curve at its end, moved apart where the ends meet."""
-    low, high = axes.get_ylim()
-    gap, previous = 0.06 * (high - low), -np.inf
-    for name, (x, y, color) in sorted(ends.items(), key=lambda item: item[1][1]):
-        previous = max(y, previous + gap)
-        axes.annotate(
-            name, (x, y), xytext=(x, previous), color=color, va="center", fontweight="bold",
-            textcoords="data", annotation_clip=False,
-        ).set_position((x * 1.01, previous))  # fmt: skip
+def draw_saving(
+    axes: Axes, records: Sequence[TrainingRecord], baseline: str = "uniform", over: str = "rollouts"
+) -> None:
+    """Held-out accuracy over what was spent: faint each training, bold their mean, and what that saves in the legend.
 
-
-def _accuracy(settings: DemoSettings, histories: Histories) -> Figure:
-    figure, axes = plt.subplots(figsize=(7.5, 4))
-    ends = {}
-    for allocator in _allocators(histories):
-        color, finals = _color(allocator, histories), []
-        for history in _of(allocator, histories):
-            rollouts = [e.rollouts for e in history.evaluations]
-            sampled = [e.sampled for e in history.evaluations]
-            axes.plot(rollouts, sampled, color=color, alpha=0.3, linewidth=1)
-            axes.plot(rollouts, smoothed(sampled), color=color, linewidth=2.2)
-            finals.append(smoothed(sampled)[-1])
-        ends[allocator] = (rollouts[-1], float(np.mean(finals)), color)
-    axes.set(xlabel="rollouts", ylabel="held-out accuracy (sampled)", title=f"Accuracy, pool {settings.pool}")
+    Args:
+        axes: Of the panel.
+        records: Of all trainings of one regime.
+        baseline: Label that the others are compared with; a dotted line is its accuracy at the end.
+        over: "rollouts" or "tokens".
+    """
+    results, grid = compare_trainings(records, baseline), common_grid(records)
+    for label, result in results.items():
+        own = [record for record in records if record.label == label]
+        heights = curves(own, grid)
+        spent = np.broadcast_to(grid, heights.shape) if over == "rollouts" else token_curves(own, grid)
+        if spent is None:
+            continue
+        color, told = color_of(label, results), result.against
+        match = None if told is None else told.rollouts if over == "rollouts" else told.tokens
+        ratio = f": {matched(match, along=True)} of {baseline}'s {over}" if match else ""
+        if len(own) > 1:
+            axes.plot(spent.T, heights.T, color=color, alpha=0.25, linewidth=0.8)
+        axes.plot(spent.mean(0), heights.mean(0), color=color, linewidth=2.2, label=f"{label}{ratio}")
+        if label == baseline:
+            axes.axhline(heights[:, -1].mean(), color=color, linestyle=":", linewidth=1)
+    axes.set(xlabel=over)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-    axes.margins(x=0.02)
-    _label_ends(axes, ends)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    low, high = axes.get_ylim()
+    axes.set(xlim=(0, None), ylim=(low, high + 0.2 * (high - low)))  # room for the legend
+    axes.legend(frameon=False, loc="upper left", labelcolor="linecolor", fontsize=9)
+
+
+def _saving(comparison: Comparison) -> Figure:
+    """What was learned from how many rollouts, and from how many tokens."""
+    (records,) = comparison.records.values()
+    figure, panels = plt.subplots(1, 2, figsize=(9.5, 3.8), sharey=True)
+    for axes, over in zip(panels, ("rollouts", "tokens"), strict=True):
+        draw_saving(axes, records, comparison.baseline, over)
+    panels[0].set(ylabel="held-out accuracy")
+    figure.tight_layout()
     return figure
 
 
 def _effective(settings: DemoSettings, histories: Histories) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 4))
-    draw_effective(axes, _summaries(settings, histories), window=25)
+    draw_effective(axes, _summaries(settings, histories), window=10)
     return figure
 
 
-def _success(settings: DemoSettings, histories: Histories) -> Figure:
-    names = _allocators(histories)
+def _success(histories: Histories) -> Figure:
+    names, bins = _allocators(histories), np.linspace(0, 1, 11)
     figure, grid = plt.subplots(
         len(names), 3, figsize=(8.5, 1.2 + 2.0 * len(names)), sharex=True, sharey=True, squeeze=False
     )
-    samples = settings.evaluation.samples
-    bins = (np.arange(samples + 2) - 0.5) / samples
     for row, allocator in zip(grid, names, strict=True):
         runs = _of(allocator, histories)
         for axes, where in zip(row, (0.0, 0.5, 1.0), strict=True):
@@ -141,7 +157,7 @@ def _success(settings: DemoSettings, histories: Histories) -> Figure:
             axes.set_title(f"{allocator}, {picked[0].rollouts:,} rollouts", fontsize=9)
             axes.yaxis.set_major_formatter(lambda y, _: f"{y:.0%}")
         row[0].set_ylabel("held-out prompts")
-    grid[-1][1].set_xlabel(f"share of {samples} samples solved")
+    grid[-1][1].set_xlabel("probability of the right answer")
     figure.tight_layout()
     return figure
 
@@ -157,17 +173,4 @@ def exposure(history: History, prompts: int) -> NDArray[np.int64]:
 def _exposure(settings: DemoSettings, histories: Histories) -> Figure:
     figure, axes = plt.subplots(figsize=(7.5, 4))
     draw_exposure(axes, _summaries(settings, histories))
-    return figure
-
-
-def _pacing(settings: DemoSettings, histories: Histories) -> Figure:
-    figure, (spent_axes, price_axes) = plt.subplots(1, 2, figsize=(9.5, 3.6))
-    draw_spending(spent_axes, _summaries(settings, histories))
-    for allocator in _allocators(histories):
-        for history in _of(allocator, histories):
-            if all(r.price is not None for r in history.rounds):
-                steps = [r.step for r in history.rounds]
-                price_axes.plot(steps, [r.price for r in history.rounds], color=_color(allocator, histories))
-    price_axes.set(xlabel="round", ylabel="budget price (normalized)", title="Price of the budget", ylim=(0, 1))
-    figure.tight_layout()
     return figure

@@ -83,12 +83,13 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
             report_to=[],
             disable_tqdm=True,
         ),
-        train_dataset=Dataset.from_list([{"prompt": p.prompt} for p in puzzles]),
+        # What is known of a prompt before its first visit: its length, and the task, as data sets name their source.
+        train_dataset=Dataset.from_list([{"prompt": p.prompt, "task": p.task} for p in puzzles]),
         processing_class=tokenizer,
         allocator=settings.allocator,
         allocator_config=settings.allocator_config,
         trace=folder / "trace.jsonl",
-        scope=settings.scope or ("batch" if settings.allocator == "uniform" else "pool"),
+        scope=settings.scope,
         prompt_weight=settings.prompt_weight,
     )
     recorder = _Recorder(settings, folder, trainer, lengths, should_stop)

@@ -12,7 +12,7 @@ from cero_api.advantages import PromptWeight
 SETTINGS_FILE = "settings.json"  # of a run, in its folder
 
 PoolName = Literal["hardest", "hard", "mixed", "easy", "lengths"]
-Scope = Literal["batch", "pool"]
+Scope = Literal["batch", "window", "pool"]
 Count = Annotated[int, Field(gt=0)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -128,8 +128,7 @@ class RunSettings(Frozen):
         stream: Another one is another training on the same pool.
         pool: Which mixture of puzzles.
         start: Checkpoint folder to start from.
-        scope: Who picks the prompts; None leaves it to TRL's own sampler for uniform, and to the others over the whole
-            pool, as in the paper.
+        scope: Who picks the prompts; None is the allocator's usual one.
         allocator_config: Settings of the allocator, beside what follows from the training.
         prompt_weight: Of a prompt in the loss.
         train: The training.
@@ -149,12 +148,14 @@ class RunSettings(Frozen):
 
 
 class DemoSettings(Frozen):
-    """A comparison: every allocator on every seed, all from one checkpoint.
+    """A comparison: every allocator on every start and seed.
 
     Attributes:
         allocators: Registered names.
+        starts: Warm starts of the embedded model, by the seed of each; with `model`, that model alone.
         seeds: Of pool and training.
         pool: Which mixture of puzzles.
+        scope: Of all allocators but uniform, which takes what TRL's own sampler draws; None is each one's usual one.
         model: Checkpoint folder to start from; None is the embedded model after its warm start.
         warmstart: How the embedded model is made.
         train: The trainings.
@@ -164,11 +165,18 @@ class DemoSettings(Frozen):
     """
 
     allocators: Annotated[tuple[str, ...], Field(min_length=1)] = ("uniform", "cero")
+    starts: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     pool: PoolName = "hard"
+    scope: Scope | None = None
     model: Path | None = None
     warmstart: WarmstartSettings = WarmstartSettings()
-    train: TrainSettings = TrainSettings()
-    evaluation: EvalSettings = EvalSettings()
+    train: TrainSettings
+    evaluation: EvalSettings
     out: Path = Path("runs/demo")
     jobs: Count = 2
+
+    @property
+    def visits(self) -> float:
+        """Groups for each prompt of the pool, were they dealt evenly."""
+        return self.train.rounds * self.train.prompts_per_round / self.train.prompts

@@ -1,160 +1,100 @@
-"""The numbers of the closing table, and how they are smoothed."""
+"""What a comparison of the demo says: a record and a line for each training, and a verdict for each allocator."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import accumulate
 
-import numpy as np
-
-from cero_api.analysis.learning.curve import WINDOW, smoothed
-from cero_lab.history import Evaluation, History
+from cero_api.analysis.learning import Interval, TrainingRecord, TrainingResult, smoothed
+from cero_api.analysis.report import matched
+from cero_lab.evidence.record import signal_per_rollout
+from cero_lab.history import History
 
 HOW = (
-    f"Accuracy is held out: fresh prompts of the pool's own mixture, mean over prompts and samples. "
-    f"Final values are means over the last {WINDOW} evaluations. Rollouts to match: where the accuracy, averaged over "
-    f"{WINDOW} evaluations, first reaches uniform's final value. ± is the standard error over held-out prompts."
+    "Accuracy is held out: other prompts of the pool's own mixture, mean probability of the right answer.",
+    "Known before the first visit are a prompt's length and its task, which nearly settle what is within reach in "
+    "these pools: a best case for whoever goes by them.",
 )
 
-HEADINGS = (
-    "seed",
-    "allocator",
-    "sampled accuracy",
-    "greedy accuracy",
-    "rollouts to match",
-    "effective groups",
-    "allocator time",
-    "training time",
-)
+SAVING, LOSS, NO_CLAIM = "a saving", "a LOSS", "no claim"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """One run in numbers.
-
-    Attributes:
-        allocator: Its name.
-        seed: Of the run.
-        rollouts: Spent.
-        start: Held-out sampled accuracy of the starting model.
-        final: The same at the end.
-        greedy_start: Held-out greedy accuracy of the starting model.
-        greedy: The same at the end.
-        effective: Share of groups with both a success and a failure.
-        to_match: Rollouts until uniform's final accuracy was reached; None if it was not.
-        allocator_seconds: Spent in allocate and observe, over the whole run.
-        seconds: Wall time of the training, evaluations not included.
-        rates: Final success rate of each held-out prompt.
-    """
-
-    allocator: str
-    seed: int
-    rollouts: int
-    start: float
-    final: float
-    greedy_start: float
-    greedy: float
-    effective: float
-    to_match: int | None
-    allocator_seconds: float
-    seconds: float
-    rates: tuple[float, ...]
-
-
-def rollouts_to_reach(evaluations: Sequence[Evaluation], target: float) -> int | None:
-    """Rollouts spent when the smoothed sampled accuracy first reaches a target; None if it never does."""
-    reached = np.flatnonzero(smoothed([e.sampled for e in evaluations]) >= target - 1e-9)
-    return evaluations[reached[0]].rollouts if reached.size else None
-
-
-def summarize(allocator: str, seed: int, history: History, target: float | None) -> Summary:
-    """Put a run into numbers.
+def record_of(allocator: str, start: str, seed: int, regime: str, history: History) -> TrainingRecord:
+    """A training in numbers, as `cero report` takes them.
 
     Args:
         allocator: Its name.
-        seed: Of the run.
-        history: Of the run, complete.
-        target: Uniform's final accuracy on this seed; None if uniform did not run.
-
-    Returns:
-        The summary.
+        start: Name of the model that it began from.
+        seed: Of the training.
+        regime: What is equal for all.
+        history: Of the training, complete.
     """
-    evaluations, rounds = history.evaluations, history.rounds
-    return Summary(
-        allocator=allocator,
+    rounds, evaluations = history.rounds, history.evaluations
+    spent = [0, *accumulate(sum(r.tokens or ()) for r in rounds)]
+    return TrainingRecord(
+        label=allocator,
+        start=start,
         seed=seed,
-        rollouts=rounds[-1].rollouts,
-        start=evaluations[0].sampled,
-        final=final_accuracy(history),
-        greedy_start=evaluations[0].greedy,
-        greedy=float(smoothed([e.greedy for e in evaluations])[-1]),
-        effective=sum(r.effective for r in rounds) / sum(len(r.counts) for r in rounds),
-        to_match=None if target is None else rollouts_to_reach(evaluations, target),
+        regime=regime,
+        rollouts=[e.rollouts for e in evaluations],
+        accuracy=[e.sampled for e in evaluations],
+        tokens=[spent[e.step] for e in evaluations] if all(r.tokens for r in rounds) else None,
+        effective_group_rate=sum(r.effective for r in rounds) / sum(len(r.counts) for r in rounds),
+        signal_per_rollout=signal_per_rollout([r.counts for r in rounds], [r.successes for r in rounds]),
+        optimizer_steps=rounds[-1].step,
         allocator_seconds=sum(r.allocator_seconds for r in rounds),
         seconds=rounds[-1].seconds,
-        rates=tuple(np.mean([e.rates for e in evaluations[-WINDOW:]], axis=0).tolist()),
     )
 
 
-def final_accuracy(history: History) -> float:
-    """Held-out sampled accuracy at the end, smoothed."""
-    return float(smoothed([e.sampled for e in history.evaluations])[-1])
-
-
-def verdict(summary: Summary, uniform: Summary) -> str:
-    """One plain sentence: did the allocator beat uniform on this seed, at equal rollouts?
+def training_cells(name: str, record: TrainingRecord) -> dict[str, str]:
+    """One training as a line of a table, texts by heading.
 
     Args:
-        summary: Of the allocator.
-        uniform: Of uniform on the same seed.
-
-    Returns:
-        The sentence; it says so when uniform won. ± is the standard error of the prompts' paired differences, so it
-        knows the noise of the evaluation, not that of another training seed.
+        name: Of the training.
+        record: Its numbers.
     """
-    difference = np.subtract(summary.rates, uniform.rates)
-    mean = float(difference.mean())
-    error = float(difference.std() / np.sqrt(difference.size))
-    name = summary.allocator.upper()
-    outcome = f"{name} LOSES to uniform by" if mean < 0 else f"{name} beats uniform by"
-    sentence = f"seed {summary.seed}: {outcome} {abs(mean):.3f} ± {error:.3f} at equal rollouts"
-    if abs(mean) < 2 * error:
-        sentence += " (within noise)"
-    if not summary.to_match:
-        return f"{sentence}; it never reaches uniform's final accuracy"
-    share = summary.to_match / (uniform.to_match or summary.to_match)
-    return f"{sentence}; it reaches uniform's final accuracy with {share:.0%} of the rollouts that uniform took"
+    tokens = "" if record.tokens is None else f"{record.tokens[-1]:,}"
+    return {
+        "training": name,
+        "accuracy": f"{record.accuracy[0]:.3f} → {smoothed(record.accuracy)[-1]:.3f}",
+        "tokens": tokens,
+        "effective": f"{record.effective_group_rate:.1%}",
+        "signal": f"{record.signal_per_rollout:.3f}",
+        "allocator": f"{record.allocator_seconds:.2f} s",
+        "time": f"{record.seconds:.0f} s",
+    }
 
 
-def table_rows(summaries: Sequence[Summary]) -> list[list[str]]:
-    """The closing table: for each seed the starting model, then every allocator.
+def verdict(label: str, result: TrainingResult) -> str:
+    """One plain sentence, which claims no more than the trainings can bear out.
+
+    Starts differ in what can be saved from them, so one start claims nothing however many seeds there are; of several,
+    an interval on one side of 1 is a saving or a loss, of rollouts and of tokens each for itself.
 
     Args:
-        summaries: Of the runs.
-
-    Returns:
-        Rows of texts under `HEADINGS`.
+        label: Of the allocator.
+        result: Its numbers against uniform's; with none to compare with, nothing is claimed.
     """
-    rows = []
-    for seed in dict.fromkeys(s.seed for s in summaries):
-        runs = [s for s in summaries if s.seed == seed]
-        rows.append([str(seed), "(start)", f"{runs[0].start:.3f}", f"{runs[0].greedy_start:.3f}", "", "", "", ""])
-        reference = next((s.to_match for s in runs if s.allocator == "uniform"), None)
-        rows += [_row(s, reference) for s in runs]
-    return rows
+    name, found = label.upper(), result.against
+    if found is None or found.rollouts is None:
+        return f"{name}: nothing to compare, {NO_CLAIM}."
+    matches = {"rollouts": found.rollouts} | ({"tokens": found.tokens} if found.tokens else {})
+    took = " and ".join(f"{matched(match, along=True)} of its {what}" for what, match in matches.items())
+    said = f"{name} came as far as uniform with {took}, along the curve"
+    if result.starts < 2:
+        seeds = "one seed" if result.trainings == 1 else f"{result.trainings} seeds"
+        return f"{said}. One start and {seeds}: {NO_CLAIM}."
+    claims = {what: claim(match.along) for what, match in matches.items()}
+    if len(set(claims.values())) == 1:
+        return f"{said}. {result.starts} starts: {claims['rollouts']}."
+    told = ", ".join(f"{outcome} of {what}".replace("claim of", "claim about") for what, outcome in claims.items())
+    return f"{said}. {result.starts} starts: {told}."
 
 
-def _row(summary: Summary, reference: int | None) -> list[str]:
-    match = "-" if summary.to_match is None else f"{summary.to_match:,}"
-    if summary.to_match is not None and reference and summary.allocator != "uniform":
-        match += f" ({summary.to_match / reference:.2f}x)"
-    return [
-        str(summary.seed),
-        summary.allocator,
-        f"{summary.final:.3f}",
-        f"{summary.greedy:.3f}",
-        match,
-        f"{summary.effective:.1%}",
-        f"{summary.allocator_seconds:.2f} s",
-        f"{summary.seconds:.0f} s",
-    ]
+def claim(ratio: Interval) -> str:
+    """What an interval of a ratio says, 1 being equal.
+
+    >>> claim(Interval(0.8, 0.7, 0.9)), claim(Interval(0.8, 0.6, 1.1)), claim(Interval(1.2, 1.1, 1.3))
+    ('a saving', 'no claim', 'a LOSS')
+    """
+    return SAVING if ratio.high < 1 else LOSS if ratio.low > 1 else NO_CLAIM

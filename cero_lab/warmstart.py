@@ -15,6 +15,7 @@ from string import ascii_lowercase
 import torch
 import torch.nn.functional as F
 from transformers import LlamaForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from cero_lab import tasks
 from cero_lab.fast.chances import answer_logits
@@ -51,6 +52,7 @@ def cached_checkpoint(settings: WarmstartSettings, cache: Path, progress: Progre
         cache.mkdir(parents=True, exist_ok=True)
         # Complete or absent: a reader never sees half a checkpoint.
         temporary = Path(tempfile.mkdtemp(dir=cache))
+        disable_progress_bar()  # it would run across those of whoever calls
         model.save_pretrained(temporary)
         make_tokenizer().save_pretrained(temporary)
         try:

@@ -22,7 +22,7 @@ ADAPTERS = [name for name in PLACES if name not in ("cero_api", "cero_lab")]
 # What looks back at records; a training imports none of it. What decides is everything else, and the trace that a
 # training writes.
 LOOKING_BACK = ("cero_api.analysis", "cero_api.cli", "cero_api.history", "cero_api.learning")
-HOUSES = ("cero_api", "cero_lab", "adapters", "tests", "integration_tests", "benchmarks", "docs")
+HOUSES = ("cero_api", "cero_lab", "adapters", "tests", "integration_tests", "benchmarks", "docs", "examples")
 LONGEST = 400
 REASON = f"More than {LONGEST} lines:"
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,8 @@ import zipfile
 import pytest
 
 import cero_api
+from cero_api.adapting.versions import TRAINERS
+from cero_api.extras import install_hint
 
 PACKAGE = pathlib.Path(cero_api.__file__).parent
 ROOT = pathlib.Path(__file__).parents[1]
@@ -143,5 +146,19 @@ def test_nobody_is_told_to_install_from_an_index_what_is_on_none() -> None:
         pytest.skip("the sources are not beside the tests of the wheel")
     folders = ("cero_api", "cero_lab", "adapters", "docs")
     texts = [path for folder in folders for path in (root / folder).rglob("*") if path.suffix in (".py", ".md")]
-    told = re.compile(r"pip install [^\n]*(?<!in a clone of )\bcero-api")
+    told = re.compile(r"pip install [^\n]*\bcero-api")
     assert [path for path in [root / "README.md", *texts] if told.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_hint_names_an_extra_that_there_is() -> None:
+    """And is a command as it stands behind the colon."""
+    sources = (path for name in IMPORT_NAMES for path in importlib.util.find_spec(name).submodule_search_locations)  # type: ignore[union-attr]  # another test finds them
+    texts = [path.read_text(encoding="utf-8") for folder in sources for path in pathlib.Path(folder).rglob("*.py")]
+    hinted = {name for text in texts for name in re.findall(r"install_hint\([\"'](\w+)[\"']\)", text)}
+    loaded = {name for text in texts for name in re.findall(r"load_extra\([^)]*, [\"'](\w+)[\"']\)", text)} - {"none"}
+    assert {"cli", "demo", "plot"} <= hinted | loaded
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    for extra in hinted | loaded | set(TRAINERS):
+        assert extra in extras
+        *_, command = install_hint(extra).partition(": ")
+        assert shlex.split(command) == ["pip", "install", f".[{extra}]"]

@@ -2,16 +2,18 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from typing import Any
 
 import pytest
 
 from cero_api import ConfigurationError, available_allocators, make_allocator
 from cero_api import allocators as registry
 
-PLUGIN = pathlib.Path(__file__).parent / "plugin"
+PLUGIN = pathlib.Path(__file__).parents[1] / "examples" / "plugin"
 USE = """
 import tempfile, pathlib
 from cero_api import available_allocators, check_allocator, load_allocator, make_allocator, save_allocator
@@ -29,16 +31,19 @@ def test_an_installed_plugin_keeps_the_contract_under_its_name(tmp_path: pathlib
     install = [sys.executable, "-m", "pip", "install", *offline, "--target", str(tmp_path), str(PLUGIN)]
     subprocess.run(install, check=True, timeout=120)
     path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", USE],
-        env=os.environ | {"PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    how: dict[str, Any] = {
+        "env": os.environ | {"PYTHONPATH": path},
+        "capture_output": True,
+        "text": True,
+        "timeout": 120,
+    }
+    result = subprocess.run([sys.executable, "-W", "error", "-c", USE], check=False, **how)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == ["cero_example_plugin", "2", "2", "20"]
+    assert result.stdout.split() == ["cero_hardest_first", "2", "2", "20"]
+    shutil.copy(PLUGIN / "test_contract.py", tmp_path)
+    own = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path / "test_contract.py")]
+    tested = subprocess.run(own, check=False, cwd=tmp_path, **how)
+    assert tested.returncode == 0, tested.stdout
 
 
 @pytest.mark.parametrize(

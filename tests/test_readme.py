@@ -1,6 +1,7 @@
 """What the project says of itself is true: the README's example, commands and links, and the version."""
 
 import contextlib
+import importlib
 import importlib.metadata
 import io
 import pathlib
@@ -35,8 +36,8 @@ def assert_alike(printed: str, stated: str) -> None:
 
 
 def test_the_example_prints_what_the_readme_says() -> None:
-    match = re.search(r"```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
-    assert match is not None, "the first example is a python block, with its output in a text block after it"
+    match = re.search(r"start:example\] -->\n```python\n(.*?)```\n+```text\n(.*?)```", README, re.DOTALL)
+    assert match is not None, "the example is a python block, with its output in a text block after it"
     example, output = match.groups()
     assert len(example.splitlines()) <= 20
     assert_alike(printed_by(example), output)
@@ -71,6 +72,14 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_its_savings_are_those_of_the_published_records(page: str) -> None:
+    """Which `python docs/headline.py --fill` writes."""
+    table = importlib.import_module("docs.headline").headline()
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert text.partition("<!-- begin headline -->")[2].partition("<!-- end headline -->")[0].strip() == table
+
+
 def test_the_badges_are_true() -> None:
     badges = re.findall(r"img\.shields\.io/badge/(\w+)-(.+?)-\w+\)", README)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -83,3 +92,15 @@ def test_one_version_everywhere() -> None:
     version = importlib.metadata.version("cero-api")
     assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_release_workflow_runs_a_session_and_publishes_what_it_leaves() -> None:
+    workflow = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    noxfile = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    (session,) = set(re.findall(r"nox -s (\w+)", workflow))
+    (body,) = re.findall(rf"^def {session}\(.*?(?=^@nox)", noxfile, re.MULTILINE | re.DOTALL)
+    assert 'ROOT / "dist"' in body
+    assert "twine" in body
+    assert workflow.count("path: dist/") == 2
+    assert "id-token: write" in workflow
+    assert "password" not in workflow

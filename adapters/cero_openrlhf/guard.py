@@ -94,7 +94,7 @@ def check_openrlhf() -> None:
         importlib.import_module("openrlhf.cli.train_ppo_ray")
     except ImportError as error:
         raise MissingDependencyError(
-            f"OpenRLHF cannot be imported ({error}); {install_hint('openrlhf')}, and vllm and flash-attn as "
-            "OpenRLHF's own guide says"
+            f"OpenRLHF cannot be imported ({error}); install vllm and flash-attn as OpenRLHF's own guide says, and "
+            f"then, {install_hint('openrlhf')}"
         ) from error
     check_upstream("cero_openrlhf", "openrlhf", functions=FUNCTIONS, words=WORDS)

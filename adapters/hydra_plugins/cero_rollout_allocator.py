@@ -12,6 +12,6 @@ try:
 except ImportError as error:
     # Hydra would only warn, take the flag for a new key, and verl would train without an allocator.
     if any("rollout_allocator" in argument for argument in sys.argv):
-        hint = 'pip install ".[verl]" in a clone of cero-api'
+        hint = 'in a clone of cero-api: pip install ".[verl]"'
         raise RuntimeError(f"cero-api is installed in part only: {error}; {hint}") from error
     raise

@@ -10,6 +10,7 @@ from typing import Any
 
 from cero_api.adapting.versions import TRAINERS, Supported
 from cero_api.errors import MissingDependencyError
+from cero_api.extras import install_hint
 
 
 def check_upstream(
@@ -73,7 +74,8 @@ def _version(adapter: str, range_: Supported) -> str:
         return version(range_.package)
     except PackageNotFoundError as error:
         raise MissingDependencyError(
-            f"{adapter} needs {range_.package}, which is not installed; pip install '{range_.requirement}'"
+            # The extra, and not the trainer alone: it brings what the trainer imports and does not require.
+            f"{adapter} needs {range_.package}, which is not installed; {install_hint(range_.package)}"
         ) from error
 
 

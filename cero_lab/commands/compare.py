@@ -1,4 +1,4 @@
-"""`cero compare`: the demo's learner with several allocators and seeds."""
+"""`cero compare`: the demo's learner with several allocators and starts."""
 
 from __future__ import annotations
 
@@ -6,14 +6,26 @@ from pathlib import Path
 
 from cero_api.cli.options import Allocators, AsJson, FirstSeed, Seeds
 from cero_lab.commands.demo import demo
-from cero_lab.commands.options import Folder, Jobs, Pool, StartModel, TrainBudget, TrainPool, TrainRounds
+from cero_lab.commands.options import (
+    Folder,
+    Jobs,
+    Pool,
+    StartModel,
+    Starts,
+    TrainBudget,
+    TrainPool,
+    TrainRounds,
+    TrainScope,
+)
 
 
 def compare(
     allocators: Allocators = "all",
-    seeds: Seeds = 3,
+    starts: Starts = 3,
+    seeds: Seeds = 1,
     seed: FirstSeed = 0,
     pool: TrainPool = Pool.hard,
+    scope: TrainScope = None,
     rounds: TrainRounds = None,
     budget: TrainBudget = None,
     model: StartModel = None,
@@ -21,9 +33,9 @@ def compare(
     jobs: Jobs = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Train the demo's model with several allocators and seeds, at equal rollouts: means with their intervals.
+    """Train the demo's model with several allocators and starts, at equal rollouts: means with their intervals.
 
-    A training takes minutes, and there is one per allocator and seed. Stop it with Ctrl-C and run it again: it goes on
+    There is one training per allocator, start and seed. Stop it with Ctrl-C and run it again: it goes on
     where it stopped.
     """
-    demo(pool, seeds, seed, allocators, rounds, budget, model, out, jobs, as_json)
+    demo(pool, starts, seeds, seed, allocators, scope, rounds, budget, model, out, jobs, as_json)

@@ -17,7 +17,19 @@ class Pool(StrEnum):
     easy = "easy"
 
 
+class Scope(StrEnum):
+    """Who picks the prompts of a round."""
+
+    window = "window"
+    batch = "batch"
+    pool = "pool"
+
+
 TrainPool = Annotated[Pool, typer.Option(help="hard: over half of the prompts are out of reach at first.")]
+TrainScope = Annotated[
+    Scope | None, typer.Option(help="Who picks the prompts, for all but uniform; each method's usual one.")
+]
+Starts = Annotated[int, typer.Option(min=1, help="Warm-started models to train from; several give intervals.")]
 TrainRounds = Annotated[int | None, typer.Option(min=1, help="Rounds of each training.")]
 TrainBudget = Annotated[int | None, typer.Option(min=1, help="Rollouts of each training, in place of --rounds.")]
 StartModel = Annotated[

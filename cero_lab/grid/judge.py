@@ -6,7 +6,6 @@ import tempfile
 import time
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from cero_api.errors import ConfigurationError
 from cero_lab import history
@@ -32,14 +31,13 @@ def train_by_trl(variant: Variant, scene: Scene, place: Regime, start: Path) -> 
     """
     if not isinstance(variant, Allocated):
         raise ConfigurationError(f"{variant!r} is no allocator by its name, and only the fast training can run it")
-    scope: Any = variant.scope  # which of them the adapter has is for the settings to say
     settings = RunSettings(
         allocator=variant.allocator,
         seed=scene.seed,
         stream=variant.stream,
         pool=place.pool,
         start=start,
-        scope=scope,
+        scope=variant.scope,
         allocator_config=variant.fields(scene),
         train=place.train,
         evaluation=place.evaluation,

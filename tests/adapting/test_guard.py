@@ -94,7 +94,8 @@ def test_other_versions_are_warned_of(version: str) -> None:
 
 def test_a_missing_trainer_says_what_to_install() -> None:
     with pytest.raises(
-        MissingDependencyError, match="needs upstream, which is not installed; pip install 'upstream>=1"
+        MissingDependencyError,
+        match=r'needs upstream, which is not installed; in a clone .*: pip install "\.\[upstream\]"',
     ):
         check_upstream("cero_x", "upstream", functions={})
 

@@ -343,7 +343,7 @@ def test_report_without_matplotlib_says_what_to_install(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, err = cero("report", run_folder)
     assert code == 2
-    assert 'pip install ".[plot]" in a clone' in err
+    assert 'in a clone of cero-api: pip install ".[plot]"' in err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -10,12 +10,13 @@ from cero_lab.commands import compare as module
 from cero_lab.commands.options import Pool
 
 
-def test_it_is_the_demo_with_every_allocator_and_three_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_the_demo_with_every_allocator_and_three_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, ...]] = []
     monkeypatch.setattr(module, "demo", lambda *options: calls.append(options))
     module.compare()
-    ((pool, seeds, seed, names, *_, out, jobs, as_json),) = calls
-    assert (pool, seeds, seed, names, out, jobs) == (Pool.hard, 3, 0, "all", Path("runs/compare"), 2)
+    ((pool, starts, seeds, seed, names, scope, *_, out, jobs, as_json),) = calls
+    assert (pool, starts, seeds, seed) == (Pool.hard, 3, 1, 0)
+    assert (names, scope, out, jobs) == ("all", None, Path("runs/compare"), 2)
     assert as_json is False
 
 

@@ -16,6 +16,7 @@ from cero_api.analysis.report.learning_table import (
     learning_cells,
     learning_tables,
     learning_warnings,
+    matched,
     together_cells,
     together_warnings,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "learning_cells",
     "learning_tables",
     "learning_warnings",
+    "matched",
     "run_cells",
     "run_notes",
     "together_cells",

@@ -84,6 +84,23 @@ def write_learning_report(
         ConfigurationError: the folder cannot be made, or not be written.
         MissingDependencyError: matplotlib is not installed (extra `plot`).
     """
+    return write_parts(folder, title, learning_parts(comparison, folder))
+
+
+def learning_parts(comparison: Comparison, folder: str | os.PathLike[str]) -> list[str]:
+    """The curves, drawn as PNG files, and the tables, for a page that shows more than these.
+
+    Args:
+        comparison: what `compare_regimes` made of the records.
+        folder: for the files.
+
+    Returns:
+        HTML, in order.
+
+    Raises:
+        ConfigurationError: the folder cannot be made, or not be written.
+        MissingDependencyError: matplotlib is not installed (extra `plot`).
+    """
     parts = []
     if comparison.together:
         rows = [together_cells(label, found) for label, found in comparison.together.items()]
@@ -100,7 +117,7 @@ def write_learning_report(
             caption = f"Held-out accuracy over {over}; shaded: 95% intervals of {comparison.baseline} and CERO."
             draw = partial(_draw_curves, records, (comparison.baseline, "cero"), over)
             parts.append(write_figure(file, caption, 4.5, draw))
-    return write_parts(folder, title, [*parts, *html_notes(LEARNING_NOTES)])
+    return [*parts, *html_notes(LEARNING_NOTES)]
 
 
 def _tables(rows: Sequence[Mapping[str, str]]) -> list[str]:
