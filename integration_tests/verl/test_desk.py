@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ def test_asking_and_reporting_twice_changes_nothing() -> None:
 def test_tokens_of_rewarded_rollouts_are_counted_through_restarts(tmp_path: Path) -> None:
     """By the books, the trace and a successor that has but the journal; and nobody counts them where nobody did."""
     trace = {"path": str(tmp_path / "trace.jsonl")}
-    fields = {"offer": "window", "window": 2, "cost": "tokens"}
+    fields: dict[str, Any] = {"offer": "window", "window": 2, "cost": "tokens"}
     fresh = CeroConfig(num_prompts=8, rounds=10, budget=160, max_rollouts_per_prompt=4, **fields)
     desk = DurableDesk(tmp_path / "desk", CeroAllocator(fresh), trace=trace)
     rows, counts = desk.deal_pool(["a", "b"], [0, 1], 4, 0, True)
