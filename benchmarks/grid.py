@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=None, help="folder of the starts; default: in the records'")
     parser.add_argument("--publish", type=Path, default=None, help="folder for records in short, one file a regime")
     parser.add_argument("--page", type=Path, default=None, help="documentation to fill the tables into")
+    parser.add_argument("--mark", default="grid overview", help="of the overview in it")
     options = parser.parse_args()
     console = Console(soft_wrap=True)
     regimes = names(options.regimes, REGIMES, SETS)
@@ -81,7 +82,7 @@ def main() -> None:
     records = [record for job in jobs if (record := read(job, options.out)) is not None]
     if options.publish is not None:
         publish(records, options.publish)
-    report(records, console, options.page)
+    report(records, console, options.page, options.mark)
 
 
 if __name__ == "__main__":

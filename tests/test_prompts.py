@@ -55,7 +55,7 @@ NO_KEYS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("keys", NO_KEYS, ids=repr)
+@pytest.mark.parametrize("keys", NO_KEYS, ids=lambda keys: type(keys).__name__)
 def test_what_holds_no_keys_is_refused_by_every_call(keys: object, tmp_path: Path) -> None:
     """None of them raises anything else, and no text is taken apart, no 1.0 or True for a 1, no set for an order."""
     given: Any = keys

@@ -20,13 +20,16 @@ _SHOWN = ("rollouts to match", "along the curve", "tokens to match", "tokens, al
 Results = Mapping[str, Mapping[str, TrainingResult]]  # by regime and variant
 
 
-def report(records: Iterable[TrainingRecord], console: Console, page: Path | None = None) -> None:
+def report(
+    records: Iterable[TrainingRecord], console: Console, page: Path | None = None, mark: str = "grid overview"
+) -> None:
     """Print the tables.
 
     Args:
         records: of all trainings.
         console: for the tables.
-        page: documentation to fill them into, between marks named "grid REGIME" and "grid overview".
+        page: documentation to fill them into, between marks named "grid REGIME" and that of the overview.
+        mark: of the overview.
     """
     everything = list(records)
     if not everything:
@@ -34,7 +37,7 @@ def report(records: Iterable[TrainingRecord], console: Console, page: Path | Non
         return
     results = compare_regimes(everything, oracle=CEILINGS).results
     blocks = {f"grid {regime}": f"{described(regime)}\n\n{markdown(rows)}" for regime, rows in results.items()}
-    blocks["grid overview"] = overview(results)
+    blocks[mark] = overview(results)
     for name, block in blocks.items():
         console.print(f"\n### {name}\n\n{block}", highlight=False, markup=False)
     if page is not None:

@@ -201,6 +201,7 @@ VARIANTS: dict[str, Variant] = {
     # The ceilings.
     "oracle-batch": Oracle("batch"),
     "oracle-window": Oracle("window"),
+    "oracle-window-2": Oracle("window", window=2),
 }
 
 VARIANT_SETS: Mapping[str, tuple[str, ...]] = {
