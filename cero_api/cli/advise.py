@@ -252,7 +252,7 @@ def _evidence_rows(advice: Advice) -> list[Row]:
 
 
 def _about_lines(advice: Advice) -> list[str]:
-    from cero_api.analysis.advice.lines import COUNT_TOKENS, TAKE_RATES
+    from cero_api.analysis.advice.lines import TAKE_RATES
 
     composition, said = advice.composition, []
     if advice.evidence:
@@ -261,14 +261,7 @@ def _about_lines(advice: Advice) -> list[str]:
             f"Measured as {names}. Regime: pool, visits, parameters. Contrast: the share of uniform's groups that had "
             "it. Brackets: 95% intervals over starts. docs/early.md has all of them."
         )
-    if composition is None:
-        return said
-    for able, wanted, what in (
-        (COUNT_TOKENS, composition.tokens, "a cost in tokens"),
-        (TAKE_RATES, composition.rates is not None, "offline pass rates"),
-    ):
-        unable = [name for trainer, name in _TRAINERS.items() if trainer not in able]
-        if wanted and unable:
-            does = "do" if len(unable) > 1 else "does"
-            said.append(f"{' and '.join(unable)} {does} not take {what}: left out there.")
+    unable = [name for trainer, name in _TRAINERS.items() if trainer not in TAKE_RATES]
+    if composition is not None and composition.rates is not None and unable:
+        said.append(f"No offline pass rates for {' and '.join(unable)}: left out there.")
     return said

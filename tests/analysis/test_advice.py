@@ -27,7 +27,7 @@ from cero_api.analysis.advice import (
     trainer_lines,
 )
 from cero_api.analysis.advice.difficulty import effective_share
-from cero_api.analysis.advice.lines import COUNT_TOKENS, TAKE_RATES
+from cero_api.analysis.advice.lines import TAKE_RATES
 from cero_api.analysis.history import SuccessHistory, read_history
 from cero_api.trace import TraceWriter
 
@@ -350,12 +350,9 @@ def test_the_lines_are_what_trainers_take(composition: Composition) -> None:
 
 
 @pytest.mark.skipif(not (ROOT / "adapters").is_dir(), reason="the wheel is tested without the sources of adapters")
-def test_a_cost_in_tokens_is_for_the_trainers_that_count_them() -> None:
+def test_pass_rates_are_for_the_trainers_that_take_them() -> None:
     for trainer in ("trl", "verl", "openrlhf"):
         sources = "".join(
             path.read_text(encoding="utf-8") for path in (ROOT / "adapters" / f"cero_{trainer}").glob("*.py")
         )
-        assert (trainer in COUNT_TOKENS) == ("refuse_token_cost(" not in sources), (
-            "see cero_api/analysis/advice/lines.py"
-        )
-        assert (trainer in TAKE_RATES) == ("offline_rates" in sources)
+        assert (trainer in TAKE_RATES) == ("offline_rates" in sources), "see cero_api/analysis/advice/lines.py"

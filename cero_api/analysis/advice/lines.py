@@ -8,10 +8,9 @@ from typing import Any
 
 from cero_api.adapting.defaults import WINDOW
 
-# Trainers whose adapter reports how long rollouts are, which a cost in tokens needs.
-COUNT_TOKENS = frozenset({"trl"})
-_OWN = f"window-{WINDOW}"
+# Trainers whose adapter takes a column of offline pass rates.
 TAKE_RATES = frozenset({"trl", "verl"})
+_OWN = f"window-{WINDOW}"
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,8 @@ def trainer_lines(composition: Composition) -> dict[str, str]:
     >>> for trainer, line in trainer_lines(Composition("window", tokens=True)).items():
     ...     print(f"{trainer}: {line}")
     trl: CeroGRPOTrainer(..., allocator="cero", scope="window", allocator_config={"cost": "tokens"})
-    verl: +rollout_allocator=cero rollout_allocator.scope=window
-    openrlhf: --cero.allocator cero --cero.scope window
+    verl: +rollout_allocator=cero rollout_allocator.scope=window rollout_allocator.cost=tokens
+    openrlhf: --cero.allocator cero --cero.scope window --cero.cost tokens
     """
     return {"trl": _trl(composition), "verl": _verl(composition), "openrlhf": _openrlhf(composition)}
 
@@ -79,16 +78,15 @@ def _rates(composition: Composition) -> dict[str, str]:
     return {name: column for name, column in given.items() if column is not None}
 
 
-def _fields(composition: Composition, trainer: str) -> dict[str, Any]:
-    cost = {"cost": "tokens"} if composition.tokens and trainer in COUNT_TOKENS else {}
-    return cost | dict(composition.fields)
+def _fields(composition: Composition) -> dict[str, Any]:
+    return ({"cost": "tokens"} if composition.tokens else {}) | dict(composition.fields)
 
 
 def _trl(composition: Composition) -> str:
     arguments = ["...", 'allocator="cero"']
     arguments.append(f'scope="{composition.scope}"')
     arguments += [f'{name}="{column}"' for name, column in _rates(composition).items()]
-    config = ", ".join(f'"{name}": {value!r}'.replace("'", '"') for name, value in _fields(composition, "trl").items())
+    config = ", ".join(f'"{name}": {value!r}'.replace("'", '"') for name, value in _fields(composition).items())
     if config:
         arguments.append(f"allocator_config={{{config}}}")
     return f"CeroGRPOTrainer({', '.join(arguments)})"
@@ -96,12 +94,12 @@ def _trl(composition: Composition) -> str:
 
 def _verl(composition: Composition) -> str:
     told: dict[str, Any] = {"scope": composition.scope}
-    told |= _rates(composition) | _fields(composition, "verl")
+    told |= _rates(composition) | _fields(composition)
     parts = [f"rollout_allocator.{name}={value}" for name, value in told.items()]
     return " ".join(["+rollout_allocator=cero", *parts])
 
 
 def _openrlhf(composition: Composition) -> str:
     told = {"scope": composition.scope}
-    parts = [f"--cero.{name} {value}" for name, value in (told | _fields(composition, "openrlhf")).items()]
+    parts = [f"--cero.{name} {value}" for name, value in (told | _fields(composition)).items()]
     return " ".join(["--cero.allocator cero", *parts])
