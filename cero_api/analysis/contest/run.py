@@ -97,11 +97,11 @@ def _run(arena: Arena, name: str, config: Mapping[str, Any], seed: int, progress
             started = time.perf_counter()
             more = allocator.commit().counts
             seconds += time.perf_counter() - started
-            also = rng.binomial(more, p)
+            second = _drawn(ids, more, p, varying, allocation.round, rng)
             started = time.perf_counter()
-            allocator.observe(RolloutOutcomes(ids, also, more - also, round=allocation.round))
+            allocator.observe(second)
             seconds += time.perf_counter() - started
-            n, won = n + more, won + also  # one group of both waves
+            n, outcomes = n + more, _together(outcomes, second)
         rollouts += int(n.sum())
         groups += ids.size
         effective += int(np.count_nonzero(outcomes.mixed))
@@ -140,3 +140,14 @@ def _drawn(
     high = low + np.sqrt(varying)
     earned = n * low + won * np.sqrt(varying)
     return RolloutOutcomes(ids, earned, n - earned, round, squares=won * high**2 + (n - won) * low**2)
+
+
+def _together(one: RolloutOutcomes, other: RolloutOutcomes) -> RolloutOutcomes:
+    """One group of both waves for each prompt."""
+    return RolloutOutcomes(
+        one.prompt_ids,
+        one.successes + other.successes,
+        one.failures + other.failures,
+        one.round,
+        squares=one.squares + other.squares,
+    )
