@@ -16,7 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from cero_lab.evidence.grid import Job, run_grid
-from cero_lab.evidence.published import Published, publish, read_published
+from cero_lab.evidence.published import Published, read_published, write_regimes
 from cero_lab.evidence.regimes import REGIMES
 from cero_lab.evidence.report import report
 from cero_lab.evidence.runs import read_all
@@ -66,7 +66,7 @@ def main() -> None:
     if not records:
         console.print(f"Nothing in {options.out}; what follows is of the published records in {PUBLISHED}.")
     elif options.page is not None:
-        publish(records, options.figures or options.out)
+        write_regimes(records, options.figures or options.out)
     report(records or read_published(PUBLISHED), options.figures or options.out, console, options.page)
 
 

@@ -120,3 +120,10 @@ def test_contributing_has_a_line_for_every_room_and_for_no_other() -> None:
             named.append(f"{house}/{room}")
     assert set(rooms()) <= set(named)
     assert [room for room in named if not (ROOT / room).is_dir() and "," not in room] == []
+
+
+@pytest.mark.parametrize("mark", ["<!doctype html", "<table", "<figure"])
+def test_pages_are_written_in_one_place(mark: str) -> None:
+    """Where text that somebody chose is made harmless, and tables fit a phone."""
+    writers = {name for name, path in modules().items() if mark in path.read_text(encoding="utf-8")}
+    assert writers <= {"cero_api.analysis.report.page"}

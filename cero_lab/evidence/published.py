@@ -60,7 +60,7 @@ def read_published(folder: Path) -> list[Published]:
     return read_records([folder], Published)
 
 
-def publish(records: Iterable[Published], folder: Path) -> list[Path]:
+def write_regimes(records: Iterable[TrainingRecord], folder: Path) -> list[Path]:
     """Write one file a regime.
 
     Args:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cero_api.analysis.learning import TrainingRecord, TrainingResult, by_regime, compare_regimes, write_trainings
+from cero_api.analysis.learning import TrainingRecord, TrainingResult, compare_regimes
 from cero_api.analysis.report import learning_cells
 from cero_lab.evidence.page import fill
+from cero_lab.evidence.published import write_regimes
 from cero_lab.evidence.tables import markdown, table
 from cero_lab.grid.regimes import regime_of
 from cero_lab.grid.variants import CEILINGS
@@ -74,10 +75,5 @@ def publish(records: Iterable[TrainingRecord], folder: Path) -> list[Path]:
         records: of all trainings.
         folder: for the files.
     """
-    written = []
-    for regime, mine in by_regime(records).items():
-        fields = set(TrainingRecord.model_fields)
-        kept = [TrainingRecord(**record.model_dump(include=fields)) for record in mine]
-        written.append(folder / f"{regime}.json")
-        write_trainings(kept, written[-1])
-    return written
+    fields = set(TrainingRecord.model_fields)
+    return write_regimes((TrainingRecord(**record.model_dump(include=fields)) for record in records), folder)

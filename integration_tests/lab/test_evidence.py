@@ -15,7 +15,7 @@ from cero_lab.evaluate import evaluate, expected
 from cero_lab.evidence import arithmetic
 from cero_lab.evidence.grid import Job, make, missing
 from cero_lab.evidence.page import fill
-from cero_lab.evidence.published import Published, publish, read_published
+from cero_lab.evidence.published import Published, read_published, write_regimes
 from cero_lab.evidence.record import load, path_of
 from cero_lab.evidence.regimes import REGIMES, Regime
 from cero_lab.evidence.runs import read_all
@@ -55,7 +55,7 @@ def test_a_grid_makes_what_is_missing_and_reports_it(
     runs = read_all(tmp_path)["tiny"]
     assert all(runs[job.variant][0].rollouts[-1] == TRAIN.budget for job in jobs)
     told = [Published.of("tiny", record) for records in runs.values() for record in records.values()]
-    publish(told, tmp_path / "published")
+    write_regimes(told, tmp_path / "published")
     assert read_published(tmp_path / "published") == told
     rows = compare_trainings(told)
     assert rows["uniform"].against is None
