@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from cero_api import Allocation
-from cero_api.errors import BudgetError, PromptError
+from cero_api.errors import BudgetError, CeroError, PromptError
 
 
 def candidates(rows: Sequence[int], group_size: int) -> NDArray[np.int64]:
@@ -68,6 +70,28 @@ def check_filled(allocation: Allocation, total: int, num_prompts: int) -> None:
             f"round {allocation.round}: the allocator must name rows of the train dataset (0 to "
             f"{num_prompts - 1}), each once; build it with num_prompts={num_prompts}"
         )
+
+
+def check_agreed(allocation: Allocation, accelerator: Any) -> None:
+    """Refuse a round that the ranks' copies of the allocator have dealt differently.
+
+    Each rank runs its own copy on the same evidence, so nothing is broadcast. A copy that has drifted would train on
+    mislabelled groups without a word.
+
+    Args:
+        allocation: this rank's.
+        accelerator: that TRL's trainer has.
+
+    Raises:
+        CeroError: two ranks were dealt differently.
+    """
+    if accelerator.num_processes > 1:
+        mine = torch.tensor([checksum(allocation)], device=accelerator.device)
+        if accelerator.gather(mine).unique().numel() > 1:
+            raise CeroError(
+                f"round {allocation.round}: the ranks' allocators disagree; give every rank an equal one, with the "
+                "same configuration and seed, that draws on no global random state"
+            )
 
 
 def group_sizes(allocation: Allocation) -> NDArray[np.int64]:

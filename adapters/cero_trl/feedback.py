@@ -102,6 +102,23 @@ def outcomes_of(
     )
 
 
+def contrast_of(counts: NDArray[np.int64], rewards: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether the rewards of each prompt's rollouts differ, `[P]`; those that are missing say nothing.
+
+    Args:
+        counts: int64 `[P]`, at least one of them above 0.
+        rewards: float64 `[N]`, the rollouts of a prompt side by side, NaN where there was none.
+
+    >>> contrast_of(np.array([2, 0, 3]), np.array([1.0, 1.0, 0.0, np.nan, 0.5]))
+    array([False, False,  True])
+    """
+    given = counts[counts > 0]
+    starts = np.cumsum(given) - given
+    contrast = np.zeros(counts.size, dtype=np.bool_)
+    contrast[counts > 0] = np.fmax.reduceat(rewards, starts) > np.fmin.reduceat(rewards, starts)
+    return contrast
+
+
 def record_of(
     allocation: Allocation,
     outcomes: RolloutOutcomes | None,

@@ -23,12 +23,12 @@ from cero_api import Allocation, RolloutAllocator
 from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, round_numbers, start_line
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
-from cero_api.errors import CeroError, CheckpointError, ConfigurationError, PromptError
+from cero_api.errors import CheckpointError, ConfigurationError, PromptError
 from cero_trl.advantages import changed_below, grouped_advantages, prompt_weights
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
 from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
-from cero_trl.counts import candidates, check_filled, checksum, group_sizes, share_of_rank
-from cero_trl.feedback import RoundRecord, generated, judged_rewards, outcomes_of, record_of, trace_of
+from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes, share_of_rank
+from cero_trl.feedback import RoundRecord, contrast_of, generated, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
 from cero_trl.planning import (
@@ -228,15 +228,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             rows = candidates(gather_object(numbers), self.num_generations)
             allocation = self._timed(self.allocator.allocate, rows, total=total)
         check_filled(allocation, total, self.schedule.num_prompts)
-        if self.accelerator.num_processes > 1:
-            # Each rank runs its own copy of the allocator on the same evidence, so nothing is broadcast.
-            # A copy that has drifted would train on mislabelled groups without a word.
-            mine = torch.tensor([checksum(allocation)], device=self.accelerator.device)
-            if self.accelerator.gather(mine).unique().numel() > 1:
-                raise CeroError(
-                    f"round {allocation.round}: the ranks' allocators disagree; give every rank an equal "
-                    "one, with the same configuration and seed, that draws on no global random state"
-                )
+        check_agreed(allocation, self.accelerator)
         self._allocation = allocation
         share = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
         return [self._pool[row] for row in share]  # one by one, so that no two rollouts share an object
@@ -324,11 +316,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         return result
 
     def _log_round(self, record: RoundRecord, rewards: NDArray[np.float64]) -> None:
-        given = record.counts[record.counts > 0]
-        starts = np.cumsum(given) - given
-        has_contrast = np.fmax.reduceat(rewards, starts) > np.fmin.reduceat(rewards, starts)
-        contrast = np.zeros(record.counts.size, dtype=bool)
-        contrast[record.counts > 0] = has_contrast
+        contrast = contrast_of(record.counts, rewards)
         metrics = {
             **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares, record.tokens),
             **self._judge.numbers(),

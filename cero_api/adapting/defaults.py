@@ -134,7 +134,7 @@ def refuse_other_offer(scope: str, offer: str | None) -> None:
     if (scope == "batch" and offer == "window") or (scope == "window" and offer not in (None, "window")):
         raise ConfigurationError(
             f"offer={offer} contradicts scope={scope}, which says who may be chosen in a trainer; leave offer out, and "
-            "take scope=window for a window"
+            "choose the scope: batch, window or pool"
         )
 
 
