@@ -146,14 +146,3 @@ def _drawn(
     high = low + np.sqrt(varying)
     earned = n * low + won * np.sqrt(varying)
     return RolloutOutcomes(ids, earned, n - earned, round, squares=won * high**2 + (n - won) * low**2)
-
-
-def _together(one: RolloutOutcomes, other: RolloutOutcomes) -> RolloutOutcomes:
-    """One group of both waves for each prompt."""
-    return RolloutOutcomes(
-        one.prompt_ids,
-        one.successes + other.successes,
-        one.failures + other.failures,
-        one.round,
-        squares=one.squares + other.squares,
-    )
