@@ -39,6 +39,15 @@ OPENRLHF_NEEDS = (
 )
 
 
+# What tinker-cookbook 0.6.1 requires, but for tml-renderers>=0.4.1, which not every index has: it renders the prompts
+# of one maker's models, and nothing else imports it.
+TINKER_NEEDS = (
+    *("aiohttp", "anyio", "blobfile", "chz", "cloudpickle", "datasets", "pillow", "pyrage", "rich", "safetensors"),
+    *("termcolor", "tiktoken", "tinker==0.38.0", "torch==2.13.0", "tqdm", "transformers==5.24.0"),
+)
+# A server of the same API, in an environment of its own: it requires an older client.
+TINKER_SERVER = ("skyrl[jax,tinker]==0.4.0", "aiohttp")
+
 # What Unsloth 2026.10 imports when it trains on a CPU, and the newest TRL that it takes.
 UNSLOTH_NEEDS = (
     *("torch==2.13.0", "transformers==4.57.6", "trl==1.14.2", "peft", "cut_cross_entropy", "einops", "hf_transfer"),
@@ -210,6 +219,28 @@ def openrlhf_vllm(session: nox.Session) -> None:
     session.run(
         "pytest", "integration_tests/openrlhf/test_vllm.py", "-s", *session.posargs,
         env={"HF_HUB_OFFLINE": "1", "CERO_OPENRLHF_ENGINE": "full"},
+    )  # fmt: skip
+
+
+@nox.session
+def tinker(session: nox.Session) -> None:
+    """The tinker-cookbook adapter, with its own loop against SkyRL's server on JAX and a CPU.
+
+    Not part of `make test`: the server needs a Python 3.12 or newer beside, and 7 GB, most of it torch's CUDA.
+    """
+    session.install(*TINKER_NEEDS)
+    session.install("--no-deps", "tinker-cookbook==0.6.1")
+    session.install("-e", ".[test]")
+    pythons = [python for python in ("python3.12", "python3.13") if shutil.which(python)]
+    if not pythons:
+        session.error("the server needs python3.12 or python3.13 on the PATH")
+    server = pathlib.Path(session.virtualenv.location).with_name("tinker-server")
+    session.run(pythons[0], "-m", "venv", str(server), external=True)
+    session.run(str(server / "bin" / "pip"), "install", "--quiet", *TINKER_SERVER, external=True)
+    session.run(
+        "pytest", "integration_tests/tinker", "adapters/cero_tinker", "--doctest-modules",
+        "--ignore=integration_tests/tinker/server.py", *session.posargs,
+        env={"CERO_TINKER_SERVER": str(server / "bin" / "python")},
     )  # fmt: skip
 
 

@@ -21,12 +21,12 @@ def test_an_unknown_name_is_pythons_own_error() -> None:
         lazy_exports("cero_api", {"make_allocator": "allocators"})("made_up")
 
 
-@pytest.mark.parametrize("package", ["cero_api", "cero_trl", "cero_verl", "cero_openrlhf", "cero_ray"])
+@pytest.mark.parametrize("package", ["cero_api", "cero_trl", "cero_verl", "cero_openrlhf", "cero_ray", "cero_tinker"])
 def test_a_package_imports_nothing_of_its_own_until_it_is_asked(package: str) -> None:
     program = (
         f"import sys, {package}\n"
         f"loaded = [name for name in sys.modules if name.startswith('{package}.') and name != 'cero_api.lazy']\n"
-        "heavy = [name for name in ('numpy', 'torch', 'ray', 'trl', 'verl') if name in sys.modules]\n"
+        "heavy = [name for name in ('numpy', 'torch', 'ray', 'tinker', 'trl', 'verl') if name in sys.modules]\n"
         "print(loaded, heavy)"
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

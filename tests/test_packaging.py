@@ -35,7 +35,7 @@ for module in pkgutil.walk_packages(cero_api.__path__, "cero_api."):
 print(*{name.partition(".")[0] for name in sys.modules})
 """
 NOT_IN_THE_CORE = {
-    *("torch", "transformers", "trl", "verl", "openrlhf", "ray", "accelerate", "datasets"),
+    *("torch", "transformers", "trl", "verl", "openrlhf", "tinker", "tinker_cookbook", "ray", "accelerate", "datasets"),
     *("typer", "rich", "scipy", "pandas", "matplotlib", "pytest", "hypothesis"),
     *(name for name in IMPORT_NAMES if name != "cero_api"),
 }

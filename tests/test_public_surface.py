@@ -40,10 +40,12 @@ MODULES = (
     "cero_api.mathematics.utility",
     "cero_openrlhf",
     "cero_ray",
+    "cero_tinker",
     "cero_trl",
     "cero_verl",
 )
-Definition = ast.ClassDef | ast.FunctionDef | ast.Assign | ast.AnnAssign
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = ast.ClassDef | Function | ast.Assign | ast.AnnAssign
 
 
 def source_of(module: str) -> pathlib.Path:
@@ -62,7 +64,7 @@ def statements(module: str) -> Iterator[ast.stmt]:
 
 
 def named(node: ast.stmt) -> str | None:
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+    if isinstance(node, ast.ClassDef | Function):
         return node.name
     target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else 0
     return target.id if isinstance(target, ast.Name) else None
@@ -88,21 +90,21 @@ def definition(module: str, name: str) -> tuple[str, Definition]:
     raise AssertionError(f"{module} promises {name} and has none")
 
 
-def signature(node: ast.FunctionDef) -> str:
+def signature(node: Function) -> str:
     returns = "" if node.returns is None else f" -> {ast.unparse(node.returns)}"
     return f"{node.name}({ast.unparse(node.args)}){returns}"
 
 
 def described(path: str, node: Definition) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef):
-        yield f"def {path.rpartition('.')[0]}.{signature(node)}"
+    if isinstance(node, Function):
+        yield f"{'async ' * isinstance(node, ast.AsyncFunctionDef)}def {path.rpartition('.')[0]}.{signature(node)}"
     elif isinstance(node, ast.ClassDef):
         yield f"class {path}({', '.join(map(ast.unparse, node.bases))})"
         for member in node.body:
             name = named(member)
             if name is None or (name.startswith("_") and name not in ("__init__", "__call__")):
                 continue
-            if isinstance(member, ast.FunctionDef):
+            if isinstance(member, Function):
                 marks = "".join(f"@{ast.unparse(mark)} " for mark in member.decorator_list)
                 yield f"    {marks}{signature(member)}"
             elif isinstance(member, ast.AnnAssign):

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from numpy.typing import ArrayLike
 
-from cero_api.adapting import SOURCES, prompt_features, told_before
+from cero_api.adapting import SOURCES, prompt_features
+from cero_api.adapting.known import Known
 from cero_api.errors import ConfigurationError
 
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """Arrays with an entry for each row of the train dataset.
-
-    Args:
-        features: `[M, d]`, or None.
-        offline_rates: `[M]`, or None.
-        offline_samples: `[M]`, or None.
-        given: whether the user asked for any of it.
-    """
-
-    features: ArrayLike | None = None
-    offline_rates: ArrayLike | None = None
-    offline_samples: ArrayLike | None = None
-    given: bool = False
-
-    def told(self, allocator: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings of an allocator by name, with these arrays and a belief that looks at them."""
-        return told_before(
-            allocator,
-            fields,
-            features=self.features,
-            offline_rates=self.offline_rates,
-            offline_samples=self.offline_samples,
-            automatic=not self.given,
-        )
+__all__ = ["Known", "known_of"]
 
 
 def known_of(

@@ -21,6 +21,8 @@ from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import Allocation, RolloutAllocator
 from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, round_numbers, start_line
+from cero_api.adapting.fitting import usual_scope, warn_of_idleness
+from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
 from cero_api.errors import CheckpointError, ConfigurationError, PromptError
@@ -31,15 +33,7 @@ from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes,
 from cero_trl.feedback import RoundRecord, contrast_of, generated, judged_rewards, outcomes_of, record_of, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
-from cero_trl.planning import (
-    begun,
-    fitting_allocator,
-    lasting,
-    length_of,
-    of_the_length_of,
-    usual_scope,
-    warn_of_idleness,
-)
+from cero_trl.planning import fitting_allocator
 from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
 from cero_trl.rows import DatasetRow, Named, numbers_of
@@ -132,7 +126,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self.schedule = schedule_of(options, len(dataset))
         known = known_of(dataset, features, offline_rates, offline_samples, automatic=settings.scope == "window")
         self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule, known)
-        warn_of_idleness(self.allocator, settings, self.schedule, stacklevel=2)
+        warn_of_idleness(self.allocator, self.schedule.shape(settings.scope), stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)
         self._length = length_of(self.allocator.config)
         self._fresh_start = fresh_start
@@ -297,12 +291,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         if outcomes is not None:
             self._timed(self.allocator.observe, outcomes)
         self._rollouts_so_far += allocation.total
-        record = record_of(
-            allocation,
-            outcomes,
-            rollouts_so_far=self._rollouts_so_far,
-            allocator_seconds=self._allocator_seconds,
-        )
+        so_far, seconds = self._rollouts_so_far, self._allocator_seconds
+        record = record_of(allocation, outcomes, rollouts_so_far=so_far, allocator_seconds=seconds)
         self._log_round(record, rewards)
         if self._trace is not None:
             self._trace(record)
@@ -337,8 +327,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         if folder:
             self._resume(Path(folder))
         else:
-            rounds, rollouts = self.schedule.rounds, self.schedule.rollouts
-            self.allocator = lasting(self.allocator, self.allocator.config, rounds, rollouts)
+            self.allocator = lasting(self.allocator, self.allocator.config, self.schedule.rounds, self.schedule.budget)
         name, rule, mean = name_of(self.allocator), self.cero_config, self.schedule.group_size
         line = start_line(name, self.allocator, scope=rule.scope, mean=mean, rule=rule, judge=rule.success_reward)
         self.accelerator.print(line, file=sys.stderr)  # stdout is the program's
@@ -367,7 +356,7 @@ class CeroGRPOTrainer(GRPOTrainer):
             if progress.length == self._length:  # nobody asked for another
                 config = of_the_length_of(saved.config, config)
             rounds = rounds_between(args, self.schedule.num_prompts, done, progress.buffered)
-            going_on = lasting(saved, config, rounds, rollouts)
+            going_on = lasting(saved, config, rounds, rounds * rollouts)
             refuse_other_knowledge(saved, self.allocator)
             return going_on, progress
         except CheckpointError as error:
@@ -375,7 +364,7 @@ class CeroGRPOTrainer(GRPOTrainer):
                 raise
             logger.warning("a new allocator begins after step %d, for %s", done, error)
         rounds = rounds_between(args, self.schedule.num_prompts, done)
-        return begun(self.allocator, rounds, rollouts), None
+        return begun(self.allocator, rounds, rounds * rollouts), None
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # Before TRL's own files, so that a push of the folder to the hub includes these.

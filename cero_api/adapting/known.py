@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,34 @@ def refuse_other_knowledge(saved: RolloutAllocator, now: RolloutAllocator) -> No
         raise CheckpointError(
             f"the saved allocator was told other {' and '.join(differing).replace('_', ' ')} of its prompts than this "
             "training has; resume with what it was told, or begin a new allocator"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known of each prompt of the pool before it is tried.
+
+    Args:
+        features: `[M, d]`, or None.
+        offline_rates: `[M]`, or None.
+        offline_samples: `[M]`, or None.
+        given: whether the user asked for any of it.
+    """
+
+    features: ArrayLike | None = None
+    offline_rates: ArrayLike | None = None
+    offline_samples: ArrayLike | None = None
+    given: bool = False
+
+    def told(self, allocator: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of an allocator by name, with these arrays and a belief that looks at them."""
+        return told_before(
+            allocator,
+            fields,
+            features=self.features,
+            offline_rates=self.offline_rates,
+            offline_samples=self.offline_samples,
+            automatic=not self.given,
         )
 
 

@@ -52,4 +52,5 @@ TRAINERS = {
     "trl": Supported("trl", "1.6.0", "1.16.0", "<1.17"),
     "verl": Supported("verl", "0.9.0", "0.9.1", "<0.10"),
     "openrlhf": Supported("openrlhf", "0.11.1", "0.11.2", "<=0.11.2"),
+    "tinker": Supported("tinker-cookbook", "0.5.8", "0.6.1", "<0.7"),
 }

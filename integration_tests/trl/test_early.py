@@ -45,7 +45,7 @@ def cero(**changes: Any) -> CeroAllocator:
             {"allocator_config": {"pacing": (4, 8, 8)}},
             {},
             ConfigurationError,
-            "rounds of 4 to 8 rollouts, and TRL gene",
+            "rounds of 4 to 8 rollouts, and the trainer gene",
         ),
         ({"allocator_config": {"budget": "many"}}, {}, ConfigurationError, "budget: Input should be a valid integer"),
         ({"allocator_config": {"offer": "window"}}, {}, ConfigurationError, "offer=window contradicts scope=batch"),

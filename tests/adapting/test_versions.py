@@ -89,6 +89,11 @@ def test_verls_session_runs_at_both_ends() -> None:
     assert 'f"verl=={VERL_LOWEST}"' in noxfile
 
 
+def test_the_cookbooks_session_runs_with_its_latest_version() -> None:
+    range_ = TRAINERS["tinker"]
+    assert f'"{range_.package}=={range_.latest}"' in (ROOT / "noxfile.py").read_text(encoding="utf-8")
+
+
 def test_openrlhfs_sessions_run_at_both_ends() -> None:
     noxfile, range_ = (ROOT / "noxfile.py").read_text(encoding="utf-8"), TRAINERS["openrlhf"]
     assert f'OPENRLHF, OPENRLHF_LOWEST = "{range_.latest}", "{range_.lowest}"\n' in noxfile
