@@ -13,7 +13,10 @@ def make_tokenizer(alphabet: str) -> PreTrainedTokenizerFast:
     core = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
     core.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     core.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left")
+    names = ["input_ids", "attention_mask"]  # a Llama takes no token types, which transformers 4 would give it
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core, pad_token="<pad>", eos_token="<eos>", padding_side="left", model_input_names=names
+    )
 
 
 def make_model(alphabet: str, seed: int = 0, *, hidden_size: int = 16, positions: int = 32) -> LlamaForCausalLM:

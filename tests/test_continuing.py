@@ -182,7 +182,7 @@ def test_only_the_length_may_change() -> None:
     with pytest.raises(CheckpointError, match=r"has seed=5 \(now 6\), saturation=1.0 \(now 2.0\); ") as refused:
         continued(saved, other.config)
     assert "rounds=30" not in str(refused.value)
-    assert "of which only budget, capacity, pacing, rounds may change" in str(refused.value)
+    assert "of which only budget, capacity, pacing, rounds, token_budget may change" in str(refused.value)
     with pytest.raises(CheckpointError, match=r"a CeroConfig \(now a UniformConfig\)"):
         continued(saved, make(TABLE["uniform"]).config)
 
