@@ -46,18 +46,27 @@ def changing(
         with self._lock:
             self._finish()
             changes = self._changes = Changes()
-            answer = method(self, *args, **kwargs)
+            try:
+                answer = method(self, *args, **kwargs)
+            except Exception as error:
+                if self._changes is not changes:  # it saw a part of the state from before, and another from after
+                    raise _interrupted(method) from error
+                raise
             # In one line, so that no handler comes between what is asked and what follows. Then it has happened.
             decided = self._decided = changes if self._changes is changes else self._decided
             if decided is not changes:
-                raise CeroError(
-                    f"{method.__name__} was interrupted by a call that changed the same allocator, from a signal "
-                    "handler or a method of its own, and is not done; make the calls one after the other"
-                )
+                raise _interrupted(method)
             self._finish()
             return answer
 
     return locked
+
+
+def _interrupted(method: Callable[..., object]) -> CeroError:
+    return CeroError(
+        f"{method.__name__} was interrupted by a call that changed the same allocator, from a signal handler or a "
+        "method of its own, and is not done; make the calls one after the other"
+    )
 
 
 class Whole(Generic[StateT]):

@@ -122,6 +122,7 @@ def _print_tables(console: Console, rows: list[dict[str, str]]) -> None:
 def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
     from cero_api.analysis.history.files import readable
     from cero_api.analysis.report import RunSummary, run_cells, run_notes, write_report
+    from cero_api.analysis.report.learning_table import filled
 
     summaries: list[RunSummary] = []
     with progress_bar() as bar:
@@ -145,7 +146,7 @@ def _traces(paths: list[Path], out: Path, as_json: bool) -> None:
         print(json.dumps({"page": str(page), "runs": [summary.numbers() for summary in summaries]}, indent=2))
         return
     console = Console()
-    print_table(console, [run_cells(summary) for summary in summaries])
+    print_table(console, filled(map(run_cells, summaries)))
     for note in run_notes(summaries):
         say(console, f"• {note}")
     _say_page(write_report(summaries, out))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cero_api.analysis.report.figures import FIGURES, PLOT_STYLE, say_plainly
+from cero_api.analysis.report.learning_table import filled
 from cero_api.analysis.report.summary import RunSummary
 from cero_api.analysis.text import plain_text
 from cero_api.errors import ConfigurationError
@@ -62,11 +63,11 @@ def write_report(runs: Sequence[RunSummary], folder: str | os.PathLike[str], tit
         raise ConfigurationError("no runs to report on; give at least one")
     told = {name: figure for name, figure in FIGURES.items() if figure.tells(runs)}
     plots = {name: (figure.caption, figure.height(len(runs)), figure.draw) for name, figure in told.items()}
-    return write_page(folder, title, [run_cells(run) for run in runs], runs, plots, run_notes(runs))
+    return write_page(folder, title, filled(map(run_cells, runs)), runs, plots, run_notes(runs))
 
 
 def run_cells(run: RunSummary) -> dict[str, str]:
-    """One line of the table of runs, as texts by heading.
+    """One line of the table of runs, as texts by heading; what is not known is empty.
 
     Args:
         run: its sums.
@@ -76,6 +77,8 @@ def run_cells(run: RunSummary) -> dict[str, str]:
     """
 
     def text(value: object) -> str:
+        if value is None:
+            return ""
         return f"{value:.1%}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
     return {head: text(cell) for head, cell in run.numbers().items()}

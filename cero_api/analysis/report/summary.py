@@ -78,7 +78,7 @@ class RunSummary:
             "run": self.name,
             "rounds": int(self.rounds.size),
             "rollouts": self.budget,
-            "tokens": int(self.tokens.sum()) if np.isfinite(self.tokens).all() else "–",
+            "tokens": int(self.tokens.sum()) if np.isfinite(self.tokens).all() else None,
             "prompts": self.num_prompts,
             "never served": self.num_prompts - int(np.count_nonzero(self.exposure)),
             "groups": int(self.groups.sum()),
