@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cero_api import AllocatorConfig, RolloutAllocator, continued, make_allocator
-from cero_api.adapting import by_features, differences
+from cero_api.adapting import by_features, differences, refuse_other_knowledge
 from cero_api.checkpoint import allocator_to_bytes
 from cero_api.errors import CheckpointError
 from cero_ray.durable import ALLOCATOR_FILE, restored
@@ -70,11 +70,16 @@ def _new(
         # Nothing is left to train, and verl will say so; the allocator needs but some length.
         schedule = _schedule(config, settings, prompts, 0)
     wanted = allocator_config(settings, fields, schedule)
-    known = prompts.known(by_features(wanted), settings.features, settings.offline_rates, settings.offline_samples)
+    known = _known(settings, wanted, prompts)
     begin = {"name": settings.name, "config": wanted.model_dump(mode="json"), "known": known}
     allocator = make_allocator(settings.name, wanted, **known)
     asked = (wanted.rounds, wanted.budget)
     return Beginning(begin, allocator, schedule, after, after + 1, asked, f"new after step {after}")
+
+
+def _known(settings: VerlAllocatorConfig, config: AllocatorConfig, prompts: TrainPrompts) -> dict[str, Any]:
+    """Of the prompts, before they are tried."""
+    return prompts.known(by_features(config), settings.features, settings.offline_rates, settings.offline_samples)
 
 
 def _resumed(
@@ -98,6 +103,7 @@ def _resumed(
         if wanted != before:
             told += f", where it had {differences(before, wanted)}"
             saved, files = _continued(saved, wanted, files, found.path)
+        refuse_other_knowledge(saved, make_allocator(settings.name, wanted, **_known(settings, wanted, prompts)))
     else:
         told += ", where the training is over"
     asked = asked or (before.rounds, before.budget)

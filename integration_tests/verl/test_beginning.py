@@ -89,6 +89,20 @@ def test_another_configuration(folder: Path, changed: dict[str, Any], said: str)
     assert fresh.schedule.steps == fresh.begin["config"]["rounds"] == others.get("steps", STEPS) - SAVED
 
 
+def test_other_knowledge_of_the_prompts_is_refused(tmp_path: Path) -> None:
+    window = "rollout_allocator.scope=window"
+    told = begin(tmp_path, window)
+    desk = DurableDesk(tmp_path / "journal", told.allocator)
+    checkpoint = tmp_path / "checkpoints" / f"global_step_{SAVED}"
+    save_state(checkpoint, desk.checkpoint(), Progress(step=SAVED, pool=pool(tmp_path)))
+    (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(SAVED))
+    assert begin(tmp_path, window).next_step == SAVED + 1
+    other = (window, "rollout_allocator.features=[extra_info.index]")
+    with pytest.raises(CheckpointError, match="was told other features of its prompts"):
+        begin(tmp_path, *other)
+    assert begin(tmp_path, *other, "rollout_allocator.fresh_start=true").after == SAVED
+
+
 @pytest.mark.parametrize(
     ("steps", "flags", "rounds", "budget"),
     [
