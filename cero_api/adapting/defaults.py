@@ -112,12 +112,13 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         room = max(-(-shape.largest // shape.group_size), 1)
         values["window"] = max(min(WINDOW, shape.num_prompts // room), 1)
     # What is no number is left for the configuration to refuse, which says how.
-    if _number(fields.get("budget")) and "rounds" not in fields:
+    budget = _number(fields.get("budget"))
+    if budget is not None and "rounds" not in fields:
         # What is more than uniform's is for rounds beyond the planned ones: refills, retries, a longer training.
-        values["rounds"] = max(rounds, math.ceil(fields["budget"] / shape.largest))
+        values["rounds"] = max(rounds, math.ceil(budget / shape.largest))
     if "capacity" in known and "capacity" not in fields:
-        cap = values["max_rollouts_per_prompt"]  # None, which a user may give, follows from the round
-        values["capacity"] = min(shape.largest, shape.num_prompts * int(cap)) if _number(cap) else shape.largest
+        cap = _number(values["max_rollouts_per_prompt"])  # None, which a user may give, follows from the round
+        values["capacity"] = shape.largest if cap is None else min(shape.largest, shape.num_prompts * int(cap))
     return values
 
 
@@ -138,8 +139,13 @@ def refuse_other_offer(scope: str, offer: str | None) -> None:
         )
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, numbers.Real) and math.isfinite(value)
+def _number(value: object) -> float | None:
+    """A finite number, also in the words of a command line; None for what is none."""
+    try:
+        number = float(value) if isinstance(value, numbers.Real | str) else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool = True) -> None:

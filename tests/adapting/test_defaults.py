@@ -99,3 +99,9 @@ def test_a_budget_in_tokens_needs_rounds_of_any_size() -> None:
         allocator_fields("cero", shape(), {"token_budget": 9000})
     fields = allocator_fields("cero", shape(fixed=False), {"token_budget": 9000})
     assert make_allocator("cero", **fields).config.token_budget == 9000
+
+
+@pytest.mark.parametrize("budget", [800, 800.0, "800"])
+def test_a_budget_in_the_words_of_a_command_line_is_a_longer_plan_too(budget: object) -> None:
+    assert allocator_fields("cero", shape(), {"budget": budget})["rounds"] == 13
+    assert allocator_fields("cero", shape(), {"budget": "many"})["rounds"] == 10
