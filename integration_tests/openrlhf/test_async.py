@@ -42,7 +42,7 @@ def test_the_pool_is_trained_on(run: tiny.Run, folder: Path) -> None:
 
 
 def test_an_agents_own_tokens_are_counted_and_none_that_it_is_told(run: tiny.Run, folder: Path) -> None:
-    """Two turns with one token of the environment between them, inside of the response; long answers leave no second."""
+    """Two turns, a token of the environment between them, inside of the response; long answers leave no second."""
     responses = [round(16 * step["rollout/response_length_mean"]) for step in run.steps]
     generated = [sum(tokens.values()) for tokens in tiny.tokens(folder)]
     assert all(length - 16 <= own < length for own, length in zip(generated, responses, strict=True))
