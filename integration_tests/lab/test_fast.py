@@ -199,7 +199,7 @@ def test_a_step_is_trls(allocator: str, start: Path, tmp_path: Path) -> None:
         ),
         train_dataset=Dataset.from_list([{"prompt": p.prompt} for p in puzzles]),
         processing_class=AutoTokenizer.from_pretrained(start, padding_side="left"),
-        allocator=allocator,
+        allocator=allocator, scope="batch",
         on_round=rounds.append,
     )  # fmt: skip
     network = Network.load(start)
