@@ -58,14 +58,7 @@ def state_entries(state: Any, prefix: str = "") -> dict[str, Any]:
     >>> state_entries(Ledger(budget=8))["spent"]
     0
     """
-    return {name: _plain(value) for name, value, _ in _leaves(state, prefix)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    # torch.as_tensor makes of Python's floats single precision, and of numpy's keeps all.
-    return np.float64(value) if isinstance(value, float) else value
+    return {name: value.copy() if isinstance(value, np.ndarray) else value for name, value, _ in _leaves(state, prefix)}
 
 
 def with_entries(state: StateT, entries: Mapping[str, Any], copy: bool = True) -> StateT:

@@ -87,7 +87,7 @@ def test_a_state_goes_through_torch_save_and_load_at_their_defaults(tmp_path: Pa
     allocation = allocator.allocate([0, 1], total=8)
     allocator.observe(RolloutOutcomes([0, 1], [0.5, 2.0], allocation.counts - np.array([0.5, 2.0])))
     state = allocator.state_dict()
-    for form in (torch.as_tensor, lambda value: np.asarray(value).tolist()):
+    for form in (lambda value: torch.as_tensor(np.asarray(value)), lambda value: np.asarray(value).tolist()):
         saved = {name: form(value) for name, value in state.items()}
         torch.save({"step": 7, "allocator": saved}, tmp_path / "step-7.pt")
         resumed.load_state_dict(torch.load(tmp_path / "step-7.pt")["allocator"])
