@@ -27,6 +27,14 @@ TAKEN: dict[str, Callable[[], Any]] = {
 }
 
 
+def as_tensor(value: Any) -> torch.Tensor:
+    return torch.as_tensor(np.asarray(value))
+
+
+def as_list(value: Any) -> Any:
+    return np.asarray(value).tolist()
+
+
 @pytest.mark.parametrize("make", TAKEN.values(), ids=TAKEN)
 def test_tensors_are_taken_as_the_numbers_they_hold(make: Callable[[], Any]) -> None:
     assert real_numbers(make(), "rewards").tolist() == SCORES.tolist()
@@ -87,7 +95,7 @@ def test_a_state_goes_through_torch_save_and_load_at_their_defaults(tmp_path: Pa
     allocation = allocator.allocate([0, 1], total=8)
     allocator.observe(RolloutOutcomes([0, 1], [0.5, 2.0], allocation.counts - np.array([0.5, 2.0])))
     state = allocator.state_dict()
-    for form in (lambda value: torch.as_tensor(np.asarray(value)), lambda value: np.asarray(value).tolist()):
+    for form in (as_tensor, as_list):
         saved = {name: form(value) for name, value in state.items()}
         torch.save({"step": 7, "allocator": saved}, tmp_path / "step-7.pt")
         resumed.load_state_dict(torch.load(tmp_path / "step-7.pt")["allocator"])
