@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,6 +67,18 @@ def part_of(outcomes: RolloutOutcomes, rows: slice) -> RolloutOutcomes:
 def same_state(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two states have equal entries."""
     return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def check_refused(allocator: RolloutAllocator, what: str, error: type[CeroError], call: Callable[[], object]) -> None:
+    """A call raises this error, and leaves the state as it was."""
+    before = allocator.state_dict()
+    try:
+        call()
+    except error:
+        pass
+    else:
+        raise ContractError(f"refusals: {what} is accepted; raise {error.__name__} and change nothing")
+    require("refusals", same_state(allocator.state_dict(), before), f"refusing {what} changed the state")
 
 
 def check_books(allocator: RolloutAllocator, dealt: IntArray, when: str) -> None:

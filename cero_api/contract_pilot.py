@@ -15,15 +15,15 @@ from cero_api.contract import (
     PROMPTS,
     ROUNDS,
     AllocatorFactory,
-    ContractError,
     check_books,
+    check_refused,
     made,
     outcomes_of,
     part_of,
     require,
     same_state,
 )
-from cero_api.errors import BudgetError, CeroError, CheckpointError, InvalidOutcomeError, PilotError, PromptError
+from cero_api.errors import BudgetError, CheckpointError, InvalidOutcomeError, PilotError, PromptError
 from cero_api.protocol import Allocation, PilotAllocator, RolloutOutcomes
 
 
@@ -199,15 +199,7 @@ def _check_refusals(factory: AllocatorFactory) -> None:
     total, pilot = _total(allocator), allocator.config.pilot or 0
     unit = getattr(allocator.config, "rollouts_per_unit", 1)
 
-    def refuse(what: str, error: type[CeroError], call: Callable[[], object]) -> None:
-        before = allocator.state_dict()
-        try:
-            call()
-        except error:
-            pass
-        else:
-            raise ContractError(f"refusals: {what} is accepted; raise {error.__name__} and change nothing")
-        require("refusals", same_state(allocator.state_dict(), before), f"refusing {what} changed the state")
+    refuse = partial(check_refused, allocator)
 
     rows = range(BATCH)
     refuse("a rest before any pilot", PilotError, allocator.commit)

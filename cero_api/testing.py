@@ -19,6 +19,7 @@ from cero_api.contract import (
     AllocatorFactory,
     ContractError,
     check_books,
+    check_refused,
     made,
     outcomes_of,
     part_of,
@@ -273,13 +274,7 @@ def _check_refusals(factory: AllocatorFactory) -> None:
         "a state with NaN": (CheckpointError, lambda: allocator.load_state_dict(damaged)),
     }
     for what, (error, call) in refused.items():
-        try:
-            call()
-        except error:
-            pass
-        else:
-            raise ContractError(f"refusals: {what} is accepted; raise {error.__name__} and change nothing")
-        require("refusals", same_state(allocator.state_dict(), before), f"refusing {what} changed the state")
+        check_refused(allocator, what, error, call)
 
 
 CHECKS: tuple[Callable[[AllocatorFactory], None], ...] = (

@@ -82,7 +82,7 @@ def _required(extra: str) -> set[str]:
     """Import names of what an extra installs, by way of our other extras too; they are the distributions' here."""
     names: set[str] = set()
     for line in PYPROJECT["project"]["optional-dependencies"][extra]:
-        name, _, extras = re.match(r"([\w.-]+)(\[([^\]]*)\])?", line).groups(default="")  # type: ignore[union-attr]
+        name, _, extras = re.match(r"([\w.-]+)(\[([^\]]*)\])?", line).groups(default="")  # type: ignore[union-attr]  # it has a name
         names |= set().union(*map(_required, extras.split(","))) if name == "cero-api" else {name.replace("-", "_")}
     return names
 

@@ -27,8 +27,10 @@ from cero_lab.grid.making import make
 from cero_lab.grid.record import GridRecord, read
 from cero_lab.grid.regimes import REGIMES, SETS, Regime, regime_of
 from cero_lab.grid.report import publish, report
+from cero_lab.grid.savings import PARAMETERS
 from cero_lab.grid.starts import MODELS, STARTS, start
 from cero_lab.grid.variants import CEILINGS, VARIANT_SETS, VARIANTS, Allocated
+from cero_lab.model import make_model
 from cero_lab.settings import EvalSettings, ModelSettings, TrainSettings, WarmstartSettings
 from cero_lab.tasks import pool
 
@@ -65,6 +67,13 @@ def test_starts_are_made_by_their_index_and_once(starts: Path) -> None:
     assert one.shape == other.shape
     assert not bool((one == other).all())
     assert STARTS >= 5
+
+
+def test_the_models_have_as_many_parameters_as_the_savings_say() -> None:
+    for name, parameters in PARAMETERS.items():
+        counted = sum(p.numel() for p in make_model(MODELS[name].model, seed=0).parameters())
+        assert counted / 1e6 == pytest.approx(parameters, rel=0.15)
+    assert PARAMETERS.keys() == MODELS.keys() - {"tiny"}  # this file's own
 
 
 # Regimes

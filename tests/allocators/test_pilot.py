@@ -220,7 +220,7 @@ def test_an_interrupted_wave_happened_whole_or_not_at_all(name: str, call: str) 
     count = sum(1 for _ in lines(lambda: wave(started())))
     for line in range(0, count + 2, 1 + count // 40):
         allocator = started()
-        interrupted(lambda allocator=allocator: wave(allocator), line)  # type: ignore[misc]
+        interrupted(lambda allocator=allocator: wave(allocator), line)  # type: ignore[misc]  # a default has no type
         assert same(allocator.state_dict(), before) or same(allocator.state_dict(), after)
 
 

@@ -30,7 +30,7 @@ def test_the_right_answers_side_is_that_of_the_advantages(bias: ModuleType, esti
     for n in (1, 2, 5, 8):
         for won in range(n + 1):
             rewards = rng.permutation(np.arange(n) < won).astype(float)
-            advantages = group_advantages(rewards, np.zeros(n, dtype=int), estimator=estimator)  # type: ignore[arg-type]
+            advantages = group_advantages(rewards, np.zeros(n, dtype=int), estimator=estimator)  # type: ignore[arg-type]  # a literal
             expected = float(advantages[rewards == 1].sum())
             got = float(bias.right_side(np.array([float(won)]), np.array([n]), estimator)[0])
             assert got == pytest.approx(expected, abs=1e-12)
