@@ -49,6 +49,9 @@ class AllocatorConfig(FrozenConfig):
             seeded walk that offers each prompt once an epoch. A window's prompts get a full group or nothing, in order
             of what a group there is worth.
         window: W of that.
+        variety: what a wider window must add, as a power of its width: a round looks at no more of its window than
+            pays, at less where prompts are worth nearly the same, and so comes back to the same ones later. 0 looks at
+            all of it.
         belief: what is expected of a prompt: "beta" by its own past alone, as in the papers; "pooled" by a prior that
             is fitted to the pool; "features" also by what its features say, which must be given; "gp" by VIP's Gaussian
             process over these.
@@ -85,6 +88,7 @@ class AllocatorConfig(FrozenConfig):
     seed: Annotated[int, Field(ge=0)] = 0
     offer: Literal["pool", "window"] = "pool"
     window: Annotated[int, Field(ge=1, le=4096)] = 4
+    variety: Annotated[float, Field(ge=0, lt=1)] = 0.0
     belief: Literal["beta", "pooled", "features", "gp"] = "beta"
     offline_strength: Positive | None = None
     cost: Literal["rollouts", "tokens"] = "rollouts"

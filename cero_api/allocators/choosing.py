@@ -18,7 +18,7 @@ from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroWarning
 from cero_api.mathematics.posterior import posterior_mean, variance_proxy
 from cero_api.mathematics.selection import groups_in_order
-from cero_api.offers import Offered
+from cero_api.offers import Offered, width
 
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
@@ -63,8 +63,13 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
         return line[: sizes.size], sizes * unit
 
     def _offered(self, room: int) -> Offered:
-        """Prompts of the window for a round with room for so many full groups."""
-        return self._parts.offered(self._parts_now, room, self._state.round)
+        """Prompts of the window for a round with room for so many full groups, no more than it pays to look at."""
+        offered = self._parts.offered(self._parts_now, room, self._state.round)
+        variety = self.config.variety
+        if variety == 0.0:
+            return offered
+        worth = self._worth(offered.rows, self.config.group) / self._parts.costs(self._parts_now, offered.rows)
+        return self._parts.offered(self._parts_now, width(worth, room, variety), self._state.round, factor=1)
 
     def _line(self, rows: IntArray, worth: FloatArray, rank: RankArray) -> IntArray:
         """Places of these prompts, whoever is worth most for what it costs first; equals by their rank."""

@@ -133,10 +133,10 @@ class Parts:
         """Of a rollout of each of these prompts: its tokens, or 1."""
         return np.ones(rows.size) if self.lengths is None else self.lengths.ask(state.lengths, rows)
 
-    def offered(self, state: PartsState, room: int, round: int) -> Offered:
-        """Prompts of the window for a round with room for so many full groups."""
+    def offered(self, state: PartsState, room: int, round: int, factor: int | None = None) -> Offered:
+        """Prompts of the window for a round with room for so many full groups; `factor` as if it were the width."""
         # A stream of its own: allocators walk by (seed, round).
-        return window(state.window, room, self._config.window, (self._config.seed, round, 1))
+        return window(state.window, room, factor or self._config.window, (self._config.seed, round, 1))
 
     def fault(self, state: PartsState) -> str | None:
         """What is wrong with a state of the right names and shapes, or None."""

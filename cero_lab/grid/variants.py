@@ -183,6 +183,13 @@ VARIANTS: dict[str, Variant] = {
     "window-2-features": Allocated(
         "cero", "window", {"belief": "features", "window": 2}, FEATURES, ceiling="oracle-window"
     ),
+    **{
+        f"window-{w}-variety-{int(100 * v)}": Allocated(
+            "cero", "window", {"belief": "features", "window": w, "variety": v}, FEATURES, ceiling="oracle-window"
+        )
+        for w in (4, 8)
+        for v in (0.15, 0.25, 0.35, 0.45)
+    },
     "window-features-tokens": Allocated(
         "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES, ceiling="oracle-window"
     ),
