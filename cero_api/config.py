@@ -80,6 +80,8 @@ class AllocatorConfig(FrozenConfig):
     replanned: ClassVar[frozenset[str]] = frozenset({"rounds", "budget", "token_budget"})
     # Who may be chosen in a trainer, where its user does not say; see cero_api.adapting.scope_of.
     usual_scope: ClassVar[Scope] = "batch"
+    # Whether a window can be narrowed by what its prompts are worth.
+    narrows: ClassVar[bool] = True
 
     num_prompts: Annotated[int, Field(gt=0, lt=2**31)]
     rounds: Count
@@ -117,6 +119,18 @@ class AllocatorConfig(FrozenConfig):
                     f"{self.window}), and the pool has {self.num_prompts}; "
                     + (f"lower it to {most}" if most else "choose offer='pool'")
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _narrow_window(self) -> Self:
+        if self.variety > 0 and (self.offer != "window" or not self.narrows or self.pilot is not None):
+            if self.offer != "window":
+                why = "narrows a window, and there is none; choose offer='window'"
+            elif not self.narrows:
+                why = f"narrows a window by what prompts are worth, and a {type(self).__name__} draws among them"
+            else:
+                why = "narrows a window by what is known before a pilot, which is there to find out"
+            raise ValueError(f"variety={self.variety} {why}, or leave it out")
         return self
 
     @model_validator(mode="after")
@@ -351,6 +365,8 @@ class GroupConfig(AllocatorConfig):
     Args:
         rollouts_per_prompt: size of a group, a trainer's `rollout.n` or `num_generations`.
     """
+
+    narrows: ClassVar[bool] = False  # what it chooses by is drawn
 
     rollouts_per_prompt: Count = 8
 
@@ -658,3 +674,5 @@ class CeroConfig(AllocatorConfig):
 
 class RandomMatchedConfig(CeroConfig):
     """Hyper-parameters of the control: CERO's own, whose sizes and timing it takes."""
+
+    narrows: ClassVar[bool] = False  # its choice is a draw

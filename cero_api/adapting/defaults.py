@@ -13,9 +13,9 @@ from cero_api.allocators import config_type
 from cero_api.config import GroupConfig, Scope
 from cero_api.errors import ConfigurationError
 
-WINDOW = 2
-"""Prompts offered for each that a round has room for: of twice as many the better half saves nearly as much in hard
-pools as of four times as many the best quarter, and loses nothing in easy ones; docs/early.md has the table."""
+WINDOW, VARIETY = 8, 0.25
+"""Most prompts offered for each that a round has room for, and what a wider window must add: in hard pools nearly all of
+them pay, in easy ones nearly none; docs/early.md has the table."""
 
 REFILL_RESERVE = 3.0
 """Budget over uniform's where groups are replaced: nobody knows beforehand how many, and two in three is a lot."""
@@ -107,10 +107,8 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
         elif "rollouts_per_prompt" not in known:
             values["max_rollouts_per_prompt"] = shape.group_size * (2 if shape.scope == "batch" else 1)
     values |= fields
-    if shape.scope == "window" and "window" not in fields:
-        # As wide as a small pool allows.
-        room = max(-(-shape.largest // shape.group_size), 1)
-        values["window"] = max(min(WINDOW, shape.num_prompts // room), 1)
+    if shape.scope == "window":
+        values |= window_fields(name, shape.num_prompts, -(-shape.largest // shape.group_size), fields)
     # What is no number is left for the configuration to refuse, which says how.
     budget = _number(fields.get("budget"))
     if budget is not None and "rounds" not in fields:
@@ -119,6 +117,35 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
     if "capacity" in known and "capacity" not in fields:
         cap = _number(values["max_rollouts_per_prompt"])  # None, which a user may give, follows from the round
         values["capacity"] = shape.largest if cap is None else min(shape.largest, shape.num_prompts * int(cap))
+    return values
+
+
+def window_fields(name: str, num_prompts: int, groups: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """How wide a window is, and whether it is narrowed, where the user does not say: as wide as a small pool allows.
+
+    A method that was published with a window keeps its width. The others look at up to `WINDOW` times as many prompts as
+    fit, and at no more of them than pays, unless a width was given, or something is drawn or tried out first.
+
+    Args:
+        name: of a registered allocator.
+        num_prompts: prompts in the pool.
+        groups: full groups of the largest round.
+        fields: the user's own settings, which win.
+
+    >>> window_fields("cero", 640, 8, {}), window_fields("cero", 24, 8, {}), window_fields("cero", 640, 8, {"window": 3})
+    ({'window': 8, 'variety': 0.25}, {'window': 3, 'variety': 0.25}, {})
+    >>> window_fields("mopps", 640, 8, {})
+    {'window': 8}
+    """
+    if "window" in fields:
+        return {}
+    kind = config_type(name)
+    known = kind.model_fields
+    published = known["offer"].default == "window"
+    width = known["window"].default if published else WINDOW
+    values = {"window": max(min(width, num_prompts // max(groups, 1)), 1)}
+    if kind.narrows and not published and "variety" not in fields and fields.get("pilot") is None:
+        values["variety"] = VARIETY
     return values
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cero_api import CeroConfig, make_allocator
 from cero_api.adapting.defaults import RoundShape, allocator_fields
+from cero_api.allocators import config_type
 from cero_lab.fast.driver import Driver
 from cero_lab.fast.drivers import Dealt, DynamicSampling, Loader
 from cero_lab.fast.oracle import OracleAllocator
@@ -69,7 +70,10 @@ class Allocated:
     def fields(self, scene: Scene) -> dict[str, Any]:
         """Of the allocator's configuration, what does not follow from the sizes of the training."""
         told = {name: getattr(scene, method)() for name, method in self.given.items()}
-        return {"seed": scene.seed, **self.options, **told}
+        # The width is the variant's own or its paper's, whatever becomes the adapters' default.
+        published = config_type(self.allocator).model_fields["offer"].default == "window"
+        width = {} if self.scope != "window" or published else {"window": WIDTH}
+        return {"seed": scene.seed, **width, **self.options, **told}
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,18 @@ def loader_of(scene: Scene, scope: Scope) -> Loader | None:
     return Loader(scene.train.prompts, scene.train.prompts_per_round, scene.seed) if scope == "batch" else None
 
 
+WIDTH = 4  # prompts offered for each that fits, of a variant that says no other
+
 FEATURES = {"features": "features"}
 OFFLINE = {"offline_rates": "offline_rates", "offline_samples": "offline_samples"}
 PILOT = {"pilot": "pilot"}
+
+
+def narrowed(widest: int, variety: float) -> Allocated:
+    """A window that is narrowed to what pays, going by features."""
+    options = {"belief": "features", "window": widest, "variety": variety}
+    return Allocated("cero", "window", options, FEATURES, ceiling="oracle-window")
+
 
 VARIANTS: dict[str, Variant] = {
     "uniform": Allocated("uniform"),
@@ -183,13 +196,12 @@ VARIANTS: dict[str, Variant] = {
     "window-2-features": Allocated(
         "cero", "window", {"belief": "features", "window": 2}, FEATURES, ceiling="oracle-window"
     ),
-    **{
-        f"window-{w}-variety-{int(100 * v)}": Allocated(
-            "cero", "window", {"belief": "features", "window": w, "variety": v}, FEATURES, ceiling="oracle-window"
-        )
-        for w in (4, 8)
-        for v in (0.15, 0.25, 0.35, 0.45)
-    },
+    # The trainers' default: up to eight times as many prompts, and no more of them than pays.
+    "window-8-features": narrowed(8, 0.25),
+    # What it was chosen among.
+    "window-8-variety-35": narrowed(8, 0.35),
+    "window-4-variety-25": narrowed(4, 0.25),
+    "window-4-variety-35": narrowed(4, 0.35),
     "window-features-tokens": Allocated(
         "cero", "window", {"belief": "features", "cost": "tokens"}, FEATURES, ceiling="oracle-window"
     ),

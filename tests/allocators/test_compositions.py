@@ -52,6 +52,13 @@ COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "vip, gp": ("vip", {"belief": "gp", "features": TABLE}),
     "vip, gp, window": ("vip", {"belief": "gp", "features": TABLE, "offer": "window", "window": 2}),
     "cero, gp, window": ("cero", {"belief": "gp", "features": TABLE, "offer": "window"}),
+    "cero, narrowed window": ("cero", {"belief": "features", "features": TABLE, "offer": "window", "variety": 0.25}),
+    "vip, narrowed window, tokens": (
+        "vip", {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.4, "cost": "tokens"}
+    ),
+    "gvm, narrowed window, some at rest": (
+        "gvm", {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.3, "hopeless": 0.1, "rest_rounds": 5}
+    ),
     "vip, pooled, window": ("vip", {"belief": "pooled", "offer": "window", "window": 2}),
     "cero, features, window, some at rest": (
         "cero",
@@ -238,3 +245,38 @@ def test_a_pools_round_is_dealt_by_what_is_believed_too() -> None:
     assert (dealt.prompt_ids >= 12).all()
     with pytest.raises(BudgetError):
         allocator.allocate(total=10**6)
+
+
+def test_a_window_is_narrowed_to_what_pays() -> None:
+    """Prompts of equal worth: no more than fit are looked at, and nobody is passed over in an epoch."""
+    allocator: Any = make_allocator("cero", **SIZE, offer="window", window=3, variety=0.25)
+    first = allocator.allocate(total=48)  # nothing is known yet
+    rest = [allocator.allocate(total=48).prompt_ids for _ in range(PROMPTS // first.prompt_ids.size - 1)]
+    served = np.concatenate([first.prompt_ids, *rest])
+    assert served.size == np.unique(served).size
+
+
+def test_a_window_is_as_wide_as_it_may_be_where_few_prompts_are_worth_anything() -> None:
+    """One prompt in three solved half of the time, the others never: the walk passes the others over."""
+    rates = np.where(np.arange(PROMPTS) % 3 == 0, 0.5, 0.0)
+    fields = {"offer": "window", "window": 3, "offline_rates": rates, "offline_strength": 20.0}
+    shares = {}
+    for variety in (0.25, 0.9):
+        allocator: Any = make_allocator("cero", **SIZE, **fields, variety=variety)
+        served = np.concatenate([allocator.allocate(total=48).prompt_ids for _ in range(4)])
+        shares[variety] = float(np.mean(rates[served] > 0))
+    assert shares[0.25] > 0.8 > 0.5 > shares[0.9]
+
+
+@pytest.mark.parametrize(
+    ("method", "fields", "remedy"),
+    [
+        ("cero", {}, "there is none; choose offer='window', or leave it out"),
+        ("mopps", {}, "a MoppsConfig draws among them, or leave it out"),
+        ("random_matched", {"offer": "window"}, "a RandomMatchedConfig draws among them"),
+        ("cero", {"offer": "window", "pilot": 2}, "a pilot, which is there to find out, or leave it out"),
+    ],
+)
+def test_a_variety_that_would_decide_nothing_is_refused(method: str, fields: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(remedy)):
+        make_allocator(method, **SIZE, **fields, variety=0.25)
