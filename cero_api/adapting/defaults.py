@@ -14,8 +14,8 @@ from cero_api.config import GroupConfig, Scope
 from cero_api.errors import ConfigurationError
 
 WINDOW, VARIETY = 8, 0.25
-"""Most prompts offered for each that a round has room for, and what a wider window must add: in hard pools nearly all of
-them pay, in easy ones nearly none; docs/early.md has the table."""
+"""Most prompts offered for each that a round has room for, and what a wider window must add: in a hard pool nearly all
+of them pay, in an easy one nearly none; docs/early.md has the table."""
 
 REFILL_RESERVE = 3.0
 """Budget over uniform's where groups are replaced: nobody knows beforehand how many, and two in three is a lot."""
@@ -123,8 +123,8 @@ def allocator_fields(name: str, shape: RoundShape, fields: Mapping[str, Any]) ->
 def window_fields(name: str, num_prompts: int, groups: int, fields: Mapping[str, Any]) -> dict[str, Any]:
     """How wide a window is, and whether it is narrowed, where the user does not say: as wide as a small pool allows.
 
-    A method that was published with a window keeps its width. The others look at up to `WINDOW` times as many prompts as
-    fit, and at no more of them than pays, unless a width was given, or something is drawn or tried out first.
+    A method that was published with a window keeps its width. The others look at up to `WINDOW` times as many prompts
+    as fit, and at no more of them than pays, unless a width was given, or something is drawn or tried out first.
 
     Args:
         name: of a registered allocator.
@@ -132,10 +132,10 @@ def window_fields(name: str, num_prompts: int, groups: int, fields: Mapping[str,
         groups: full groups of the largest round.
         fields: the user's own settings, which win.
 
-    >>> window_fields("cero", 640, 8, {}), window_fields("cero", 24, 8, {}), window_fields("cero", 640, 8, {"window": 3})
-    ({'window': 8, 'variety': 0.25}, {'window': 3, 'variety': 0.25}, {})
-    >>> window_fields("mopps", 640, 8, {})
-    {'window': 8}
+    >>> window_fields("cero", 640, 8, {}), window_fields("cero", 24, 8, {})
+    ({'window': 8, 'variety': 0.25}, {'window': 3, 'variety': 0.25})
+    >>> window_fields("cero", 640, 8, {"window": 4}), window_fields("mopps", 640, 8, {})
+    ({}, {'window': 8})
     """
     if "window" in fields:
         return {}

@@ -10,13 +10,14 @@ Replay tells about allocation, never about learning: other counts would have cha
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cero_api._types import FloatArray, IntArray
-from cero_api.adapting.defaults import WINDOW
+from cero_api.adapting.defaults import window_fields
 from cero_api.analysis.contest import (
     ContestReport,
     Progress,
@@ -111,7 +112,7 @@ def replay(
         floor=arena.smallest_mean_count,
         capacity=arena.largest_total,
         whole_pool=arena.scope in ("window", "pool"),
-        window=arena.window(window),
+        window=None if arena.scope != "window" else partial(arena.window, factor=window),
         settings=settings,
     )
     results, adapted = contest(arena, terms, seeds=seeds, progress=progress)
@@ -124,7 +125,7 @@ def replay(
             "budget": arena.budget,
             "group_size": arena.group_size,
             "cap": cap,
-            **({} if arena.scope != "window" else {"window": arena.window(window)}),
+            **({} if arena.scope != "window" or window is None else {"window": window}),
             "smooth": smooth,
             "visits": history.visits,
         },
@@ -186,11 +187,11 @@ class RecordedArena:
         """Rollouts for all rounds together."""
         return int(self._totals.sum())
 
-    def window(self, factor: int | None = None) -> int | None:
-        """Prompts offered for each that fits: given, the default, or what the pool allows; None without a window."""
-        if self.scope != "window":
-            return None
-        return factor or max(min(WINDOW, self.num_prompts // -(-int(self._totals.max()) // self.group_size)), 1)
+    def window(self, name: str, factor: int | None = None) -> dict[str, Any]:
+        """Fields of an allocator's window: the width that was given, or what it has in a trainer."""
+        groups = -(-int(self._totals.max()) // self.group_size)
+        given = {} if factor is None else {"window": factor}
+        return given | window_fields(name, self.num_prompts, groups, given)
 
     @property
     def largest_total(self) -> int | None:

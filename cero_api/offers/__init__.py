@@ -3,4 +3,4 @@
 from cero_api.offers.rest import Parted, Rest, RestState
 from cero_api.offers.window import Offered, width, window
 
-__all__ = ["Offered", "Parted", "Rest", "RestState", "window"]
+__all__ = ["Offered", "Parted", "Rest", "RestState", "width", "window"]

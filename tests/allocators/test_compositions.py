@@ -54,10 +54,12 @@ COMPOSITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "cero, gp, window": ("cero", {"belief": "gp", "features": TABLE, "offer": "window"}),
     "cero, narrowed window": ("cero", {"belief": "features", "features": TABLE, "offer": "window", "variety": 0.25}),
     "vip, narrowed window, tokens": (
-        "vip", {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.4, "cost": "tokens"}
+        "vip",
+        {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.4, "cost": "tokens"},
     ),
     "gvm, narrowed window, some at rest": (
-        "gvm", {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.3, "hopeless": 0.1, "rest_rounds": 5}
+        "gvm",
+        {"belief": "pooled", "offer": "window", "window": 3, "variety": 0.3, "hopeless": 0.1, "rest_rounds": 5},
     ),
     "vip, pooled, window": ("vip", {"belief": "pooled", "offer": "window", "window": 2}),
     "cero, features, window, some at rest": (

@@ -190,7 +190,7 @@ def test_a_window_has_more_signal_the_more_is_known(hard: SuccessHistory) -> Non
     found = signals(hard, Run(512, **SIZES), ["batch", "window", "pool"])
     ratio = {(one.scope, one.known): one.ratio.mean for one in found.of}
     assert ratio["batch", "outcomes alone"] > 1.1
-    assert ratio["window", "outcomes alone"] > ratio["batch", "outcomes alone"]
+    assert ratio["window", "outcomes alone"] > 1.1  # no more of it than pays: variety is worth something too
     assert ratio["window", "rates of 4 samples"] > ratio["window", "outcomes alone"]
     assert ("pool", "rates of 4 samples") not in ratio
     assert found.uniform == pytest.approx(float(np.mean(hard.rates() * (1 - hard.rates()))), abs=0.01)

@@ -50,7 +50,7 @@ def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int 
     A round's decidable share is that of the metric `decidable`: what floors and caps leave open. In the first epoch it
     counts only where something tells prompts apart. Where nothing is known beforehand, that is nothing in a batch, nor
     over the pool, which is seen once before anybody comes again; a window of $W$ offers every prompt $W$ times while
-    uniform would come by once, so that all but the first $1/W$ of the epoch has outcomes to go by.
+    uniform would come by once, so that at most all but the first $1/W$ of the epoch has outcomes to go by.
 
     Args:
         run: its sizes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ def equal_terms(
     floor: int | None = None,
     capacity: int | None = None,
     whole_pool: bool = False,
-    window: int | None = None,
+    window: Callable[[str], Mapping[str, Any]] | None = None,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Terms:
     """One budget, one cap, one group size for all.
@@ -55,7 +55,7 @@ def equal_terms(
         floor: the largest feasible floor; a method with a higher one by default gets 0 or this.
         capacity: rollouts that a round may take; None is each method's own.
         whole_pool: the methods choose, from a window or from the whole pool.
-        window: prompts that are offered for each that fits, to everybody but the baseline; None is no window.
+        window: fields of an allocator's window, by its name; the baseline gets none. None is no window.
         settings: fields by allocator, which overrule all of this.
 
     Raises:
@@ -89,7 +89,7 @@ def equal_terms(
         if "capacity" in fields and capacity is not None:
             config["capacity"] = capacity
         if window is not None and name != "uniform":
-            config |= {"offer": "window", "window": window}
+            config |= {"offer": "window", **window(name)}
         own_settings = dict(settings.get(name, {}))
         variant = _VARIANTS.get(name, {})
         if variant and not _fits(name, config | own_settings) and _fits(name, config | variant | own_settings):
