@@ -29,8 +29,8 @@ class OpenRLHFAllocatorConfig(SuccessRule):
         allocator: name of a registered allocator; its own fields stand beside these.
         scope: "batch" shares a batch's rollouts among the prompts that the loader drew; "pool" puts prompts that the
             allocator picks from the whole train dataset in their place, as in the paper; "window" lets it choose among
-            twice as many as fit, each offered once an episode, by their length and their datasource. Not given, it
-            is what the method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
+            more than fit, each offered once an episode, by their length and their datasource. Not given, it is what the
+            method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: lowest and highest reward in place of a threshold: success is the fraction of the way up.
         success_key: what judges success: "reward", "score", or a key of the reward function's extra_logs.

@@ -16,8 +16,8 @@ class CeroTinkerConfig(SuccessRule):
     """How counts go into the cookbook's batches and how its rewards come back.
 
     Args:
-        scope: "batch" shares a batch's rollouts among its prompts; "window" lets the allocator choose among twice as
-            many, from a walk that offers each once an epoch; "pool" from the whole dataset, as in the paper. In the
+        scope: "batch" shares a batch's rollouts among its prompts; "window" lets the allocator choose among more
+            than fit, from a walk that offers each once an epoch; "pool" from the whole dataset, as in the paper. In the
             last two the dataset's batches are but a clock.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.

@@ -81,7 +81,7 @@ async def allocated(
         allocator: a registered name, or an allocator over the dataset's prompts: the places of its batches, in order.
         allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what this
             training would generate at uniform counts.
-        scope: "batch" shares each batch's rollouts among its prompts; "window" chooses among twice as many, by what
+        scope: "batch" shares each batch's rollouts among its prompts; "window" chooses among more than fit, by what
             is known of them; "pool" picks prompts from the whole dataset; None is the method's usual one.
         success_threshold: a rollout whose total reward reaches this is a success; 1.0 unless a range is given.
         reward_range: (lowest, highest) in place of a threshold, for fractional successes.

@@ -18,7 +18,7 @@ class CeroTRLConfig(SuccessRule):
 
     Args:
         scope: "batch" shares a generation batch's rollouts among the prompts the loader drew; "window" lets the
-            allocator choose among twice as many, from a walk that offers each once an epoch; "pool" from the whole
+            allocator choose among more than fit, from a walk that offers each once an epoch; "pool" from the whole
             train dataset, as in the paper. In the last two the loader is but a clock.
         success_threshold: a rollout whose reward reaches this is a success; 1.0 unless a range is given.
         reward_range: (lowest, highest) in place of a threshold: success is the fraction of the way up.

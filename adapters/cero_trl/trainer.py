@@ -58,8 +58,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         allocator: a registered name, or an allocator over the rows of `train_dataset`.
         allocator_config: settings for an allocator given by name. Prompts, rounds and budget default to what
             this training would generate at uniform counts.
-        scope: "batch" shares each batch's rollouts among the prompts the loader drew; "window" chooses among twice
-            as many, by what is known of them; "pool" picks prompts from the whole train dataset. None is what the
+        scope: "batch" shares each batch's rollouts among the prompts the loader drew; "window" chooses among more
+            than fit, by what is known of them; "pool" picks prompts from the whole train dataset. None is what the
             method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others; an allocator of
             your own shares out batches, unless its configuration has offer="window".
         features: what is known of each row of the train dataset before it is tried: numbers `[M, d]`, or names of

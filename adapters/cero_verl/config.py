@@ -30,8 +30,8 @@ class VerlAllocatorConfig(SuccessRule):
         name: of a registered allocator.
         scope: "batch" shares the rollouts of a batch among the prompts that verl's loader drew; "pool" puts prompts
             that the allocator picks from the whole train dataset in their place, as in the paper; "window" lets it
-            choose among twice as many as fit, each offered once an epoch, by what is known of them. Not given, it
-            is what the method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
+            choose among more than fit, each offered once an epoch, by what is known of them. Not given, it is what the
+            method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
         features: columns of the train dataset that say something of a prompt beforehand, dotted where they are nested
             (`extra_info.level`), beside its length; None is `data_source`. Looked at where belief=features, which is
             the default of scope=window.

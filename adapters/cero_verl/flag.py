@@ -144,7 +144,7 @@ def _paths(node: Any, above: str = "") -> Iterator[str]:
 
 
 # What follows from the method, verl's configuration and the scope, where it is not set.
-DERIVED = frozenset({"scope", "max_rollouts_per_prompt", "rollouts_per_prompt", "offer", "window", "belief"})
+DERIVED = frozenset({"scope", "max_rollouts_per_prompt", "rollouts_per_prompt", "offer", "window", "variety", "belief"})
 
 
 def group_config(name: str) -> dict[str, Any]:

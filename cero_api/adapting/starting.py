@@ -72,7 +72,8 @@ def start_line(
     bounds = limits(config, mean if scope == "batch" else None)
     counts = f"{mean} rollouts a prompt on average" + (f", {bounds.floor} to {bounds.cap}" if bounds else "")
     if config.offer == "window":
-        counts = f"groups of {config.group} for the best of {config.window} times as many prompts as fit"
+        most = "up to " if config.variety else ""
+        counts = f"groups of {config.group} for the best of {most}{config.window} times as many prompts as fit"
     left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
     visited = int(np.count_nonzero(allocator.exposure()))
     known = "nothing is known of a prompt before its first visit"
