@@ -118,7 +118,7 @@ def wheel(session: nox.Session) -> None:
         session.run("python", "-m", "venv", str(python.parent.parent))
         session.run(str(python), "-m", "pip", "install", "--quiet", f"{built}[test]", "pytest-xdist", external=True)
         # The tests and pytest's settings, away from the source tree, so that only the wheel can be imported.
-        # What depends on how it was installed, and on the versions that a user would get; the longest are `tests`' alone.
+        # What depends on how it was installed and on the versions a user would get; the longest are `tests`' alone.
         not_of_the_wheel = shutil.ignore_patterns(
             *("__pycache__", "allocators", "beliefs", "cli", "faults", "lab", "offers"),
             *("test_constraints.py", "test_docs.py", "test_readme.py", "test_versions.py"),

@@ -82,6 +82,8 @@ class AllocatorConfig(FrozenConfig):
     usual_scope: ClassVar[Scope] = "batch"
     # Whether a window can be narrowed by what its prompts are worth.
     narrows: ClassVar[bool] = True
+    # Whether whole groups go to prompts in order of worth also where there is no window.
+    ranks: ClassVar[bool] = False
 
     num_prompts: Annotated[int, Field(gt=0, lt=2**31)]
     rounds: Count
@@ -131,6 +133,15 @@ class AllocatorConfig(FrozenConfig):
             else:
                 why = "narrows a window by what is known before a pilot, which is there to find out"
             raise ValueError(f"variety={self.variety} {why}, or leave it out")
+        return self
+
+    @model_validator(mode="after")
+    def _cost_of_ranked(self) -> Self:
+        if self.cost == "tokens" and self.offer != "window" and self.pilot is None and not self.ranks:
+            raise ValueError(
+                "cost='tokens' ranks prompts by what a group is worth for its length, and none are ranked over the "
+                "pool or candidates, so it would decide nothing; choose offer='window', or leave it out"
+            )
         return self
 
     @model_validator(mode="after")
@@ -367,6 +378,7 @@ class GroupConfig(AllocatorConfig):
     """
 
     narrows: ClassVar[bool] = False  # what it chooses by is drawn
+    ranks: ClassVar[bool] = True
 
     rollouts_per_prompt: Count = 8
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from cero_api.adapting.waves import refuse_waves
 from cero_api.allocators import config_type
-from cero_api.config import GroupConfig, Scope
+from cero_api.config import Scope
 from cero_api.errors import ConfigurationError
 
 WINDOW, VARIETY = 8, 0.25
@@ -194,7 +194,7 @@ def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool 
             "fixed number of rollouts; leave it out, or let the size vary where the trainer can (verl's "
             "rollout_allocator.constant_total=false; your own loop)"
         )
-    ranked = "window" in (scope, fields.get("offer")) or issubclass(config_type(name), GroupConfig)
+    ranked = "window" in (scope, fields.get("offer")) or config_type(name).ranks
     if fields.get("cost") == "tokens" and not (ranked or fields.get("pilot")):
         raise ConfigurationError(
             f"cost=tokens ranks prompts by what a group is worth for its length, and {name} ranks none with "

@@ -156,7 +156,7 @@ def by_features(config: AllocatorConfig) -> bool:
     """Whether an allocator looks at features: to expect successes by them, or lengths.
 
     >>> from cero_api import CeroConfig
-    >>> by_features(CeroConfig(num_prompts=8, rounds=4, budget=64, cost="tokens"))
+    >>> by_features(CeroConfig(num_prompts=64, rounds=4, budget=64, offer="window", cost="tokens"))
     True
     """
     return config.belief in BY_FEATURES or config.cost == "tokens"

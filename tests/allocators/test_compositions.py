@@ -230,7 +230,7 @@ def test_states_of_other_compositions_and_other_features_are_refused() -> None:
         {"belief": "features", "features": TABLE**2},
         {"belief": "features", "features": TABLE, "offline_rates": SHARES},
         {"belief": "features", "features": TABLE, "offer": "window"},
-        {"belief": "features", "features": TABLE, "cost": "tokens"},
+        {"belief": "features", "features": TABLE, "offer": "window", "cost": "tokens"},
     ]
     for other in others:
         allocator = make_allocator("cero", **SIZE, **other)
@@ -282,3 +282,10 @@ def test_a_window_is_as_wide_as_it_may_be_where_few_prompts_are_worth_anything()
 def test_a_variety_that_would_decide_nothing_is_refused(method: str, fields: dict[str, Any], remedy: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(remedy)):
         make_allocator(method, **SIZE, **fields, variety=0.25)
+
+
+def test_a_cost_where_nothing_is_ranked_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="so it would decide nothing; choose offer='window'"):
+        make_allocator("cero", **SIZE, cost="tokens")
+    for method, fields in (("cero", {"offer": "window"}), ("greso", {}), ("cero", {"pilot": 2})):
+        assert make_allocator(method, **SIZE, **fields, cost="tokens").config.cost == "tokens"
