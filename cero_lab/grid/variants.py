@@ -144,10 +144,10 @@ OFFLINE = {"offline_rates": "offline_rates", "offline_samples": "offline_samples
 PILOT = {"pilot": "pilot"}
 
 
-def narrowed(widest: int, variety: float) -> Allocated:
+def narrowed(widest: int, variety: float, given: Mapping[str, str] = FEATURES) -> Allocated:
     """A window that is narrowed to what pays, going by features."""
     options = {"belief": "features", "window": widest, "variety": variety}
-    return Allocated("cero", "window", options, FEATURES, ceiling="oracle-window")
+    return Allocated("cero", "window", options, given, ceiling="oracle-window")
 
 
 VARIANTS: dict[str, Variant] = {
@@ -198,6 +198,8 @@ VARIANTS: dict[str, Variant] = {
     ),
     # The trainers' default: up to eight times as many prompts, and no more of them than pays.
     "window-8-features": narrowed(8, 0.25),
+    # What that is where no column says which task a prompt is of.
+    "window-8-lengths": narrowed(8, 0.25, {"features": "lengths"}),
     # What it was chosen among.
     "window-8-variety-35": narrowed(8, 0.35),
     "window-4-variety-25": narrowed(4, 0.25),
