@@ -312,13 +312,13 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         if graded is not None:
             self._write("graded", ids, graded)
 
-    def _write(self, field: str, rows: IntArray, values: FloatArray) -> None:
+    def _write(self, field: str, rows: IntArray, values: FloatArray, size: int | None = None) -> None:
         """These are now the entries of a column of the state, which begins when it is first needed; once a call."""
         column = getattr(self._state, field)
         if column.size:
             self._changes.put(column, rows, values)
             return
-        begun = np.zeros(self.config.num_prompts)
+        begun = np.zeros(size or self.config.num_prompts)
         begun[rows] = values
         self._changes.set(self._state, field, begun)
 
