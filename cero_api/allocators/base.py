@@ -62,12 +62,12 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         super().__init__()
         self.config = config
         self.knowledge = Knowledge() if knowledge is None else knowledge
-        self._parts = Parts(config, self.knowledge)
-        if self._parts.belief is not None and not self.asks_belief:
+        if not self.asks_belief and (config.belief != "beta" or self.knowledge.offline_rates is not None):
             raise ConfigurationError(
                 f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
                 "nothing; leave them out, or take cero, vip or gvm"
             )
+        self._parts = Parts(config, self.knowledge)
         self._refuse_pilot()
         self._idle_said = False
         state = self._initial_state()
