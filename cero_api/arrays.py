@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import CeroError, InvalidOutcomeError
+from cero_api.interrupts import interruptible
 
 # Spacing of numbers just above 1 in formats that numpy has not, or that are coarser than float32.
 _EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float8_e4m3": 2.0**-3, "float8_e5m2": 2.0**-2}
@@ -27,6 +28,7 @@ def whole_number(value: object) -> int | None:
     return int(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
 
 
+@interruptible
 def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> IntArray:
     """One-dimensional int64 copy of `values`; floats are refused rather than cut, and masks rather than dropped.
 
@@ -51,6 +53,7 @@ def whole_numbers(values: ArrayLike, name: str, error: type[CeroError] = Invalid
     return array.astype(np.int64)
 
 
+@interruptible
 def real_numbers(values: ArrayLike, name: str, error: type[CeroError] = InvalidOutcomeError) -> FloatArray:
     """One-dimensional float64 copy of `values`, detached from any gradient; NaN and infinity pass.
 
@@ -92,6 +95,7 @@ def epsilon_of(values: ArrayLike) -> float:
     return next((epsilon for known, epsilon in _EPSILON.items() if name.startswith(known)), _FLOAT32)
 
 
+@interruptible
 def keys_of(values: Any, name: str, error: type[CeroError]) -> list[Any]:
     """Keys of prompts as Python's own, in their order: all text, or all whole numbers.
 
@@ -133,6 +137,7 @@ def _plain_key(key: Any) -> Any:
     return key.item() if getattr(key, "ndim", None) == 0 and hasattr(key, "item") else key
 
 
+@interruptible
 def flat_array(values: Any, name: str, error: type[CeroError]) -> NDArray[Any]:
     """As an array of one dimension and of numpy's own types, nothing masked away."""
     if isinstance(values, np.ma.MaskedArray):

@@ -17,6 +17,7 @@ import numpy as np
 from cero_api.allocators import BaseAllocator, allocator_name, allocator_type, config_type, make_allocator
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.files import regular_file, replacing
+from cero_api.interrupts import interruptible
 from cero_api.migrations import STEPS, VERSION, header
 from cero_api.protocol import RolloutAllocator
 
@@ -41,6 +42,7 @@ def _state_only(version: int) -> Callable[[dict[str, Any], dict[str, Any]], None
 _MIGRATIONS = {version: _state_only(version) for version in STEPS}
 
 
+@interruptible
 def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) -> Path:
     """Write an allocator's configuration and state to one file, atomically.
 
@@ -80,6 +82,7 @@ def save_allocator(allocator: RolloutAllocator, path: str | os.PathLike[str]) ->
     return path
 
 
+@interruptible
 def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
     """Read an allocator that `save_allocator` wrote; it goes on as if it had never stopped.
 
@@ -98,6 +101,7 @@ def load_allocator(path: str | os.PathLike[str]) -> RolloutAllocator:
     return _loaded(lambda: regular_file(path), str(path))
 
 
+@interruptible
 def allocator_to_bytes(allocator: RolloutAllocator) -> bytes:
     """What `save_allocator` writes, for a checkpoint that is kept in another way.
 
@@ -114,6 +118,7 @@ def allocator_to_bytes(allocator: RolloutAllocator) -> bytes:
     return file.getvalue()
 
 
+@interruptible
 def allocator_from_bytes(data: bytes) -> RolloutAllocator:
     """Read what `allocator_to_bytes` gave, or `save_allocator` wrote; see `load_allocator`.
 

@@ -12,7 +12,7 @@ from cero_api.state import no_floats, no_integers, plain, plain_array
 
 # Of what `state_dict` and `save_allocator` give. A release that changes the fields of a state raises it and adds its
 # step below; one that changes a configuration, too, does so in cero_api/checkpoint.py.
-VERSION = 5
+VERSION = 6
 
 
 def _to_2(entries: dict[str, Any]) -> None:
@@ -45,15 +45,21 @@ def _to_5(entries: dict[str, Any]) -> None:
     entries.setdefault("ledger.signal_sum", 0.0)
 
 
+def _to_6(entries: dict[str, Any]) -> None:
+    """CoBA-RL knows the spread of its latest visits too; those that a state has count as successes and failures."""
+    if "visit_successes" in entries:
+        entries.setdefault("visit_graded", no_floats())
+
+
 # How the entries of a state of version n become those of version n + 1, in place.
-STEPS: dict[int, Callable[[dict[str, Any]], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5}
+STEPS: dict[int, Callable[[dict[str, Any]], None]] = {1: _to_2, 2: _to_3, 3: _to_4, 4: _to_5, 5: _to_6}
 
 
 def header(kind: type) -> dict[str, Any]:
     """What a state of this class says of itself, beside its entries; a name, too, is a plain array.
 
     >>> header(dict)
-    {'version': 5, 'allocator': array([100, 105,  99, 116])}
+    {'version': 6, 'allocator': array([100, 105,  99, 116])}
     """
     return {"version": VERSION, "allocator": np.array(list(kind.__name__.encode()), dtype=np.int64)}
 

@@ -14,6 +14,7 @@ from cero_api import RolloutAllocator, load_allocator
 from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.files import write_whole
+from cero_api.interrupts import interrupt_in, interruptible
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceWriter
 from cero_ray.desk import Desk
@@ -166,6 +167,7 @@ class DurableDesk:
                 with contextlib.suppress(OSError):  # it is in nobody's way
                     path.unlink()
 
+    @interruptible
     def _read_back(self) -> None:
         stem = self._folder / f"desk-{self._generation}"
         allocator = load_allocator(stem.with_suffix(".npz"))
@@ -187,8 +189,9 @@ class DurableDesk:
         for name, *arguments in requests:
             try:
                 _do(self._desk, name, arguments)
-            except Exception:  # the request failed then, too, and its caller was told
-                continue
+            except Exception as error:  # the request failed then, too, and its caller was told
+                if interrupt_in(error) is not None:
+                    raise
         self._lines = len(requests)
 
     @contextlib.contextmanager
@@ -212,6 +215,7 @@ class DurableDesk:
         return desk
 
 
+@interruptible
 def restored(files: dict[str, bytes]) -> tuple[RolloutAllocator, dict[str, Any]]:
     """Allocator and tickets of a `checkpoint`.
 

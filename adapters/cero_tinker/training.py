@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from tinker_cookbook.rl import train
 
 from cero_api import RolloutAllocator
-from cero_api.adapting import refuse_other_knowledge, run_identity, start_line
+from cero_api.adapting import features_help, refuse_other_knowledge, run_identity, start_line
 from cero_api.adapting.fitting import fitted_allocator, usual_scope, warn_of_idleness
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.allocators import allocator_name
@@ -122,7 +122,7 @@ async def allocated(
     inner, test = await config.dataset_builder()
     prompts = Prompts(inner, _size if group_size is None else lambda _: group_size, key)
     schedule = schedule_of(config, prompts.sizes, len(prompts), first_step(config.log_path))
-    known = prompts.known(features, offline_rates, offline_samples, auto=settings.scope == "window")
+    known = prompts.known(features, offline_rates, offline_samples, features_help(settings.scope, allocator_config))
     made = fitted_allocator(allocator, allocator_config, schedule.shape(settings.scope), known)
     name = allocator_name(made)  # what cannot be saved is refused now, not at the first checkpoint
     refuse_short_batches(config, made, prompts)

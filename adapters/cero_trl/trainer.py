@@ -20,7 +20,15 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import Allocation, RolloutAllocator
-from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, round_numbers, start_line
+from cero_api.adapting import (
+    Judge,
+    RewardWatch,
+    features_help,
+    name_of,
+    refuse_other_knowledge,
+    round_numbers,
+    start_line,
+)
 from cero_api.adapting.fitting import usual_scope, warn_of_idleness
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
@@ -124,7 +132,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         refuse_arguments(given, settings, on_round)
         dataset, options = given["train_dataset"], given.get("args") or GRPOConfig("out")
         self.schedule = schedule_of(options, len(dataset))
-        known = known_of(dataset, features, offline_rates, offline_samples, automatic=settings.scope == "window")
+        automatic = features_help(settings.scope, allocator_config)
+        known = known_of(dataset, features, offline_rates, offline_samples, automatic=automatic)
         self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule, known)
         warn_of_idleness(self.allocator, self.schedule.shape(settings.scope), stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)

@@ -8,6 +8,7 @@ from cero_api.adapting.judging import Judge
 from cero_api.adapting.known import (
     SOURCES,
     by_features,
+    features_help,
     informed_fields,
     prompt_features,
     refuse_other_knowledge,
@@ -32,6 +33,7 @@ __all__ = [
     "check_attributes",
     "check_upstream",
     "differences",
+    "features_help",
     "idle_reasons",
     "informed",
     "informed_fields",

@@ -152,6 +152,15 @@ def informed_fields(name: str, scope: str, fields: Mapping[str, Any]) -> dict[st
     return {"belief": "features", **fields} if scope == "window" and asks else dict(fields)
 
 
+def features_help(scope: str, fields: Mapping[str, Any] | None) -> bool:
+    """Whether features are made without being asked for: prompts are chosen by them, or a belief that is named is.
+
+    >>> features_help("window", None), features_help("batch", {"belief": "gp"}), features_help("batch", {})
+    (True, True, False)
+    """
+    return scope == "window" or (fields or {}).get("belief") in BY_FEATURES
+
+
 def by_features(config: AllocatorConfig) -> bool:
     """Whether an allocator looks at features: to expect successes by them, or lengths.
 

@@ -62,12 +62,12 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         super().__init__()
         self.config = config
         self.knowledge = Knowledge() if knowledge is None else knowledge
-        self._parts = Parts(config, self.knowledge)
-        if self._parts.belief is not None and not self.asks_belief:
+        if not self.asks_belief and (config.belief != "beta" or self.knowledge.offline_rates is not None):
             raise ConfigurationError(
                 f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
                 "nothing; leave them out, or take cero, vip or gvm"
             )
+        self._parts = Parts(config, self.knowledge)
         self._refuse_pilot()
         self._idle_said = False
         state = self._initial_state()
@@ -312,13 +312,13 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
         if graded is not None:
             self._write("graded", ids, graded)
 
-    def _write(self, field: str, rows: IntArray, values: FloatArray) -> None:
+    def _write(self, field: str, rows: IntArray, values: FloatArray, size: int | None = None) -> None:
         """These are now the entries of a column of the state, which begins when it is first needed; once a call."""
         column = getattr(self._state, field)
         if column.size:
             self._changes.put(column, rows, values)
             return
-        begun = np.zeros(self.config.num_prompts)
+        begun = np.zeros(size or self.config.num_prompts)
         begun[rows] = values
         self._changes.set(self._state, field, begun)
 

@@ -16,12 +16,15 @@ from cero_api.allocators.whole import Whole
 from cero_api.beliefs import Expectation
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroWarning
+from cero_api.mathematics.contrast import varying_share
 from cero_api.mathematics.posterior import posterior_mean, variance_proxy
 from cero_api.mathematics.selection import groups_in_order
 from cero_api.offers import Offered, width
 
 ConfigT = TypeVar("ConfigT", bound=AllocatorConfig)
 StateT = TypeVar("StateT", bound=AllocatorState)
+
+LEAST_VARYING = 1e-9  # share of a contrast, for its logarithm
 
 
 class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
@@ -103,6 +106,13 @@ class Choosing(Whole[StateT], Generic[ConfigT, StateT]):
     def _graded(self, rows: IntArray | slice) -> FloatArray | None:
         """What graded rewards of these prompts lack of the contrast of successes and failures; None if none had."""
         return self._state.graded[rows] if self._state.graded.size else None
+
+    def _varying(self, rows: IntArray) -> FloatArray:
+        """Share of the contrast of whole successes and failures that rewards of these prompts are expected to have."""
+        graded, (a0, b0), state = self._graded(rows), self.config.prior, self._state
+        if graded is None:
+            return np.ones(rows.size)
+        return np.maximum(varying_share(a0 + state.successes[rows], b0 + state.failures[rows], graded), LEAST_VARYING)
 
     def _weigh(self, choice: Choice | None, ends: bool, dealt: int, round: int) -> None:
         """Note how much of the round was there to decide; say, once, that nothing is.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
+from cero_api.allocators.choosing import LEAST_VARYING
 from cero_api.config import CobaRlConfig
+from cero_api.mathematics.contrast import graded_fits, varying_share
 from cero_api.mathematics.ledger import Report
 from cero_api.mathematics.selection import fill_by_table
+from cero_api.state import RAGGED, no_floats
 
 _CITATION = """\
 @article{yao2026coba,
@@ -35,6 +38,7 @@ class CobaRlState(WalkState):
     visit_round: IntArray  # [W M] -1 where there was none
     visit_successes: FloatArray  # [W M]
     visit_rollouts: FloatArray  # [W M]
+    visit_graded: FloatArray = field(metadata=RAGGED)  # [W M] sum of x(1 - x); [0] while all rewards were 0 or 1
 
 
 class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
@@ -47,8 +51,9 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
     $n$, so dealing unit by unit to the largest gain is exact.
 
     Deviations: the published code keeps a part of what is above the floors from the value, and gives it to prompts that
-    nearly always fail; here all of it goes by the value. $\tau$ is of the whole batch. A graded reward counts as its
-    share of a success.
+    nearly always fail; here all of it goes by the value. $\tau$ is of the whole batch. A graded reward, which the
+    paper has not, counts as its share of a success for $p_i$ and $F$, and $f$ is multiplied by the share of the
+    variance of whole successes and failures that the rewards of a prompt have: 0 where they never differ.
 
     Source: arXiv 2602.03048.
 
@@ -74,6 +79,7 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
             visit_round=np.full(slots, -1),
             visit_successes=np.zeros(slots),
             visit_rollouts=np.zeros(slots),
+            visit_graded=no_floats(),
         )
 
     def _fault(self, state: CobaRlState) -> str | None:
@@ -83,6 +89,8 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
             return "it has more successes than rollouts in a visit"
         if state.visit_rollouts.max() > state.ledger.budget:
             return "it has more rollouts in a visit than were ever dealt"
+        if not graded_fits(state.visit_graded, state.visit_successes, state.visit_rollouts - state.visit_successes):
+            return "it has a visit whose squares do not fit"
         return super()._fault(state)
 
     def _learn(
@@ -96,17 +104,29 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
         slot = np.where(known, same.argmax(axis=0), rounds.argmin(axis=0))  # else in the place of the oldest
         fresh = known | (rounds.min(axis=0) < round)  # what is older than all of them is no news
         where = (slot * pool + ids)[fresh]
-        kept = known[fresh]
+        kept, slots = known[fresh], state.visit_round.size
         self._changes.put(state.visit_round, where, round)
-        for column, earned in ((state.visit_successes, won), (state.visit_rollouts, won + lost)):
-            self._changes.put(column, where, np.where(kept, column[where], 0.0) + earned[fresh])
+        for name, earned in (("visit_successes", won), ("visit_rollouts", won + lost), ("visit_graded", graded)):
+            column = getattr(state, name)
+            if column.size or earned.any():
+                before = column[where] if column.size else 0.0
+                self._write(name, where, np.where(kept, before, 0.0) + earned[fresh], slots)
 
     def _rates(self, rows: IntArray) -> FloatArray:
         """Success rates of the latest visits."""
-        pool = self.config.num_prompts
-        won = self._state.visit_successes.reshape(-1, pool)[:, rows].sum(axis=0)
-        n = self._state.visit_rollouts.reshape(-1, pool)[:, rows].sum(axis=0)
+        won, n = self._latest("visit_successes", rows), self._latest("visit_rollouts", rows)
         return np.clip(np.where(n > 0, won / np.maximum(n, 1.0), _UNKNOWN), _LEAST, 1 - _LEAST)
+
+    def _varying(self, rows: IntArray) -> FloatArray:
+        if not self._state.visit_graded.size:
+            return np.ones(rows.size)
+        won, n = self._latest("visit_successes", rows), self._latest("visit_rollouts", rows)
+        return np.maximum(varying_share(won, n - won, self._latest("visit_graded", rows)), LEAST_VARYING)
+
+    def _latest(self, name: str, rows: IntArray) -> FloatArray:
+        """Sum over the latest visits."""
+        column: FloatArray = getattr(self._state, name)
+        return np.asarray(column.reshape(-1, self.config.num_prompts)[:, rows].sum(axis=0))
 
     def _failure_rate(self) -> float:
         """Of the latest rounds with rewards: the mean of each over its prompts, and of these."""
@@ -139,7 +159,7 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         rate = self._rates(rows)
         speed = self._speed(rate)
-        first = self._log_density(rate) + np.log(-np.expm1(-speed))
+        first = self._log_density(rate) + np.log(-np.expm1(-speed) * self._varying(rows))
 
         def gains(width: int) -> FloatArray:
             return first[:, None] - speed[:, None] * np.arange(floor, floor + width)
@@ -148,4 +168,4 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         rate = self._rates(rows)
-        return np.exp(self._log_density(rate)) * -np.expm1(-group * self._speed(rate))
+        return np.exp(self._log_density(rate)) * -np.expm1(-group * self._speed(rate)) * self._varying(rows)

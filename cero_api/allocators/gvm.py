@@ -29,10 +29,10 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
     $p_i$ is the prompt's success rate and $\alpha$ keeps the hopeless ones from taking everything. The scale is
     found by bisection, so that the counts sum to the total after floor and cap; the largest remainders round up.
 
-    Deviations: $G_i = 1$, since a gradient norm is not known before generation; $p_i$ is the mean of the Beta posterior
-    instead of a pilot sample's rate, which would cost rollouts of its own.
-
-    A graded reward counts as its share of a success, whatever its spread: $p_i$ is a rate of acceptance here.
+    Deviations: $G_i = 1$, since a gradient norm is not known before generation. Of graded rewards, which the paper has
+    not, it is their standard deviation over that of whole successes and failures of the same mean: where rewards never
+    differ it sinks to 0. $p_i$ is the mean of the Beta posterior instead of a pilot sample's rate, which would cost
+    rollouts of its own.
 
     Source: arXiv 2505.02391.
 
@@ -62,7 +62,8 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         rate = self._expect(rows).mean
-        return np.asarray(1 / np.sqrt(rate + self.config.alpha / rate ** (self.config.beta - 1)))
+        norm = np.sqrt(self._varying(rows))
+        return np.asarray(norm / np.sqrt(rate + self.config.alpha / rate ** (self.config.beta - 1)))
 
 
 def _proportional(weight: FloatArray, need: int, floor: int, cap: int) -> FloatArray:

@@ -28,7 +28,8 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
     The expectation is over the prompt's Beta(a, b) posterior. The gain of one more rollout after $n$ is
     $\frac{a}{a+b+n}\prod_{j<n}\frac{b+j}{a+b+j}$; it decreases in $n$, so greedy is exact.
 
-    A graded reward counts as its share of a success, whatever its spread: the first success is what is looked for.
+    Deviation: the gain of graded rewards, which the paper has not, is multiplied by the share of the variance of whole
+    successes and failures that they have, for where rewards never differ a first success has nothing to tell.
 
     Source: arXiv 2605.07114.
 
@@ -50,13 +51,15 @@ class HoraAllocator(BatchAllocator[HoraConfig, WalkState]):
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         a0, b0 = self.config.prior
         a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
-        table = partial(self._gains, a, b, floor)
-        return floor + fill_by_table(table, cap - floor, self._ties.rank[rows], need - floor * rows.size)
+        gains, varying = partial(self._gains, a, b, floor), np.log(self._varying(rows))[:, None]
+        return floor + fill_by_table(
+            lambda width: gains(width) + varying, cap - floor, self._ties.rank[rows], need - floor * rows.size
+        )
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         a0, b0 = self.config.prior
         a, b = a0 + self._state.successes[rows], b0 + self._state.failures[rows]
-        return np.asarray(np.exp(self._gains(a, b, 0, group)).sum(1))
+        return np.asarray(np.exp(self._gains(a, b, 0, group)).sum(1) * self._varying(rows))
 
     @staticmethod
     def _gains(a: FloatArray, b: FloatArray, floor: int, width: int) -> FloatArray:

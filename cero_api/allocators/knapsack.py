@@ -11,7 +11,7 @@ from cero_api._types import FloatArray, IntArray, RankArray
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.allocators.last_visit import LastVisit, LastVisitState, nothing_visited
 from cero_api.config import KnapsackConfig
-from cero_api.mathematics.contrast import has_contrast
+from cero_api.mathematics.contrast import varying_share
 from cero_api.mathematics.selection import fill_by_table
 
 _CITATION = """\
@@ -91,10 +91,7 @@ class KnapsackAllocator(LastVisit[KnapsackConfig, KnapsackState], BatchAllocator
         if not self._state.last_graded.size:
             return np.ones(rows.size)
         won, n, graded = (getattr(self._state, f"last_{name}")[rows] for name in ("successes", "rollouts", "graded"))
-        lost = n - won
-        differ = has_contrast(won, lost, won - graded)
-        part = np.where(differ, 1.0 - graded * n / np.where(differ, won * lost, 1.0), 0.0)
-        return np.where(graded > 0.0, part, 1.0)
+        return varying_share(won, n - won, graded)
 
     @staticmethod
     def _gains(rate: FloatArray, log_varying: FloatArray, floor: int, width: int) -> FloatArray:

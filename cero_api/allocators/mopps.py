@@ -8,6 +8,7 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import AllocatorState
 from cero_api.allocators.groups import GroupAllocator
 from cero_api.config import MoppsConfig
+from cero_api.mathematics.contrast import alike_in_contrast
 from cero_api.mathematics.ledger import Report
 
 _CITATION = """\
@@ -30,8 +31,9 @@ class MoppsAllocator(GroupAllocator[MoppsConfig, AllocatorState]):
     With offer="pool" it chooses among everybody.
 
     Deviations: the paper draws its candidates anew each step, where a window offers each prompt once an epoch. Late
-    rewards of a visit are added as they come, and what a later visit has begun to forget is not forgotten again. A
-    graded reward counts as its share of a success.
+    rewards of a visit are added as they come, and what a later visit has begun to forget is not forgotten again. Graded
+    rewards, which the paper sums, count as the whole successes and failures with as much contrast, so a prompt whose
+    rewards never differ counts as never solved, or as always.
 
     Source: arXiv 2507.04632.
 
@@ -62,9 +64,10 @@ class MoppsAllocator(GroupAllocator[MoppsConfig, AllocatorState]):
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         a0, b0 = self.config.prior
         order = np.argsort(rows)  # the candidates' own order must not matter
-        ordered = rows[order]
+        seen, graded = rows[order], self._graded(rows[order])
+        won, lost = alike_in_contrast(self._state.successes[seen], self._state.failures[seen], graded)
         drawn = np.empty(rows.size)
-        drawn[order] = self._chance(2).beta(a0 + self._state.successes[ordered], b0 + self._state.failures[ordered])
+        drawn[order] = self._chance(2).beta(a0 + won, b0 + lost)
         # Falls with the distance, and is positive, so that it can be weighed by a cost.
         return 1.0 - np.abs(drawn - self.config.target)
 

@@ -12,6 +12,7 @@ from cero_api.allocators.groups import GroupAllocator
 from cero_api.allocators.pilot import PilotState
 from cero_api.allocators.whole import atomic
 from cero_api.config import PilotCommitConfig
+from cero_api.mathematics.contrast import alike_in_contrast
 from cero_api.offers import Offered
 
 _CITATION = """\
@@ -43,8 +44,9 @@ class PilotCommitAllocator(GroupAllocator[PilotCommitConfig, PilotCommitState]):
     Deviations: the paper keeps what passes the band in a buffer, commits to it in a later step, up to four steps old,
     and generates until a batch is full; here a pilot is committed within its round, which has a size of its own. The
     paper throws the pilot of the others away; here all rollouts of a round train. It evicts from the next epoch on,
-    here from the next round on; once everybody is evicted, everybody is offered again. A graded reward counts as its
-    share of a success.
+    here from the next round on; once everybody is evicted, everybody is offered again. Graded rewards, which the paper
+    has not, are held against the band as the whole successes and failures with as much contrast, so a pilot whose
+    rewards do not differ is below it, or above; only one of whole successes evicts.
 
     Source: arXiv 2605.26606.
 
@@ -102,18 +104,19 @@ class PilotCommitAllocator(GroupAllocator[PilotCommitConfig, PilotCommitState]):
 
     def _rest(self, pilot: PilotState) -> IntArray:
         if self.config.solved is not None:
-            solved = (pilot.rollouts > 0) & (self._rates(pilot) >= self.config.solved)
+            solved = (pilot.rollouts > 0) & (_rates(pilot.successes, pilot.rollouts) >= self.config.solved)
             self._changes.put(self._state.evicted, pilot.prompts[solved], 1)
         return super()._rest(pilot)
 
     def _worth_after(self, pilot: PilotState, more: int) -> FloatArray:
         low, high = self.config.band
-        rate = self._rates(pilot)
+        graded = pilot.successes - pilot.squares
+        rate = _rates(alike_in_contrast(pilot.successes, pilot.failures, graded)[0], pilot.rollouts)
         away = np.maximum(np.maximum(low - rate, rate - high), 0.0)
         # In the band above 1, outside of it below.
         return np.where(away > 0, 1.0 - away, 1.0 + rate * (1.0 - rate))
 
-    @staticmethod
-    def _rates(pilot: PilotState) -> FloatArray:
-        """Success rates of a pilot; 0 where nothing came of it."""
-        return pilot.successes / np.maximum(pilot.rollouts, 1)
+
+def _rates(successes: FloatArray, rollouts: IntArray) -> FloatArray:
+    """Success rates; 0 where nothing came of a pilot."""
+    return np.asarray(successes / np.maximum(rollouts, 1))

@@ -64,14 +64,8 @@ class VipAllocator(BatchAllocator[VipConfig, WalkState]):
 
     def _variance(self, rows: IntArray) -> FloatArray:
         """Of a rollout's reward, at the expected success rate."""
-        mean, graded = self._expect(rows).mean, self._graded(rows)
-        variance = np.maximum(mean * (1 - mean), _LEAST)
-        if graded is None:
-            return variance
-        # Graded rewards vary by E[x(1 - x)] less than successes and failures of the same mean.
-        a0, b0 = self.config.prior
-        rollouts = a0 + b0 + self._state.successes[rows] + self._state.failures[rows]
-        return np.maximum(variance - graded / rollouts, _LEAST)
+        mean = self._expect(rows).mean
+        return np.maximum(mean * (1 - mean) * self._varying(rows), _LEAST)
 
     def _decreases(self) -> FloatArray:
         """h(n) - h(n + 1) for n = floor ... cap - 1."""

@@ -34,6 +34,7 @@ _LONGEST = 2.0  # log-odds by which one of them moves a prompt at most
 _CLOSE = 0.1  # and a move that needs no other after it
 _JUDGES = 64  # visits of a round by which s, tau and k are judged
 _EDGE = 1e-9  # groups are predicted from rates inside of (0, 1)
+_OWN = 0.25  # a prompt's spread from which on it tells more of its rewards than the pool does: that of one rollout
 _WHOLE = 5.0  # rollouts' worth of spread by which rewards are believed to be whole before any came
 
 
@@ -124,7 +125,7 @@ class SharedBelief(Belief[SharedState]):
         )
 
     def expectation(self, state: SharedState, rows: IntArray | slice) -> Expectation:
-        r"""Mean and $\hat q = \frac{c\mu(1-\mu) - G}{c + 1}$, with what graded rewards lack in $G$."""
+        r"""Mean and $\hat q = \frac{c}{c + 1}\mu(1-\mu)(1 - g)$, with $g$ the share that graded rewards lack of it."""
         common = self._common(state)
         own = Evidence(state.successes[rows], state.failures[rows], np.subtract(float(state.round), state.seen[rows]))
         found = self._known.posterior(rows, own, np.array([float(state.round)]), common)
@@ -133,10 +134,7 @@ class SharedBelief(Belief[SharedState]):
         spread *= mean
         spread *= weight
         if state.graded.size:
-            graded = state.graded_sum / (state.spread_sum + _WHOLE)
-            spread -= graded * found.prior * (1.0 - found.prior / common.strength)
-            spread -= state.graded[rows] * _kept(own, found)
-            np.maximum(spread, 0.0, out=spread)
+            spread *= 1.0 - _lacking(state, rows)
         spread /= weight + 1.0
         return Expectation(mean, spread)
 
@@ -268,6 +266,13 @@ class SharedBelief(Belief[SharedState]):
             fading_evidence=state.fading_evidence + fading,
             offline_evidence=state.offline_evidence + offline,
         )
+
+
+def _lacking(state: SharedState, rows: IntArray | slice) -> FloatArray:
+    """Share of the spread of whole rewards that a prompt's do not have: the pool's, until its own tell, at any age."""
+    won, lost = state.successes[rows], state.failures[rows]
+    pool, spread = state.graded_sum / (state.spread_sum + _WHOLE), won * (lost / np.maximum(won + lost, _EDGE))
+    return np.minimum((state.graded[rows] + _OWN * pool) / (spread + _OWN), 1.0)
 
 
 def _before(known: Known, visits: Visits, common: Common) -> Posterior:

@@ -67,6 +67,37 @@ def squared_deviations(successes: FloatArray, failures: FloatArray, squares: Flo
     return np.maximum(successes * failures / n - (successes - squares), 0.0)
 
 
+def alike_in_contrast(
+    successes: FloatArray, failures: FloatArray, graded: FloatArray | None
+) -> tuple[FloatArray, FloatArray]:
+    r"""As many whole successes and failures with the same contrast: $S^* + F^* = n$ and $S^*F^* = SF - nG$.
+
+    They are on the side of one half on which the rewards' mean is. Where rewards never differ all are failures, or all
+    successes; where none was graded, $S$ and $F$ are what they are. For rules that look for a certain success rate.
+
+    Args:
+        successes: $S$, float64, any shape.
+        failures: $F$, the same shape.
+        graded: $G = S - Q = \sum x(1 - x)$, the same shape; None for rewards 0 and 1.
+
+    Returns:
+        Two arrays, float64, of the same shape.
+
+    >>> won, lost = np.array([4.0, 4.0, 4.0, 6.0]), np.array([4.0, 4.0, 4.0, 2.0])
+    >>> alike_in_contrast(won, lost, np.array([0.0, 1.125, 2.0, 1.5]))  # whole, near ½, always ½, always ¾
+    (array([4., 1., 0., 8.]), array([4., 7., 8., 0.]))
+    """
+    if graded is None:
+        return successes, failures
+    n = successes + failures
+    rest = np.maximum(successes * failures - n * graded, 0.0)
+    half_apart = np.sqrt(0.25 * (failures - successes) ** 2 + n * graded)
+    fewer = rest / np.maximum(0.5 * n + half_apart, ROUNDING)
+    won = np.where(successes <= failures, fewer, n - fewer)
+    whole = graded <= ROUNDING * n  # these stay to the last bit
+    return np.where(whole, successes, won), np.where(whole, failures, n - won)
+
+
 def has_contrast(successes: FloatArray, failures: FloatArray, squares: FloatArray) -> BoolArray:
     """Whether the rewards of a group differ by more than rounding: then, and only then, some advantage is not zero.
 
@@ -76,6 +107,27 @@ def has_contrast(successes: FloatArray, failures: FloatArray, squares: FloatArra
     return np.asarray(
         squared_deviations(successes, failures, squares) > ROUNDING**2 * (successes + failures), dtype=np.bool_
     )
+
+
+def varying_share(successes: FloatArray, failures: FloatArray, graded: FloatArray) -> FloatArray:
+    r"""What is there of the contrast that whole successes and failures would have, $1 - \frac{nG}{SF}$.
+
+    1 where no reward was graded, 0 where rewards never differ. For rules that maximise a value, which it multiplies.
+
+    Args:
+        successes: $S$, float64, any shape; those of a prior may be among them.
+        failures: $F$, the same shape.
+        graded: $G = S - Q = \sum x(1 - x)$, the same shape.
+
+    Returns:
+        float64, the same shape.
+
+    >>> varying_share(np.array([4.0, 4.0, 4.0]), np.array([4.0, 4.0, 4.0]), np.array([0.0, 1.5, 2.0]))
+    array([1.  , 0.25, 0.  ])
+    """
+    differ = has_contrast(successes, failures, successes - graded)
+    part = 1.0 - graded * (successes + failures) / np.where(differ, successes * failures, 1.0)
+    return np.where(graded > 0.0, np.where(differ, part, 0.0), 1.0)
 
 
 def group_variance(successes: FloatArray, failures: FloatArray, squares: FloatArray) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy as np
 
 from cero_api._types import FloatArray, IntArray
 from cero_api.errors import TraceError
+from cero_api.interrupts import interruptible
 from cero_api.mathematics.contrast import whole_squares
 from cero_api.prompts import Key
 from cero_api.trace.columns import Columns, Rows
@@ -78,6 +79,7 @@ class TraceReader:
         TraceError: the file is missing or no trace; while iterating, a bad line, by its number.
     """
 
+    @interruptible
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.header = parse_header(self.path, first_line(self.path)[0])

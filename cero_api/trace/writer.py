@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from cero_api._types import FloatArray, IntArray
 from cero_api.arrays import keys_of, whole_numbers
 from cero_api.errors import TraceError
+from cero_api.interrupts import interruptible
 from cero_api.prompts import Key
 from cero_api.trace.columns import Columns, Rows
 from cero_api.trace.files import Inflater, Lines, compressed, first_line
@@ -293,6 +294,7 @@ class TraceWriter:
         if kept:
             self._append(kept[: offset - text_start])
 
+    @interruptible
     def _append(self, text: bytes) -> None:
         if self._handle is None:
             raise TraceError(f"{self.path} is closed; make a new TraceWriter to go on")

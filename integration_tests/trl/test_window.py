@@ -184,3 +184,14 @@ def test_an_allocator_of_ones_own_has_the_scope_that_it_was_made_for(tmp_path: P
         allocator = make_allocator("cero", num_prompts=48, rounds=1, budget=8, max_rollouts_per_prompt=cap, offer=offer)
         trainer, _ = trained(tmp_path, allocator=allocator, scope=None, steps=1)
         assert trainer.cero_config.scope == scope
+
+
+@pytest.mark.parametrize(("scope", "name"), [("batch", "vip"), ("window", "vip"), ("batch", "cero")])
+def test_a_gaussian_process_gets_features_by_its_name_alone(scope: str, name: str, tmp_path: Path) -> None:
+    """In a batch, too, where none are made otherwise; it learns by them which source is out of reach."""
+    settings: dict[str, Any] = {"belief": "gp"}
+    trainer, rounds = trained(tmp_path, allocator=name, allocator_config=settings, scope=scope, steps=12)
+    expected, untried = trainer.allocator.success_rate(), trainer.allocator.exposure() == 0
+    assert expected[::2].mean() > 1.5 * expected[1::2].mean()
+    assert scope == "batch" or expected[::2][untried[::2]].min() > expected[1::2][untried[1::2]].max()
+    assert scope == "batch" or share_within_reach(rounds[4:]) > 0.6

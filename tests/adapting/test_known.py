@@ -9,7 +9,7 @@ import pytest
 
 from cero_api import make_allocator
 from cero_api.adapting import refuse_other_knowledge, told_before
-from cero_api.adapting.known import informed_fields
+from cero_api.adapting.known import features_help, informed_fields
 from cero_api.beliefs import BY_FEATURES
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_api.protocol import RolloutAllocator
@@ -78,6 +78,12 @@ def test_a_belief_that_goes_by_features_gets_them(belief: str) -> None:
         assert fields["belief"] == belief
         assert fields["features"] is TABLE
         make_allocator("vip", **SIZES, **fields)
+
+
+def test_features_are_made_where_prompts_are_chosen_or_a_belief_goes_by_them() -> None:
+    assert [features_help("window", fields) for fields in (None, {}, {"belief": "pooled"})] == [True] * 3
+    assert [features_help("batch", {"belief": belief}) for belief in ("gp", "features", "beta")] == [True, True, False]
+    assert not features_help("pool", None)
 
 
 def test_a_belief_that_does_not_look_at_them_gets_none() -> None:

@@ -26,8 +26,15 @@ def knapsack_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.
     return float(((1 - p**n - (1 - p) ** n) * variance * (1 - p)).sum())
 
 
+def varying(won: np.ndarray, lost: np.ndarray, graded: np.ndarray) -> np.ndarray:
+    """Variance of the rewards, beside that of successes and failures of the same mean."""
+    p = won / (won + lost)
+    return np.asarray((p * (1 - p) - graded / (won + lost)) / (p * (1 - p)))
+
+
 def hora_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndarray) -> float:
-    return float((1 - np.exp(special.betaln(1 + won, 1 + lost + n) - special.betaln(1 + won, 1 + lost))).sum())
+    hit = 1 - np.exp(special.betaln(1 + won, 1 + lost + n) - special.betaln(1 + won, 1 + lost))
+    return float((hit * varying(1 + won, 1 + lost, graded)).sum())
 
 
 def vip_variance(won: np.ndarray, lost: np.ndarray, graded: np.ndarray) -> np.ndarray:
@@ -49,7 +56,7 @@ def coba_value(won: np.ndarray, lost: np.ndarray, graded: np.ndarray, n: np.ndar
     failure = failure if failure > 0.5 else special.expit(10 * (failure - 0.5))
     tau = 3 + 9 * min(np.var(p) / 0.1667, 1)
     density = p ** (5 * failure) * (1 - p) ** (5 - 5 * failure) / special.beta(1 + 5 * failure, 6 - 5 * failure)
-    return float(((1 - np.exp(-n * p * (1 - p) / tau)) * density).sum())
+    return float(((1 - np.exp(-n * p * (1 - p) / tau)) * density * varying(won, lost, graded)).sum())
 
 
 EXACT: dict[str, tuple[str, dict[str, object], Value, int]] = {
@@ -112,7 +119,7 @@ def test_knapsack_leaves_the_decided_at_the_mean_and_gives_leftovers_to_the_unso
 
 def test_rewards_that_never_differ_have_no_value_to_who_wants_contrast() -> None:
     """Ten times 1/2 beside five successes of ten: an equal mean, and nothing to learn from."""
-    expected = {"vip": [6, 14], "knapsack": [10, 10], "hora": [10, 10], "gvm": [10, 10]}
+    expected = {"vip": [6, 14], "knapsack": [10, 10], "hora": [8, 12], "gvm": [6, 14], "coba_rl": [6, 14]}
     for name, shared in expected.items():
         allocator = make_allocator(name, num_prompts=2, rounds=10, budget=200, max_rollouts_per_prompt=14)
         allocator.allocate([0, 1], total=20)

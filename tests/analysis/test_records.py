@@ -167,6 +167,29 @@ def test_rollouts_without_a_reward_are_given_and_not_scored(tmp_path: Path) -> N
     assert history.rollouts.tolist() == [4]
 
 
+def test_a_column_twice_is_no_matter_where_it_is_not_read(tmp_path: Path) -> None:
+    history = read_history(saved(tmp_path / "a.csv", "id,note,pass_rate,note,,\r\nx,,1,,,\r\ny,,0,,,\r\n"))
+    assert rates_of(history) == [1.0, 0.0]
+
+
+def test_of_parquet_a_column_twice_is_refused(tmp_path: Path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = [pyarrow.array(["x", "y"]), pyarrow.array([1.0, 0.0]), pyarrow.array([0.0, 0.0])]
+    parquet.write_table(pyarrow.table(columns, names=["id", "pass_rate", "pass_rate"]), tmp_path / "a.parquet")
+    with pytest.raises(TraceError, match="has 2 columns 'pass_rate'"):
+        read_history(tmp_path / "a.parquet")
+
+
+def test_rollouts_that_verl_dumped_without_a_score_are_given_and_not_scored(tmp_path: Path) -> None:
+    """One of three of a, and both of b, which is in the pool and unvisited."""
+    scores = [("a", 1.0), ("a", None), ("b", None), ("a", 0.0), ("b", float("nan"))]
+    lines = [{"input": text, "output": "…", "score": score, "step": 1} for text, score in scores]
+    history = read_history(saved(tmp_path / "1.jsonl", lines_of(lines)))
+    assert rates_of(history) == [0.5, None]
+    assert history.rollouts.tolist() == [5]
+    assert "Rollouts without a score, which count neither way: 3 of 5." in history.notes
+
+
 @pytest.mark.parametrize("role", SYNONYMS)
 def test_every_synonym_is_understood(role: Role, tmp_path: Path) -> None:
     others: dict[str, object] = {"prompt": "q", "successes": 3, "count": 8}

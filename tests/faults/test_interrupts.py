@@ -28,6 +28,8 @@ from cero_api import (
     make_allocator,
     save_allocator,
 )
+from cero_api.analysis.history import read_history
+from cero_api.trace import TraceWriter
 
 OURS = str(Path(cero_api.__file__).parent)
 SIZE: dict[str, Any] = {"num_prompts": 20, "rounds": 40, "budget": 1920, "seed": 2}
@@ -334,3 +336,55 @@ def lines(call: Callable[[], object]) -> Iterator[None]:
     finally:
         sys.settrace(before)
     yield from [None] * seen
+
+
+class Late(TimeoutError):
+    """What somebody's alarm raises: an Exception, and an OSError at that, as of a damaged file."""
+
+
+def on_alarm(number: int, frame: FrameType | None) -> None:
+    raise Late
+
+
+def alarms(call: Callable[[], object]) -> int:
+    """How many alarms, at lines of ours from the first to the last, came out as they were."""
+    line = times = 0
+    while True:
+        try:
+            interrupted(call, line, lambda: on_alarm(signal.SIGINT, sys._getframe()))
+        except Late:
+            line, times = line + 1 + line // 8, times + 1
+        except (CeroError, OSError) as error:
+            raise AssertionError(f"the alarm at line {line} came out as {error!r}") from error
+        else:
+            return times
+
+
+# Between the opening of a file and the `with`, and where a generator is closed, an alarm leaves what Python warns of.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_an_alarm_is_not_taken_for_damage_of_a_file(tmp_path: Path) -> None:
+    """What its handler raises comes out as it was, from whichever line of a reader."""
+    allocator, _ = played("cero")
+    path, trace = save_allocator(allocator, tmp_path / "allocator.npz"), tmp_path / "trace.jsonl"
+    with TraceWriter(trace) as writer:
+        writer.write(0, [0, 1], [8, 8], [3, 0])
+    (tmp_path / "a.csv").write_text("id,pass_rate\nx,3/8\ny,\n")
+    (tmp_path / "a.jsonl").write_text('{"id": "x", "pass_rate": 0.5}\n{"id": "y", "pass_rate": null}\n')
+    (tmp_path / "1.jsonl").write_text('{"input": "x", "score": 1.0, "step": 1}\n')
+    calls: list[Callable[[], object]] = [
+        lambda: load_allocator(path),
+        lambda: save_allocator(allocator, tmp_path / "another.npz"),
+        *(partial(read_history, tmp_path / name) for name in ("trace.jsonl", "a.csv", "a.jsonl", "1.jsonl")),
+        lambda: RolloutOutcomes.from_rewards([1, 2], [1.0, 0.0]),
+    ]
+    assert all(alarms(call) > 5 for call in calls)
+
+
+def test_what_tells_of_progress_is_not_taken_for_damage_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,pass_rate\nx,3/8\n")
+
+    def progress(share: float) -> None:
+        raise ZeroDivisionError("of somebody's own")
+
+    with pytest.raises(ZeroDivisionError, match="own"):
+        read_history(tmp_path / "a.csv", progress=progress)

@@ -141,7 +141,7 @@ def test_a_state_dict_of_the_first_version_is_taken() -> None:
         old = allocator.state_dict()
         for entry in ("version", "allocator", "decidable", "plan.round", "plan.spent"):
             del old[entry]
-        for entry in ("graded", "last_graded", "ledger.open_squares"):
+        for entry in ("graded", "last_graded", "visit_graded", "ledger.open_squares"):
             old.pop(entry, None)
         resumed.load_state_dict(old)
         assert play(resumed, range(6, 12)) == play(allocator, range(6, 12))

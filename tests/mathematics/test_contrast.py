@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from cero_api import RolloutOutcomes, group_advantages
 from cero_api.mathematics.contrast import (
+    alike_in_contrast,
     group_variance,
     has_contrast,
     squared_deviations,
     squares_fit,
+    varying_share,
     whole_squares,
 )
 
@@ -93,3 +95,29 @@ def test_no_rewards_at_all_have_no_contrast() -> None:
     assert squared_deviations(none, none, none).tolist() == group_variance(none, none, none).tolist() == [0.0]
     assert not has_contrast(none, none, none).any()
     assert squares_fit(none, none, none).all()
+
+
+@given(st.lists(st.floats(0, 1) | st.sampled_from([0.0, 1.0, 0.5, 1e-9, 1 / 3]), min_size=1, max_size=20))
+def test_rewards_alike_in_contrast_are_whole_and_vary_as_much(shares: list[float]) -> None:
+    rewards = np.array(shares)
+    won, lost, squares = (np.array([total]) for total in (rewards.sum(), (1 - rewards).sum(), (rewards**2).sum()))
+    graded = np.maximum(won - squares, 0.0)
+    alike, other = alike_in_contrast(won, lost, graded)
+    assert min(alike[0], other[0]) >= 0
+    assert alike + other == pytest.approx(won + lost)
+    spread = squared_deviations(won, lost, squares)
+    assert squared_deviations(alike, other, alike) == pytest.approx(spread, abs=1e-6)
+    assert (alike > other) <= (won > lost)
+    share = varying_share(won, lost, graded)
+    assert 0 <= share[0] <= 1
+    assert share * won * lost / (won + lost) == pytest.approx(spread, abs=1e-9)
+    if not (rewards % 1).any():
+        assert [float(alike[0]), float(other[0]), float(share[0])] == [float(won[0]), float(lost[0]), 1.0]
+
+
+def test_where_rewards_never_differ_all_are_failures_or_all_successes() -> None:
+    for share in (0.1, 0.5, 0.7, 0.999):
+        for n in (1.0, 8.0, 1e6):
+            sums = np.array([share * n]), np.array([(1 - share) * n]), np.array([share * (1 - share) * n])
+            alike, other = alike_in_contrast(*sums)
+            assert [float(alike[0]), float(other[0])] == pytest.approx([n, 0] if share > 0.5 else [0, n], abs=1e-6)

@@ -118,7 +118,7 @@ def find(path: Path, names: Sequence[str], given: Mapping[Role, str | None], fir
         first: values of a column in the first rows.
 
     Raises:
-        TraceError: none is found, or several that could be meant.
+        TraceError: none is found, or several that could be meant, also by one name.
     """
     prompt = _given(path, names, given, "prompt", first) or _known(names, "prompt")
     if prompt is None:
@@ -143,7 +143,7 @@ def find(path: Path, names: Sequence[str], given: Mapping[Role, str | None], fir
     # A nested column of counts is about its neighbours only.
     above = value.rpartition(".")[0]
     others = [name for name in rest if name != value and name.rpartition(".")[0] in ("", above)]
-    return Columns(
+    found = Columns(
         prompt=prompt,
         value=value,
         kind=kind,
@@ -151,6 +151,12 @@ def find(path: Path, names: Sequence[str], given: Mapping[Role, str | None], fir
         failure=_known(others, "failure") if kind == "success" else None,
         round=_given(path, names, given, "round", first) or _known(others, "round"),
     )
+    for name in found.wanted:
+        if list(names).count(name) > 1:
+            raise TraceError(
+                f"{path} has {list(names).count(name)} columns {name!r}; rename all but the one to be read"
+            )
+    return found
 
 
 def _fraction(path: Path, names: Sequence[str], first: First) -> str | None:

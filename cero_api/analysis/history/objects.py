@@ -59,7 +59,11 @@ def _is_row(data: Mapping[str, Any], path: Path) -> bool:
 def _inverted(path: Path, data: dict[str, Any]) -> Table | Mapping[str, Any]:
     columns = list(data.values())
     if isinstance(data.get("columns"), list) and isinstance(data.get("data"), list):
-        return _listed(path, _zipped([str(name) for name in data["columns"]], data["data"]))
+        names = [str(name) for name in data["columns"]]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise TraceError(f"{path} has {names.count(twice)} columns {twice!r}; rename all but the one to be read")
+        return _listed(path, _zipped(names, data["data"]))
     plain = set(map(plain_name, data))
     named = bool(plain & _PROMPTS and plain & _VALUES)
     if named and all(isinstance(column, list) for column in columns):

@@ -20,6 +20,7 @@ from cero_api.analysis.history.traces import from_trace
 from cero_api.analysis.history.verl import from_verl
 from cero_api.analysis.history.visits import SuccessHistory
 from cero_api.errors import CeroError, ConfigurationError, TraceError
+from cero_api.interrupts import interruptible
 from cero_api.rewards import SuccessRule
 
 _TABLES: dict[Kind, Callable[[Path], Table]] = {
@@ -29,6 +30,7 @@ _TABLES: dict[Kind, Callable[[Path], Table]] = {
 }
 
 
+@interruptible
 def read_history(
     path: str | os.PathLike[str],
     *,
@@ -75,16 +77,31 @@ def read_history(
         "prompt": prompt_column, "rate": rate_column, "success": success_column, "count": count_column,
         "round": round_column,
     }  # fmt: skip
-    rule = SuccessRule(success_threshold=success_threshold)
+    rule, told = SuccessRule(success_threshold=success_threshold), None if progress is None else _Told(progress)
     try:
         with readable(Path(path)) as record:
-            return SuccessHistory(**_fields(record, format, given, rule, progress))
+            return SuccessHistory(**_fields(record, format, given, rule, told))
     except CeroError:
         raise
-    except Exception as error:  # damaged bytes make gzip, csv, json and Parquet raise almost anything
+    except Exception as error:
+        if told is not None and told.failed:
+            raise
+        # Damaged bytes make gzip, csv, json and Parquet raise almost anything.
         raise TraceError(
             f"{path} cannot be read ({error!r}); restore the file, or name its format if it is another"
         ) from error
+
+
+class _Told:
+    """Somebody's function that is told of progress; what it raises says nothing of the file."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self.failed = progress, False
+
+    def __call__(self, share: float) -> None:
+        self.failed = True
+        self._progress(share)
+        self.failed = False
 
 
 def _fields(
@@ -114,6 +131,7 @@ def _fields(
     return from_rates(first, str(files[0]))
 
 
+@interruptible
 def tables_of(path: str | os.PathLike[str]) -> list[Table]:
     """The tables of a record, for whoever wants more of their columns; none of a record of another kind, or of a pipe.
 

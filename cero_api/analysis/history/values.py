@@ -8,10 +8,23 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from cero_api.analysis.history.opened import PIECE, Text
+from cero_api.analysis.history.table import shown
 from cero_api.errors import TraceError
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NEAR = 16  # characters before the end of what is read in which a token may be cut in two
+
+
+class _TwiceError(Exception):
+    """A name that an object has more than once, shown."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(shown(next(name for name in names if names.count(name) > 1)))
+    return found
 
 
 class Value(NamedTuple):
@@ -44,7 +57,7 @@ class Values:
         self._ended = False
 
     def __iter__(self) -> Iterator[Value]:
-        decode = json.JSONDecoder().raw_decode
+        decode = json.JSONDecoder(object_pairs_hook=_object).raw_decode
         listed, first, lists = False, True, False
         while self._skip_space():
             mark = self._rest[self._at]
@@ -60,6 +73,10 @@ class Values:
                 continue
             try:
                 data, end = decode(self._rest, self._at)
+            except _TwiceError as error:
+                raise TraceError(
+                    f"{self._source.path}, line {self._line}: an object has two fields {error}; keep the right one"
+                ) from None
             except json.JSONDecodeError as error:
                 cut_off = error.pos >= len(self._rest) - _NEAR or error.msg.startswith("Unterminated string")
                 if cut_off and not self._ended:

@@ -20,16 +20,18 @@ from cero_api.rewards import SuccessRule
 def from_verl(files: list[Path], source: Path, rule: SuccessRule, progress: Progress | None) -> Fields:
     """Dumps of verl: one file per step, one line per rollout with `input`, `score`, `step` and more.
 
-    A prompt is known by its input (and expected answer, `gts`, where dumped): verl writes no stable id.
+    A prompt is known by its input (and expected answer, `gts`, where dumped): verl writes no stable id. A rollout whose
+    score is null or NaN was generated, and tells nothing of its prompt.
     """
     rows: dict[str, int] = {}
     builder, notes = Builder(), list[str]()
-    latest = -1
+    latest, lines, missing = -1, 0, 0
     for number, file in enumerate(sorted(files, key=_step_of)):
         steps: dict[int, dict[int, list[float]]] = {}
         for line, record in _records(file, notes):
             try:
-                step, text, score = int(record.get("step", number)), record["input"], float(record["score"])
+                step, text, found = int(record.get("step", number)), record["input"], record["score"]
+                score = np.nan if found is None else float(found)
             except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise TraceError(
                     f"{file}, line {line}: no {error if isinstance(error, KeyError) else 'number for score or step'}; "
@@ -37,8 +39,9 @@ def from_verl(files: list[Path], source: Path, rule: SuccessRule, progress: Prog
                 ) from None
             if not 0 <= step < 2**31:
                 raise TraceError(f"{file}, line {line}: step {step} is none; number steps from 0")
-            if not np.isfinite(score):
-                raise TraceError(f"{file}, line {line}: score {score}; remove rollouts without a score")
+            if np.isinf(score):
+                raise TraceError(f"{file}, line {line}: score {score}; correct it, or leave it out as null")
+            lines, missing = lines + 1, missing + bool(np.isnan(score))
             key = content_key(str(text), json.dumps(record.get("gts")))
             steps.setdefault(step, {}).setdefault(rows.setdefault(key, len(rows)), []).append(score)
         for step in sorted(steps):
@@ -47,11 +50,18 @@ def from_verl(files: list[Path], source: Path, rule: SuccessRule, progress: Prog
             latest = step
             groups = steps[step].values()
             count = [len(group) for group in groups]
-            won = rule.successes(np.concatenate([np.array(group) for group in groups]))
-            sums = np.add.reduceat(won, np.cumsum([0, *count[:-1]]))
-            builder.add([step] * len(count), list(steps[step]), count, sums)
+            scores, starts = np.concatenate([np.array(group) for group in groups]), np.cumsum([0, *count[:-1]])
+            known = ~np.isnan(scores)
+            won = np.zeros(scores.size)
+            won[known] = rule.successes(scores[known])
+            scored = np.add.reduceat(known.astype(np.int64), starts)
+            builder.add([step] * len(count), list(steps[step]), scored, np.add.reduceat(won, starts), given=count)
         if progress is not None:
             progress((number + 1) / len(files))
+    if missing == lines > 0:
+        raise TraceError(f"{source} holds not one visit: no rollout has a score; give a dump of a rewarded training")
+    if missing:
+        notes.append(f"Rollouts without a score, which count neither way: {missing} of {lines}.")
     return builder.fields(list(rows), source=source, notes=tuple(notes))
 
 
