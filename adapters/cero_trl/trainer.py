@@ -20,8 +20,16 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import Allocation, RolloutAllocator
-from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, round_numbers, start_line
-from cero_api.adapting.fitting import usual_scope, warn_of_idleness
+from cero_api.adapting import (
+    Judge,
+    RewardWatch,
+    name_of,
+    refuse_other_knowledge,
+    round_numbers,
+    start_line,
+    warn_of_idleness,
+)
+from cero_api.adapting.fitting import usual_scope
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
