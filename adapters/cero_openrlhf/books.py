@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cero_api import RolloutAllocator, continued
-from cero_api.adapting import Judge, RewardWatch
+from cero_api.adapting import Judge, RewardWatch, refuse_other_knowledge
 from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
@@ -155,11 +155,13 @@ class Books:
         """Continue from a `state_dict` of the same allocator and configuration, or of a training of another length.
 
         Raises:
-            CheckpointError: it is of another allocator or configuration, or damaged.
+            CheckpointError: it is of another allocator, configuration or knowledge of the prompts, or damaged.
         """
         saved = allocator_from_bytes(state["allocator"])
         # With another length the rest is planned anew; whatever else differs is refused.
-        self.allocator.load_state_dict(continued(saved, self.allocator.config).state_dict())
+        longer = continued(saved, self.allocator.config)
+        refuse_other_knowledge(saved, self.allocator)
+        self.allocator.load_state_dict(longer.state_dict())
         # No ticket outlives a checkpoint: a resumed OpenRLHF draws anew what was in flight.
         self.desk.load_state_dict({"open": {}, "done": {}, "rounds": {}, "unbudgeted": state["unbudgeted"]})
         self._next, self._latest, self._refills = int(state["next"]), [], {}

@@ -72,6 +72,18 @@ class Schedule:
         """Rollouts, without refills."""
         return self.prompts * self.group_size
 
+    def shape(self, settings: OpenRLHFAllocatorConfig) -> RoundShape:
+        """From which an allocator's own settings follow."""
+        return RoundShape(
+            num_prompts=self.num_prompts,
+            rounds=self.rounds,
+            budget=self.budget,
+            group_size=self.group_size,
+            largest=self.batch * self.group_size,
+            scope=settings.scope,
+            reserve=settings.reserve or (REFILL_RESERVE if self.refills else 1.0),
+        )
+
 
 def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     """The adapter's settings and the allocator's fields that were given, from OpenRLHF's arguments.
@@ -142,16 +154,7 @@ def allocator_config(
     """
     if not schedule.prompts:
         raise ConfigurationError("the train dataset is empty, or --train.num_episodes is 0; nothing would be trained")
-    shape = RoundShape(
-        num_prompts=schedule.num_prompts,
-        rounds=schedule.rounds,
-        budget=schedule.budget,
-        group_size=schedule.group_size,
-        largest=schedule.batch * schedule.group_size,
-        scope=settings.scope,
-        reserve=settings.reserve or (REFILL_RESERVE if schedule.refills else 1.0),
-    )
-    values = allocator_fields(settings.allocator, shape, fields)
+    values = allocator_fields(settings.allocator, schedule.shape(settings), fields)
     config = config_type(settings.allocator)(**values)
     if config.budget < schedule.budget:
         raise ConfigurationError(

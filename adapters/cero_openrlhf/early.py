@@ -9,14 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from cero_api.adapting import differences, idle_reasons, limits, warn_if_idle
+from cero_api import make_allocator
+from cero_api.adapting import by_features, differences, prompt_features, warn_of_idleness
 from cero_api.allocators import allocator_name, config_type
-from cero_api.beliefs import BY_FEATURES
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroError, ConfigurationError
 from cero_api.files import write_whole
 from cero_api.protocol import RolloutAllocator
-from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, schedule_of
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, allocator_config, schedule_of
 from cero_openrlhf.prompts import content
 
 logger = logging.getLogger(__name__)
@@ -39,29 +39,19 @@ def check_files(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[st
     rows = dataset_rows(args)
     if rows is None:
         return
-    keys = {content(row) for row in rows}
-    schedule = schedule_of(args, len(rows), len(keys))
+    prompts = {content(row): row[0] for row in rows}
+    schedule = schedule_of(args, len(rows), len(prompts))
     config = allocator_config(settings, fields, schedule)
     _check_saved(args, settings, config)
-    warn_if_idle(idle_here(settings, config, schedule))
+    # As it will be in OpenRLHF's trainer, but for the chat template.
+    known = {"features": prompt_features(list(prompts.values()), {})} if by_features(config) else {}
+    allocator = make_allocator(settings.allocator, config, **known)
+    warn_of_idleness(allocator, schedule.shape(settings), option=_option)
 
 
-def idle_here(settings: OpenRLHFAllocatorConfig, config: AllocatorConfig, schedule: Schedule) -> list[str]:
-    """Why nothing can be decided in this training, in the words of OpenRLHF's users; see `idle_reasons`."""
-    bounds = limits(config, schedule.group_size if settings.scope == "batch" else None)
-    if bounds is None:
-        return []
-    return idle_reasons(
-        scope=settings.scope,
-        mean=schedule.group_size,
-        floor=bounds.floor,
-        cap=bounds.cap,
-        batch=schedule.batch,
-        num_prompts=schedule.num_prompts,
-        epochs=schedule.prompts / schedule.num_prompts,
-        informed=config.belief in BY_FEATURES,
-        option=lambda text: f"--{PREFIX}." + text.replace("=", " "),
-    )
+def _option(setting: str) -> str:
+    """How OpenRLHF's users write an option of this library."""
+    return f"--{PREFIX}." + setting.replace("=", " ")
 
 
 def dataset_rows(args: Any) -> list[Any] | None:

@@ -8,14 +8,13 @@ from openrlhf.trainer import ppo_trainer
 from openrlhf.utils.logging_utils import init_logger
 
 from cero_api import BaseAllocator, RolloutAllocator, make_allocator
-from cero_api.adapting import by_features, plain, run_identity, start_line
+from cero_api.adapting import by_features, idle_reasons, informed, plain, run_identity, start_line
 from cero_api.trace import TraceWriter
 from cero_openrlhf.advantages import GroupedExperienceMaker, reward_mean_per_prompt
 from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import LoaderWithBooks
 from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read_settings, schedule_of
 from cero_openrlhf.counts import AllocatedSamplesGenerator
-from cero_openrlhf.early import idle_here
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.refusals import refuse_unsupported
 
@@ -79,7 +78,8 @@ def generate_with_allocator(owner: Any) -> Books:
     config = allocator_config(settings, fields, schedule)
     known = {"features": index.features()} if by_features(config) else {}
     allocator = make_allocator(settings.allocator, config, **known)
-    if idle_here(settings, config, schedule) and isinstance(allocator, BaseAllocator):
+    idle = idle_reasons(config, schedule.shape(settings), informed=informed(allocator))
+    if idle and isinstance(allocator, BaseAllocator):
         allocator.idleness_is_known()  # by whoever reads what the launcher says
     books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
     loader = LoaderWithBooks(

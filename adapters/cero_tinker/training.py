@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike
 from tinker_cookbook.rl import train
 
 from cero_api import RolloutAllocator
-from cero_api.adapting import features_help, refuse_other_knowledge, run_identity, start_line
-from cero_api.adapting.fitting import fitted_allocator, usual_scope, warn_of_idleness
+from cero_api.adapting import features_help, refuse_other_knowledge, run_identity, start_line, warn_of_idleness
+from cero_api.adapting.fitting import fitted_allocator, usual_scope
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.allocators import allocator_name
 from cero_api.config import Scope

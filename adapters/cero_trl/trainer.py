@@ -28,8 +28,9 @@ from cero_api.adapting import (
     refuse_other_knowledge,
     round_numbers,
     start_line,
+    warn_of_idleness,
 )
-from cero_api.adapting.fitting import usual_scope, warn_of_idleness
+from cero_api.adapting.fitting import usual_scope
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope

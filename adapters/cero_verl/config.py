@@ -118,10 +118,24 @@ class Schedule:
         """Allocation rounds, without refills."""
         return self.steps + (self.warmup > 0)
 
-    @property
-    def epochs(self) -> float:
-        """Visits of each prompt of the pool, if all are visited alike."""
-        return self.steps * self.batch / self.num_prompts
+    def shape(self, settings: VerlAllocatorConfig, ahead: bool = True) -> RoundShape:
+        """From which an allocator's own settings follow.
+
+        Args:
+            settings: the adapter's.
+            ahead: whether it holds what the asynchronous modes generate ahead and replace; if not, what is trained on.
+        """
+        return RoundShape(
+            num_prompts=self.num_prompts,
+            rounds=self.rounds if ahead else self.steps,
+            budget=self.budget if ahead else self.steps * self.total,
+            group_size=self.rollouts,
+            largest=self.dispatch * self.rollouts if ahead else self.total,
+            scope=settings.scope,
+            room=self.group_capacity,
+            reserve=settings.reserve or (REFILL_RESERVE if self.refills else 1.0),
+            fixed=settings.constant_total,
+        )
 
 
 def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
@@ -222,25 +236,13 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
             f"the train dataset has {schedule.dataset_rows} prompts and data.train_batch_size={schedule.batch}, so "
             "nothing is left to train; lower data.train_batch_size or raise trainer.total_training_steps"
         )
-    reserve = settings.reserve or (REFILL_RESERVE if schedule.refills else 1.0)
-    shape = RoundShape(
-        num_prompts=schedule.num_prompts,
-        rounds=schedule.rounds,
-        budget=schedule.budget,
-        group_size=schedule.rollouts,
-        largest=schedule.dispatch * schedule.rollouts,
-        scope=settings.scope,
-        room=schedule.group_capacity,
-        reserve=reserve,
-        fixed=settings.constant_total,
-    )
     capacity = fields.get("capacity")
     if settings.constant_total and capacity is not None and capacity < schedule.total:
         raise ConfigurationError(
             f"{FLAG}.capacity={capacity} is less than a step of {schedule.batch} prompts with {schedule.rollouts} "
             f"rollouts each; raise it to {schedule.total}, or set {FLAG}.constant_total=false"
         )
-    kind, values = config_type(settings.name), allocator_fields(settings.name, shape, fields)
+    kind, values = config_type(settings.name), allocator_fields(settings.name, schedule.shape(settings), fields)
     try:
         config = kind(**values)
     except ConfigurationError as error:

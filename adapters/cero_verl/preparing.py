@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from cero_api.adapting import idle_reasons, informed, limits, start_line, warn_if_idle
+from cero_api.adapting import start_line, warn_of_idleness
 from cero_api.config import Scope
 from cero_api.errors import ConfigurationError, TraceError
 from cero_api.trace import TraceWriter
@@ -53,7 +53,9 @@ def prepare(config: Any) -> Prepared:
     prompts = TrainPrompts(train_dataset(config), settings.identity)
     begin = beginning(config, prompts)
     prepared = Prepared(settings, prompts, begin, _trace(settings, prompts))
-    _warn_of_idleness(prepared)
+    shape = begin.schedule.shape(settings, ahead=False)
+    # The allocator that deals is in its actor, and is told there.
+    begin.begin["idleness_known"] = warn_of_idleness(begin.allocator, shape, option=_option, stacklevel=3)
     if not settings.picks_prompts:
         prompts.release()
     _waiting = (config, prepared)
@@ -90,27 +92,6 @@ def _trace(settings: VerlAllocatorConfig, prompts: TrainPrompts) -> dict[str, An
     except (OSError, TraceError) as error:
         raise ConfigurationError(f"{FLAG}.trace={settings.trace} cannot be written: {error}; choose another") from error
     return arguments
-
-
-def _warn_of_idleness(prepared: Prepared) -> None:
-    """Warn of settings with which the allocator has nothing to decide."""
-    begin, settings = prepared.beginning, prepared.settings
-    bounds, schedule = limits(begin.allocator.config), begin.schedule
-    if bounds is None:  # uniform counts are what such a method is for
-        return
-    reasons = idle_reasons(
-        scope=settings.scope,
-        mean=schedule.rollouts,
-        floor=bounds.floor,
-        cap=bounds.cap,
-        batch=schedule.batch,
-        num_prompts=len(prepared.prompts),
-        epochs=schedule.epochs,
-        informed=informed(begin.allocator),
-        option=_option,
-    )
-    warn_if_idle(reasons, stacklevel=4)
-    begin.begin["idleness_known"] = bool(reasons)  # by the allocator in its actor
 
 
 def _option(setting: str) -> str:

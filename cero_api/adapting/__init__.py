@@ -3,7 +3,7 @@
 from cero_api.adapting.defaults import RoundShape, allocator_fields, refuse_other_offer, scope_of
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
-from cero_api.adapting.idle import idle_reasons, warn_if_idle
+from cero_api.adapting.idle import idle_reasons, warn_of_idleness
 from cero_api.adapting.judging import Judge
 from cero_api.adapting.known import (
     SOURCES,
@@ -48,5 +48,5 @@ __all__ = [
     "scope_of",
     "start_line",
     "told_before",
-    "warn_if_idle",
+    "warn_of_idleness",
 ]

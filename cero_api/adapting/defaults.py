@@ -49,6 +49,11 @@ class RoundShape:
     waves: int = 1
     fixed: bool = True
 
+    @property
+    def visits(self) -> float:
+        """Groups of each prompt of the pool, were all visited alike."""
+        return self.budget / (self.group_size * self.num_prompts)
+
 
 def scope_of(name: str, scope: Scope | None = None) -> Scope:
     """Who may be chosen, as the user says, or else as the method is known to do best.

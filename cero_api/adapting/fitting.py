@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from cero_api.adapting.defaults import RoundShape, allocator_fields, refuse_other_offer, scope_of
-from cero_api.adapting.idle import idle_reasons, warn_if_idle
 from cero_api.adapting.known import Known
-from cero_api.adapting.starting import informed, limits
 from cero_api.adapting.waves import refuse_waves_of
 from cero_api.allocators import BaseAllocator, make_allocator
 from cero_api.config import AllocatorConfig, Scope
@@ -107,37 +105,3 @@ def _check_rounds(config: AllocatorConfig, shape: RoundShape) -> None:
             f"pacing asks for rounds of {min(pacing)} to {max(pacing)} rollouts, and the trainer generates "
             f"{shape.largest} in every round; leave pacing out"
         )
-
-
-def warn_of_idleness(allocator: RolloutAllocator, shape: RoundShape, stacklevel: int = 2) -> None:
-    """Warn of settings with which the allocator has nothing to decide, in a trainer whose options are keywords.
-
-    Args:
-        allocator: of the training.
-        shape: of the training.
-        stacklevel: of the warning, from the caller.
-    """
-    batch = shape.largest // shape.group_size
-    bounds = limits(allocator.config, shape.group_size if shape.scope == "batch" else None)
-    if bounds is None:  # uniform counts are what such a method is for
-        return
-    reasons = idle_reasons(
-        scope=shape.scope,
-        mean=shape.group_size,
-        floor=bounds.floor,
-        cap=bounds.cap,
-        batch=batch,
-        num_prompts=shape.num_prompts,
-        epochs=shape.rounds * batch / shape.num_prompts,
-        informed=informed(allocator),
-        option=_keyword,
-    )
-    warn_if_idle(reasons, stacklevel=stacklevel + 1, allocator=allocator)
-
-
-def _keyword(setting: str) -> str:
-    """How an option of the allocator or of the trainer is written."""
-    name, _, value = setting.partition("=")
-    if name == "scope":
-        return f'{name}="{value}"'
-    return f'allocator_config={{"{name}": {value or "..."}}}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,6 +53,19 @@ def args(**changes: Any) -> Any:
             node = getattr(node, parent)
         setattr(node, last, value)
     return root
+
+
+def reading(prompts: Path) -> dict[str, Any]:
+    """Changes to `args` with which OpenRLHF reads this file."""
+    return {
+        "data__prompt_dataset": str(prompts),
+        "data__prompt_probs": None,
+        "data__prompt_split": "train",
+        "data__max_samples": 100,
+        "data__input_key": "input",
+        "data__label_key": "label",
+        "train__seed": 1,
+    }
 
 
 def ticket(uid: int, rollouts: int, row: int = 0, chunk: int = 0) -> Ticket:

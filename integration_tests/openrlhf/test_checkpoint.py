@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchdata.stateful_dataloader import StatefulDataLoader
 
-from cero_api import make_allocator
+from cero_api import CeroConfig, make_allocator
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import KEY, LoaderWithBooks
@@ -23,8 +23,11 @@ from integration_tests.openrlhf import made, tiny
 pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
 
 
+SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 8, "budget": 128}
+
+
 def loader(pool: str = "this", fresh_start: bool = False, **changes: Any) -> tuple[LoaderWithBooks, Books]:
-    books = Books(make_allocator("cero", **({"num_prompts": 8, "rounds": 8, "budget": 128} | changes)))
+    books = Books(make_allocator("cero", **SIZE | changes))
     return LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, pool, fresh_start), books
 
 
@@ -108,16 +111,36 @@ def test_other_settings_are_refused_by_their_difference() -> None:
     assert "num_prompts" not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("told", "now", "differing"),
+    [
+        ({"features": np.arange(8.0)[:, None]}, {"features": np.arange(8.0)[::-1, None]}, "features"),
+        ({"offline_rates": np.arange(8) / 8}, {"offline_rates": np.arange(8) / 9}, "offline rates"),
+        ({"offline_rates": np.arange(8) / 8}, {}, "offline rates"),
+    ],
+)
+def test_other_knowledge_of_the_prompts_is_refused(told: dict[str, Any], now: dict[str, Any], differing: str) -> None:
+    config = CeroConfig(**SIZE, belief="features" if "features" in told else "pooled")
+
+    def loader_told(fresh_start: bool = False, **known: Any) -> LoaderWithBooks:
+        books = Books(make_allocator("cero", config, **known))
+        return LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, "this", fresh_start)
+
+    state = saved(loader_told(**told).state_dict())
+    loader_told(**told).load_state_dict(state)
+    with pytest.raises(CheckpointError, match=rf"was told other {differing} of its prompts.*--cero\.fresh_start"):
+        loader_told(**now).load_state_dict(state)
+    loader_told(fresh_start=True, **now).load_state_dict(state)
+
+
 def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads(tmp_path: Path) -> None:
     prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", tiny.LABELS)
     kept = make_allocator("cero", num_prompts=12, rounds=3, budget=48, max_rollouts_per_prompt=8, capacity=16)
     keep_settings(tmp_path / "checkpoints", kept)
 
     def check(**changes: Any) -> None:
-        data = {"data__prompt_dataset": str(prompts), "data__prompt_probs": None, "data__prompt_split": "train"}
-        more = {"data__max_samples": 100, "data__input_key": "input", "data__label_key": "label", "train__seed": 1}
         files = {"ckpt__load_enable": True, "ckpt__path": str(tmp_path / "checkpoints")}
-        args = made.args(**data, **more, **files, **changes)
+        args = made.args(**made.reading(prompts), **files, **changes)
         check_files(args, *read_settings(args))
 
     with pytest.warns(UserWarning, match="every prompt is visited once"):

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from cero_api import make_allocator
-from cero_api.adapting import RoundShape
-from cero_api.adapting.fitting import fitted_allocator, usual_scope, warn_of_idleness
+from cero_api.adapting import RoundShape, warn_of_idleness
+from cero_api.adapting.fitting import fitted_allocator, usual_scope
 from cero_api.adapting.known import Known
 from cero_api.config import Scope
 from cero_api.errors import BudgetError, ConfigurationError

@@ -1,6 +1,7 @@
 """Idle is what deals equal counts to the end of the training: said if it is so, and only then."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,23 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api import CeroWarning, RolloutOutcomes, make_allocator
-from cero_api.adapting import RoundShape, allocator_fields, idle_reasons, informed, limits, warn_if_idle
+from cero_api import CeroWarning, RolloutAllocator, RolloutOutcomes, make_allocator
+from cero_api.adapting import RoundShape, allocator_fields, idle_reasons, informed, warn_of_idleness
 
 # It is what this is about; the allocator says it as well, where a round has but one way to be dealt.
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
 
 
-def reasons(**changes: Any) -> list[str]:
-    case = {"scope": "batch", "mean": 8, "floor": 2, "cap": 16, "batch": 8, "num_prompts": 64, "epochs": 3.0}
-    return idle_reasons(**{**case, "informed": False, **changes})
+def training(**changes: Any) -> tuple[RolloutAllocator, RoundShape]:
+    """Of 64 prompts, 8 a batch with 8 rollouts each, for 3 epochs; and of what is otherwise said of it."""
+    case = {"scope": "batch", "mean": 8, "batch": 8, "num_prompts": 64, "epochs": 3.0} | changes
+    mean, total = case["mean"], case["mean"] * case["batch"]
+    visits = round(case["epochs"] * case["num_prompts"])
+    shape = RoundShape(case["num_prompts"], -(-visits // case["batch"]), visits * mean, mean, total, case["scope"])
+    names = {"floor": "min_rollouts_per_prompt", "cap": "max_rollouts_per_prompt"}
+    fields = {name: case[short] for short, name in names.items() if short in case}
+    return make_allocator("cero", **allocator_fields("cero", shape, fields)), shape
+
+
+def reasons(option: Callable[[str], str] = str, known: bool = False, **changes: Any) -> list[str]:
+    allocator, shape = training(**changes)
+    return idle_reasons(allocator.config, shape, informed=known, option=option)
 
 
 def test_a_training_in_which_something_can_be_decided() -> None:
     assert reasons() == []
-    assert reasons(epochs=1, informed=True) == []
+    assert reasons(epochs=1, known=True) == []
     assert reasons(scope="window", epochs=1) == []
-    assert reasons(scope="pool", epochs=0.1, mean=8, cap=8) == []
+    assert reasons(scope="pool", epochs=0.25, mean=8, cap=8) == []
 
 
 @pytest.mark.parametrize(
@@ -36,7 +48,7 @@ def test_a_training_in_which_something_can_be_decided() -> None:
         ({"batch": 1}, "a batch has one prompt"),
         ({"epochs": 1}, "every prompt is visited once"),
         ({"epochs": 0.2}, "every prompt is visited once"),
-        ({"scope": "pool", "num_prompts": 4}, "nobody to choose among; lower the batch, or give more prompts"),
+        ({"scope": "pool", "num_prompts": 8}, "nobody to choose among; lower the batch, or give more prompts"),
     ],
 )
 def test_one_reason_with_its_remedy(changes: dict[str, Any], said: str) -> None:
@@ -51,22 +63,22 @@ def test_remedies_are_written_as_a_trainers_users_write_them() -> None:
 
 def test_each_reason_is_warned_of() -> None:
     with pytest.warns(UserWarning, match="the allocator can decide nothing: a batch has one prompt"):
-        warn_if_idle(reasons(batch=1))
+        assert warn_of_idleness(*training(batch=1))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_if_idle(reasons())
+        assert not warn_of_idleness(*training())
 
 
 def test_one_cause_is_said_once() -> None:
     """By the adapter at the start, or by the allocator's first round where there was none to say it."""
     for told in (False, True):
-        allocator = make_allocator("cero", num_prompts=8, rounds=4, budget=64, max_rollouts_per_prompt=4)
+        allocator, shape = training(mean=2)
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             if told:
-                warn_if_idle(reasons(mean=2), allocator=allocator)
+                warn_of_idleness(allocator, shape)
             for _ in range(3):
-                allocator.allocate([0, 1], total=8)
+                allocator.allocate(range(8), total=16)
         assert ["nothing" in str(warning.message) for warning in said] == [True]
         assert issubclass(said[0].category, CeroWarning) is not told
 
@@ -90,12 +102,7 @@ def test_it_is_said_where_all_counts_are_equal(
     size = RoundShape(pool, rounds, rounds * total, mean, total)
     fields = {"min_rollouts_per_prompt": floor, "max_rollouts_per_prompt": cap}
     allocator = make_allocator(name, **allocator_fields(name, size, fields))
-    bounds = limits(allocator.config)
-    assert bounds is not None
-    said = idle_reasons(
-        scope="batch", mean=mean, floor=bounds.floor, cap=bounds.cap, batch=batch, num_prompts=pool, epochs=epochs,
-        informed=informed(allocator),
-    )  # fmt: skip
+    said = idle_reasons(allocator.config, size, informed=informed(allocator))
     equal = True
     for k in range(rounds):
         rows = (np.arange(batch) + k * batch) % pool

@@ -98,16 +98,7 @@ def _view(run: Run, scope: Scope, informed: bool, floor: int | None, cap: int | 
     groups = -(-run.room // most)
     prompts = {"batch": run.batch, "window": groups * config.window, "pool": run.prompts}[scope]
     possible = Choice(prompts, least, most, run.room, run.room).decidable(run.room)
-    reasons = idle_reasons(
-        scope=scope,
-        mean=run.group_size,
-        floor=least,
-        cap=most,
-        batch=run.batch,
-        num_prompts=run.prompts,
-        epochs=run.epochs,
-        informed=informed,
-    )
+    reasons = idle_reasons(config, run.shape(scope), informed=informed, option=str)
     if scope == "window" and config.window == 1 and not reasons:
         reasons = [
             f"the pool of {run.prompts} prompts has not two for each that fits into a round, so a window is a batch; "
