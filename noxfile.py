@@ -305,7 +305,9 @@ def install_tinker(session: nox.Session) -> None:
 
 def starts(python: str) -> bool:
     """Whether there is such a Python; a version manager has commands for those, too, that it was not told to start."""
-    return shutil.which(python) is not None and not subprocess.run((python, "--version"), capture_output=True).returncode
+    return (
+        shutil.which(python) is not None and not subprocess.run((python, "--version"), capture_output=True).returncode
+    )
 
 
 def install_openrlhf(session: nox.Session, *more: str, version: str = OPENRLHF) -> None:

@@ -45,7 +45,6 @@ _VERDICTS = {
     "try": "Try it: {text}",
     "nothing": "Nothing to gain here. Stay with uniform.",
 }
-_TRAINERS = {"trl": "TRL", "verl": "verl", "openrlhf": "OpenRLHF"}
 
 
 def advise(
@@ -147,6 +146,8 @@ def _read(
 
 
 def _show(advice: Advice, record: Path | None, notes: tuple[str, ...]) -> None:
+    from cero_api.analysis.advice import TITLES
+
     console = Console()
     run = advice.run
 
@@ -180,7 +181,7 @@ def _show(advice: Advice, record: Path | None, notes: tuple[str, ...]) -> None:
         print_table(console, _evidence_rows(advice))
         console.print()
     for trainer, line in advice.lines.items():
-        say(console, f"{_TRAINERS[trainer]}:", style="bold")
+        say(console, f"{TITLES[trainer]}:", style="bold")
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     if advice.lines:
         console.print()
@@ -252,7 +253,7 @@ def _evidence_rows(advice: Advice) -> list[Row]:
 
 
 def _about_lines(advice: Advice) -> list[str]:
-    from cero_api.analysis.advice.lines import TAKE_RATES
+    from cero_api.analysis.advice.lines import TAKE_ARRAYS, TAKE_RATES, TITLES
 
     composition, said = advice.composition, []
     if advice.evidence:
@@ -261,7 +262,9 @@ def _about_lines(advice: Advice) -> list[str]:
             f"Measured as {names}. Regime: pool, visits, parameters. Contrast: the share of uniform's groups that had "
             "it. Brackets: 95% intervals over starts. docs/early.md has all of them."
         )
-    unable = [name for trainer, name in _TRAINERS.items() if trainer not in TAKE_RATES]
-    if composition is not None and composition.rates is not None and unable:
+    if composition is not None and composition.rates is not None:
+        arrays = [title for trainer, title in TITLES.items() if trainer in TAKE_ARRAYS]
+        said.append(f"For {' and '.join(arrays)}, table is any that has these columns, a row for each prompt in order.")
+        unable = [title for trainer, title in TITLES.items() if trainer not in TAKE_RATES]
         said.append(f"No offline pass rates for {' and '.join(unable)}: left out there.")
     return said

@@ -64,7 +64,7 @@ def signals(
     scopes: Sequence[Scope],
     *,
     told: Told | None = None,
-    fields: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     progress: Callable[[float], None] | None = None,
 ) -> Signals:
@@ -75,7 +75,7 @@ def signals(
         run: whose batches, groups and epochs are dealt.
         scopes: that are tried.
         told: what is known of the record's prompts beforehand; None is nothing.
-        fields: of CERO's configuration, in batches.
+        fields: of CERO's configuration, by scope.
         seeds: of the draws and of the sample.
         progress: called with the share that is done.
 
@@ -92,7 +92,7 @@ def signals(
     sample = history.only(rows)
     rounds = max(int(run.epochs * (rows.size // batch)), 1)
     tried = [
-        (scope, known, settings | dict((fields or {}) if scope == "batch" else {}))
+        (scope, known, settings | dict((fields or {}).get(scope, {})))
         for scope in scopes
         for known, settings in _known(sample, rows, told or Told(), seeds[0]).items()
         if scope != "pool" or not settings
