@@ -24,6 +24,7 @@ TOOK = {
     "trl_lowest": "2 min",
     "verl": "25 min",
     "openrlhf": "9 min",
+    "tinker": "3 min",
 }
 nox.options.sessions = ["plan", *TOOK]
 

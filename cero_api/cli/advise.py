@@ -27,7 +27,7 @@ from cero_api.cli.options import (
 from cero_api.cli.tables import Row, print_table
 
 if TYPE_CHECKING:
-    from cero_api.analysis.advice import Advice, Told
+    from cero_api.analysis.advice import Advice, Regime, Told
     from cero_api.analysis.history import SuccessHistory
     from cero_api.analysis.history.names import Role
 
@@ -239,11 +239,13 @@ def _show_record(console: Console, advice: Advice, record: Path | None, notes: t
 
 
 def _evidence_rows(advice: Advice) -> list[Row]:
+    def named(regime: Regime) -> str:
+        return f"{regime.pool}, {regime.visits:.0f}, {regime.group_size}, {regime.parameters:g}M"
+
     return [
         {
-            "regime": f"{one.regime.pool}, {one.regime.visits:.0f}, {one.regime.parameters:g}M",
+            "regime": named(one.regime),
             "contrast": f"{one.regime.effective:.0%}",
-            "window": "" if one.saving.window is None else str(one.saving.window),
             "rollouts": one.saving.rollouts.text,
             "tokens": "" if one.saving.tokens is None else one.saving.tokens.text,
             "starts": str(one.saving.starts),
@@ -258,9 +260,11 @@ def _about_lines(advice: Advice) -> list[str]:
     composition, said = advice.composition, []
     if advice.evidence:
         names = ", ".join(dict.fromkeys(one.saving.name for one in advice.evidence))
+        window = advice.evidence[0].saving.window
+        width = "" if window is None else f", {window} prompts offered for each that fits"
         said.append(
-            f"Measured as {names}. Regime: pool, visits, parameters. Contrast: the share of uniform's groups that had "
-            "it. Brackets: 95% intervals over starts. docs/early.md has all of them."
+            f"Measured as {names}{width}. Regime: pool, visits, group, parameters. Contrast: the share of uniform's "
+            "groups that had it. Brackets: 95% intervals over starts. docs/early.md has all of them."
         )
     if composition is not None and composition.rates is not None:
         arrays = [title for trainer, title in TITLES.items() if trainer in TAKE_ARRAYS]

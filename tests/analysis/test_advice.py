@@ -345,6 +345,19 @@ def test_where_all_lost_uniform_stays(monkeypatch: pytest.MonkeyPatch, hard: Suc
     assert "there what could be dealt by what is known lost" in advice.reasons[0]
 
 
+def test_where_nothing_that_was_published_is_left_the_replay_decides(
+    monkeypatch: pytest.MonkeyPatch, hard: SuccessHistory
+) -> None:
+    table = (made("a", ("window-tokens", 4, 1.2, 0.9)),)
+    monkeypatch.setattr("cero_api.analysis.advice.choosing.published", lambda: table)
+    by_rates = advise(hard, **{**SIZES, "epochs": 1.0}, told=Told(rates="r"), seeds=[0])
+    assert (by_rates.verdict, by_rates.evidence) == ("try", ())
+    assert by_rates.composition == Composition("window", rates="r")
+    by_nothing = advise(hard, **{**SIZES, "epochs": 1.0}, told=Told(), seeds=[0])
+    assert (by_nothing.verdict, by_nothing.evidence) == ("nothing", ())
+    assert "gives no more signal than uniform" in by_nothing.reasons[0]
+
+
 def test_knowledge_that_was_not_tried_counts_as_less() -> None:
     assert Composition("window", rates="r", source=True).names == (
         "window-both", "window-offline", "window-features", "window",

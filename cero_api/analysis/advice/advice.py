@@ -134,7 +134,7 @@ def advise(
     if hard is not None and history is not None:
         fields = {"batch": limit_fields("batch", floor, cap), "window": {} if width is None else {"window": width}}
         seen = signals(history, run, possible, told=told, fields=fields, seeds=seeds, progress=progress)
-    verdict, reasons = _judged(hard, seen, fitting)
+    verdict, reasons = _judged(hard, seen, fitting, told)
     if hard is not None and chosen == "window" and not told.source:
         reasons.append(
             "where a prompt is from is not said; if your data set has a column of it, say so (--source), for that is "
@@ -182,9 +182,9 @@ def _mostly_solved(hard: Difficulty) -> bool:
     return hard.always > hard.never and hard.always > 0.3
 
 
-def _judged(hard: Difficulty | None, seen: Signals | None, fitting: Candidate) -> tuple[Verdict, list[str]]:
+def _judged(hard: Difficulty | None, seen: Signals | None, fitting: Candidate, told: Told) -> tuple[Verdict, list[str]]:
     evidence, scope = fitting.evidence, fitting.composition.scope
-    if seen is not None and max(one.ratio.mean for one in seen.of) < LEAST_SIGNAL:
+    if seen is not None and seen.best.ratio.mean < LEAST_SIGNAL:
         return "nothing", [
             f"by replay no composition has {LEAST_SIGNAL - 1:.0%} more signal than uniform: your prompts differ too "
             "little in what they have to teach"
@@ -195,13 +195,15 @@ def _judged(hard: Difficulty | None, seen: Signals | None, fitting: Candidate) -
             "rates, dumps, a trace)",
             *(["the trainings below were told where a prompt is from and how long it is"] if evidence else []),
         ]
-    if not evidence and not _mostly_solved(hard):
-        return "try", ["no published training dealt so in such a pool: the replay is all that speaks for it"]
     if not evidence:
-        return "try", [
-            f"{hard.always:.0%} of the prompts are always solved, and no published training had such a pool: the "
-            "replay is all that speaks for it"
-        ]
+        solved = f"{hard.always:.0%} of the prompts are always solved, and no published training had such a pool"
+        where = solved if _mostly_solved(hard) else "no published training dealt so in such a pool without a loss"
+        own = None if seen is None else seen.at(scope, told)
+        if own is not None and own < LEAST_SIGNAL:
+            return "nothing", [
+                f"{where}, and by replay what is known of your prompts gives no more signal than uniform"
+            ]
+        return "try", [f"{where}: the replay is all that speaks for it"]
     pool = f"{hard.effective:.0%} of uniform's groups have contrast, nearest to the pool {evidence[0].regime.pool!r}"
     measures = [one for item in evidence for one in item.measures]
     if fitting.lost or all(one.ratio > CLOSE for one in measures):

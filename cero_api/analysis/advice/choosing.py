@@ -85,8 +85,8 @@ def choose(
 
     Candidates are the trainers' own composition and, in a window, all others that differ in width or cost and were
     measured. What lost there is left out. The trainers' own stays, unless another beats it; where it lost, or was not
-    measured and others were, that which needed the fewest tokens takes its place. If all lost, the trainers' own, or
-    the best of the others, comes with what speaks against it: the caller is to look at `lost`.
+    measured, that which needed the fewest tokens takes its place. If nothing is left, the trainers' own comes with what
+    speaks against it, or with nothing if it was never measured there: the caller is to look at `lost` and `evidence`.
 
     Args:
         usual: the trainers' own.
@@ -120,9 +120,7 @@ def choose(
         found = [Evidence(regime, one) for regime in near if (one := saving(way, regime)) is not None]
         tried.append(Candidate(way, tuple(found)))
     first, *others = tried
-    measured = [one for one in others if one.evidence]
+    standing = [one for one in others if one.evidence and not one.lost]
     if first.evidence and not first.lost:
-        better = [one for one in measured if not one.lost and one.beats(first)]
-        return min(better, key=lambda one: one.cost, default=first)
-    standing = [one for one in measured if not one.lost] or ([] if first.evidence else measured)
+        standing = [one for one in standing if one.beats(first)]
     return min(standing, key=lambda one: (-len(one.pools), one.cost), default=first)

@@ -19,6 +19,7 @@ from cero_api.analysis.replay import replay
 # Rounds and prompts of a replay: enough for the ratio's second digit, and seconds on one core.
 ROUNDS, PROMPTS = 400, 4096
 OFFLINE = 4  # samples behind each imagined pass rate
+ALONE, RATES = "outcomes alone", f"rates of {OFFLINE} samples"
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,19 @@ class Signals:
     def best(self) -> Signal:
         """The largest."""
         return max(self.of, key=lambda signal: signal.ratio.mean)
+
+    def at(self, scope: str, told: Told) -> float | None:
+        """The largest ratio of a scope by what is indeed known; None if the record lacks some of that.
+
+        Args:
+            scope: who was chosen among.
+            told: what is known.
+        """
+        if told.source and told.features is None:
+            return None
+        known = {one.known: one.ratio.mean for one in self.of if one.scope == scope}
+        rates = known.pop(RATES, 0.0)
+        return max([*known.values(), *([rates] if told.rates is not None else [])], default=None)
 
 
 def signals(
@@ -124,7 +138,7 @@ def signals(
 
 def _known(sample: SuccessHistory, rows: IntArray, told: Told, seed: int) -> dict[str, dict[str, Any]]:
     """What may be known of these prompts before their first visit, and CERO's fields that make use of it."""
-    known: dict[str, dict[str, Any]] = {"outcomes alone": {}}
+    known: dict[str, dict[str, Any]] = {ALONE: {}}
     if told.features is not None:
         columns = ", ".join([*told.columns, "length"])
         known[columns] = {"belief": "features", "features": told.features[rows]}
@@ -132,7 +146,7 @@ def _known(sample: SuccessHistory, rows: IntArray, told: Told, seed: int) -> dic
     first = sample.rates(1)[sample.offsets[:-1]].astype(np.float64)
     drawn = np.random.default_rng((seed, 6)).binomial(OFFLINE, first) / OFFLINE
     samples = np.full(first.size, OFFLINE)
-    known[f"rates of {OFFLINE} samples"] = {
+    known[RATES] = {
         "belief": "pooled", "offline_rates": drawn, "offline_samples": samples
     }  # fmt: skip
     return known
