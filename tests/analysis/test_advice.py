@@ -323,7 +323,7 @@ OWN = f"window-{WINDOW}-features"
 def test_the_trainers_own_unless_the_records_speak_for_another(
     savings: list[tuple[str, int, float, float]], window: int | None, tokens: bool
 ) -> None:
-    way = choose(Composition("window", source=True), 1.0, 0.5, 8, [made("a", *savings)]).composition
+    way = choose(Composition("window", source=True), 1.0, 0.5, 8, 8, [made("a", *savings)]).composition
     assert (way.window, way.tokens) == (window, tokens)
 
 
@@ -332,9 +332,9 @@ def test_where_the_pool_is_not_known_one_loss_is_enough() -> None:
     lost = [(OWN, WINDOW, 1.0, 1.0), ("window-features", 4, 1.2, 1.2)]
     elsewhere = [(OWN, WINDOW, 0.8, 0.6)]
     usual = Composition("window", source=True)
-    assert choose(usual, 1.0, None, 8, [made("a", *saved)]).composition.window == 4
-    assert choose(usual, 1.0, None, 8, [made("a", *saved), made("b", *lost)]).composition.window is None
-    assert choose(usual, 1.0, None, 8, [made("a", *saved), made("b", *elsewhere)]).composition.window is None
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved)]).composition.window == 4
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved), made("b", *lost)]).composition.window is None
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved), made("b", *elsewhere)]).composition.window is None
 
 
 def test_where_all_lost_uniform_stays(monkeypatch: pytest.MonkeyPatch, hard: SuccessHistory) -> None:

@@ -137,8 +137,7 @@ def advise(
     verdict, reasons = _judged(hard, seen, fitting, told)
     if hard is not None and chosen == "window" and not told.source:
         reasons.append(
-            "where a prompt is from is not said; if your data set has a column of it, say so (--source), for that is "
-            "what saved most"
+            "where a prompt is from is not said; if your data set has a column of it, ask again with that (--source)"
         )
     return _answer(run, views, hard, seen, verdict, reasons, fitting)
 
@@ -167,7 +166,7 @@ def _fitting(
     if hard is not None and _mostly_solved(hard):
         return Candidate(usual)
     widest = run.prompts // -(-run.room // (fields.get("max_rollouts_per_prompt") or run.group_size))
-    return choose(usual, run.visits, None if hard is None else hard.effective, widest)
+    return choose(usual, run.visits, None if hard is None else hard.effective, run.group_size, widest)
 
 
 def _alike(run: Run, scope: str | None) -> str:

@@ -79,7 +79,12 @@ def _apart(mine: Saved, its: Saved) -> bool:
 
 
 def choose(
-    usual: Composition, visits: float, effective: float | None, widest: int = 1, table: Sequence[Regime] | None = None
+    usual: Composition,
+    visits: float,
+    effective: float | None,
+    group_size: int = 8,
+    widest: int = 1,
+    table: Sequence[Regime] | None = None,
 ) -> Candidate:
     """What to deal, and what is known of it near this run.
 
@@ -92,6 +97,7 @@ def choose(
         usual: the trainers' own.
         visits: of a prompt.
         effective: share of uniform's groups whose rewards differ; None is not known.
+        group_size: rollouts of a prompt, on average.
         widest: window that the pool has prompts for.
         table: of regimes; None is what is published.
 
@@ -114,7 +120,7 @@ def choose(
     def saving(way: Composition, regime: Regime) -> Saving | None:
         return regime.of(way.names, (way.window or own) if way.scope == "window" else None)
 
-    near = regimes_like(visits, effective, lambda regime: any(saving(way, regime) for way in ways), table)
+    near = regimes_like(visits, effective, group_size, lambda regime: any(saving(way, regime) for way in ways), table)
     tried = []
     for way in ways:
         found = [Evidence(regime, one) for regime in near if (one := saving(way, regime)) is not None]

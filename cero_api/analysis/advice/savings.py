@@ -121,21 +121,23 @@ def published() -> tuple[Regime, ...]:
 def regimes_like(
     visits: float,
     effective: float | None,
+    group_size: int,
     tried: Callable[[Regime], bool] = lambda _: True,
     table: Sequence[Regime] | None = None,
 ) -> list[Regime]:
     r"""The regimes nearest to a run in which something of interest was tried; none if it never was in such a pool.
 
     Of the pools the one with the nearest share of effective groups under uniform, or all where nobody knows it; of each
-    the nearest number of visits, by its logarithm; of these all models.
+    the nearest number of visits, by its logarithm, and then the nearest size of groups; of these all models.
 
     Args:
         visits: of a prompt.
         effective: share of uniform's groups whose rewards differ; None is not known.
+        group_size: rollouts of a prompt where all get the same.
         tried: whether a regime is of interest.
         table: of regimes; None is what is published.
 
-    >>> [regime.name for regime in regimes_like(1.0, 0.35) if regime.model == "demo"]
+    >>> [regime.name for regime in regimes_like(1.0, 0.35, 8) if regime.model == "demo"]
     ['hard-one-visit-demo']
     """
     pools: dict[str, list[Regime]] = {}
@@ -147,9 +149,14 @@ def regimes_like(
     found = []
     for everything in pools.values():
         own = [regime for regime in everything if tried(regime)]
-        least = min((_apart(regime.visits, visits) for regime in own), default=0.0)
-        found += [regime for regime in own if _apart(regime.visits, visits) <= least + 1e-9]
+        own = _nearest(own, lambda regime: _apart(regime.visits, visits))
+        found += _nearest(own, lambda regime: _apart(regime.group_size, group_size))
     return found
+
+
+def _nearest(regimes: Sequence[Regime], far: Callable[[Regime], float]) -> list[Regime]:
+    least = min(map(far, regimes), default=0.0)
+    return [regime for regime in regimes if far(regime) <= least + 1e-9]
 
 
 def _apart(visits: float, other: float) -> float:
