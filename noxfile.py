@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import subprocess
 import tempfile
 
 import nox
@@ -23,6 +24,7 @@ TOOK = {
     "trl_lowest": "2 min",
     "verl": "25 min",
     "openrlhf": "9 min",
+    "tinker": "3 min",
 }
 nox.options.sessions = ["plan", *TOOK]
 
@@ -47,6 +49,7 @@ TINKER_NEEDS = (
 )
 # A server of the same API, in an environment of its own: it requires an older client.
 TINKER_SERVER = ("skyrl[jax,tinker]==0.4.0", "aiohttp")
+TINKER_PYTHONS = ("python3.12", "python3.13")
 
 # What Unsloth 2026.10 imports when it trains on a CPU, and the newest TRL that it takes.
 UNSLOTH_NEEDS = (
@@ -226,19 +229,27 @@ def openrlhf_vllm(session: nox.Session) -> None:
 
 @nox.session
 def tinker(session: nox.Session) -> None:
-    """The tinker-cookbook adapter, with its own loop against SkyRL's server on JAX and a CPU.
+    """The tinker-cookbook adapter with the cookbook's own rollouts, and all that needs no server of the Tinker API."""
+    install_tinker(session)
+    session.run(
+        "pytest", *(f"integration_tests/tinker/test_{name}.py" for name in ("books", "groups", "refusals")),
+        "adapters/cero_tinker", "--doctest-modules", *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+def tinker_server(session: nox.Session) -> None:
+    """The whole of it, with the cookbook's own loop against SkyRL's server on JAX and a CPU.
 
     Not part of `make test`: the server needs a Python 3.12 or newer beside, and 7 GB, most of it torch's CUDA.
     """
-    session.install(*TINKER_NEEDS)
-    session.install("--no-deps", "tinker-cookbook==0.6.1")
-    session.install("-e", ".[test]")
-    pythons = [python for python in ("python3.12", "python3.13") if shutil.which(python)]
-    if not pythons:
-        session.error("the server needs python3.12 or python3.13 on the PATH")
+    install_tinker(session)
+    python = next(filter(starts, TINKER_PYTHONS), None)
+    if python is None:
+        session.error(f"the server needs a Python of its own: put {' or '.join(TINKER_PYTHONS)} on the PATH")
     server = pathlib.Path(session.virtualenv.location).with_name("tinker-server")
-    session.run(pythons[0], "-m", "venv", str(server), external=True)
-    session.run(str(server / "bin" / "pip"), "install", "--quiet", *TINKER_SERVER, external=True)
+    session.run_install(python, "-m", "venv", str(server), external=True)
+    session.run_install(str(server / "bin" / "pip"), "install", "--quiet", *TINKER_SERVER, external=True)
     session.run(
         "pytest", "integration_tests/tinker", "adapters/cero_tinker", "--doctest-modules",
         "--ignore=integration_tests/tinker/server.py", *session.posargs,
@@ -285,6 +296,21 @@ def audit(session: nox.Session) -> None:
     session.install("pip-audit>=2.9")
     for path in sorted((ROOT / "constraints").glob("*.txt")):
         session.run("pip-audit", "--disable-pip", "--no-deps", "--requirement", str(path), *session.posargs)
+
+
+def install_tinker(session: nox.Session) -> None:
+    """tinker-cookbook without the requirement that not every index has."""
+    pins = ("-c", "constraints/tinker.txt")
+    session.install(*TINKER_NEEDS, *pins)
+    session.install("--no-deps", "tinker-cookbook==0.6.1")
+    session.install("-e", ".[test]", *pins)
+
+
+def starts(python: str) -> bool:
+    """Whether there is such a Python; a version manager has commands for those, too, that it was not told to start."""
+    return (
+        shutil.which(python) is not None and not subprocess.run((python, "--version"), capture_output=True).returncode
+    )
 
 
 def install_openrlhf(session: nox.Session, *more: str, version: str = OPENRLHF) -> None:

@@ -13,6 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = {
     "dev": ("bench", "cli", "demo", "parquet", "plot", "test", "trl"),
     "openrlhf": (),
+    "tinker": ("test", "tinker"),
     "trl_lowest": ("test", "trl"),
     "verl": ("ray", "verl"),
 }

@@ -134,6 +134,14 @@ def test_every_flag_of_an_adapter_is_a_field(flag: str, config: tuple[str, str])
     assert not {(page, field) for page, field in named if field not in known}
 
 
+def test_who_lists_the_trainers_lists_them_all() -> None:
+    # One after the other, with a few words between: a table has a row for each, and is searched alike.
+    listing = re.compile(r"TRL\b(.{0,160}?)\bverl\b(.{0,160}?)\bOpenRLHF\b.{0,160}", re.DOTALL)
+    lists = [(page, found[0]) for page, text in TEXT.items() for found in listing.finditer(text)]
+    assert len(lists) > 5
+    assert not [(page, words) for page, words in lists if not re.search("tinker|cookbook", words)]
+
+
 def test_every_allocator_has_its_page() -> None:
     pages = {page.stem for page in (DOCS / "allocators").glob("*.md")}
     assert set(available_allocators()) == pages - {"index"}

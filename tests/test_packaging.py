@@ -138,6 +138,9 @@ def test_the_wheel_holds_the_packages_and_nothing_else() -> None:
     info = f"cero_api-{importlib.metadata.version('cero-api')}.dist-info"
     assert {name.partition("/")[0] for name in names} == IMPORT_NAMES | {info}
     assert f"{info}/licenses/LICENSE" in names
+    shown = importlib.metadata.metadata("cero-api").json
+    assert shown["description_content_type"] == "text/markdown"
+    assert not re.search(r"\]\((?!https?://|#)", str(shown["description"]))  # nothing that leads nowhere on an index
 
 
 def test_nobody_is_told_to_install_from_an_index_what_is_on_none() -> None:

@@ -72,6 +72,25 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 
+def test_an_index_shows_no_link_that_leads_nowhere() -> None:
+    hook = importlib.import_module("hatch_build")
+    dead = re.compile(r"\]\((?!https?://|#)")
+    code = re.compile(r"```.*?```", re.DOTALL)
+    assert dead.search(README)
+    alone = hook.for_an_index(README)
+    there = hook.for_an_index(README, "https://host/us/it", "1.2")
+    for text in (alone, there):
+        assert not dead.search(text)
+        assert "<!--" not in text
+        assert code.findall(text) == code.findall(README)
+    # What is linked in the clone is linked from the index, once there is a repository.
+    targets = re.findall(r"\]\((?!https?://|#)([^)]+)\)", README)
+    linked = re.findall(r"https://host/us/it/(?:blob|raw)/v1\.2/([^)]+)\)", there)
+    assert sorted(linked) == sorted(targets)
+    assert "[TRL]" not in alone
+    assert "TRL, verl" in alone
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_its_savings_are_those_of_the_published_records(page: str) -> None:
     """Which `python docs/headline.py --fill` writes."""

@@ -27,7 +27,7 @@ from cero_api.cli.options import (
 from cero_api.cli.tables import Row, print_table
 
 if TYPE_CHECKING:
-    from cero_api.analysis.advice import Advice, Told
+    from cero_api.analysis.advice import Advice, Regime, Told
     from cero_api.analysis.history import SuccessHistory
     from cero_api.analysis.history.names import Role
 
@@ -45,7 +45,6 @@ _VERDICTS = {
     "try": "Try it: {text}",
     "nothing": "Nothing to gain here. Stay with uniform.",
 }
-_TRAINERS = {"trl": "TRL", "verl": "verl", "openrlhf": "OpenRLHF"}
 
 
 def advise(
@@ -147,6 +146,8 @@ def _read(
 
 
 def _show(advice: Advice, record: Path | None, notes: tuple[str, ...]) -> None:
+    from cero_api.analysis.advice import TITLES
+
     console = Console()
     run = advice.run
 
@@ -180,7 +181,7 @@ def _show(advice: Advice, record: Path | None, notes: tuple[str, ...]) -> None:
         print_table(console, _evidence_rows(advice))
         console.print()
     for trainer, line in advice.lines.items():
-        say(console, f"{_TRAINERS[trainer]}:", style="bold")
+        say(console, f"{TITLES[trainer]}:", style="bold")
         console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
     if advice.lines:
         console.print()
@@ -238,11 +239,13 @@ def _show_record(console: Console, advice: Advice, record: Path | None, notes: t
 
 
 def _evidence_rows(advice: Advice) -> list[Row]:
+    def named(regime: Regime) -> str:
+        return f"{regime.pool}, {regime.visits:.0f}, {regime.group_size}, {regime.parameters:g}M"
+
     return [
         {
-            "regime": f"{one.regime.pool}, {one.regime.visits:.0f}, {one.regime.parameters:g}M",
+            "regime": named(one.regime),
             "contrast": f"{one.regime.effective:.0%}",
-            "window": "" if one.saving.window is None else str(one.saving.window),
             "rollouts": one.saving.rollouts.text,
             "tokens": "" if one.saving.tokens is None else one.saving.tokens.text,
             "starts": str(one.saving.starts),
@@ -252,16 +255,20 @@ def _evidence_rows(advice: Advice) -> list[Row]:
 
 
 def _about_lines(advice: Advice) -> list[str]:
-    from cero_api.analysis.advice.lines import TAKE_RATES
+    from cero_api.analysis.advice.lines import TAKE_ARRAYS, TAKE_RATES, TITLES
 
     composition, said = advice.composition, []
     if advice.evidence:
         names = ", ".join(dict.fromkeys(one.saving.name for one in advice.evidence))
+        window = advice.evidence[0].saving.window
+        width = "" if window is None else f", {window} prompts offered for each that fits"
         said.append(
-            f"Measured as {names}. Regime: pool, visits, parameters. Contrast: the share of uniform's groups that had "
-            "it. Brackets: 95% intervals over starts. docs/early.md has all of them."
+            f"Measured as {names}{width}. Regime: pool, visits, group, parameters. Contrast: the share of uniform's "
+            "groups that had it. Brackets: 95% intervals over starts. docs/early.md has all of them."
         )
-    unable = [name for trainer, name in _TRAINERS.items() if trainer not in TAKE_RATES]
-    if composition is not None and composition.rates is not None and unable:
+    if composition is not None and composition.rates is not None:
+        arrays = [title for trainer, title in TITLES.items() if trainer in TAKE_ARRAYS]
+        said.append(f"For {' and '.join(arrays)}, table is any that has these columns, a row for each prompt in order.")
+        unable = [title for trainer, title in TITLES.items() if trainer not in TAKE_RATES]
         said.append(f"No offline pass rates for {' and '.join(unable)}: left out there.")
     return said

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 from cero_api import CeroConfig, ConfigurationError, make_allocator
 from cero_api._types import FloatArray
 from cero_api.adapting.defaults import WINDOW
+from cero_api.adapting.versions import TRAINERS
 from cero_api.analysis.advice import (
+    TITLES,
     Composition,
+    Regime,
     Run,
+    Saved,
+    Saving,
     Told,
     advise,
+    choose,
     difficulty,
     published,
     run_of,
@@ -27,7 +33,7 @@ from cero_api.analysis.advice import (
     trainer_lines,
 )
 from cero_api.analysis.advice.difficulty import effective_share
-from cero_api.analysis.advice.lines import TAKE_RATES
+from cero_api.analysis.advice.lines import TAKE_ARRAYS, TAKE_RATES
 from cero_api.analysis.history import SuccessHistory, read_history
 from cero_api.trace import TraceWriter
 
@@ -225,10 +231,12 @@ def test_part_of_a_history_is_its_visits() -> None:
 def test_a_hard_pool(hard: SuccessHistory) -> None:
     advice = advise(hard, **SIZES)
     assert advice.verdict == "use"
-    assert advice.composition == Composition("window", rates="pass_rate", tokens=True)
+    # Of its source nothing is known, and with pass rates alone other trainings than the trainers' own were published.
+    assert advice.composition == Composition("window", rates="pass_rate", tokens=True, window=4)
+    assert any("--source" in reason for reason in advice.reasons)
     assert {one.regime.pool for one in advice.evidence} == {"hard"}
     assert all(one.saving.rollouts.ratio < 1 for one in advice.evidence)
-    assert set(advice.lines) == {"trl", "verl", "openrlhf"}
+    assert set(advice.lines) == set(TRAINERS)
     assert any("Nobody has measured them on your model" in note for note in advice.notes)
     plain = advice.to_dict()
     assert plain["verdict"] == "use"
@@ -248,31 +256,118 @@ def test_a_pool_that_is_mostly_solved_is_nowhere_measured() -> None:
     assert "no published training had such a pool" in advice.reasons[0]
 
 
-def test_without_a_record_all_pools_are_named() -> None:
+def test_without_a_record_all_pools_are_named_and_the_trainers_own_composition() -> None:
     advice = advise(prompts=17_000, epochs=2, batch=128, group_size=8)
     assert advice.verdict == "try"
     assert (advice.difficulty, advice.signals) == (None, None)
     assert {one.regime.pool for one in advice.evidence} == {
-        regime.pool for regime in published() if regime.of(("window-tokens",)) is not None
+        regime.pool for regime in published() if regime.of(["window-features"], WINDOW) is not None
     }
+    assert advice.lines["openrlhf"] == "--cero.allocator cero --cero.scope window"
 
 
-def test_what_is_known_decides_the_composition(hard: SuccessHistory) -> None:
-    known = {
-        Told(): "window-tokens",
-        Told(rates="r"): "window-offline-tokens",
-        Told(columns=("source",)): "window-features-tokens",
-        Told(rates="r", columns=("source",)): "window-both-tokens",
-    }
-    measured = {saving.name for regime in published() for saving in regime.savings}
-    assert set(known.values()) <= measured
-    for told, name in known.items():
-        advice = advise(prompts=640, epochs=1, batch=8, told=told)
-        assert advice.composition is not None
-        assert advice.composition.names[1] == name  # after that of the adapters' own width
-        assert name in {one.saving.name for one in advice.evidence}
-        assert set(advice.composition.names) & measured
-    assert Composition("batch", rates="r").names == ("batch-offline", "cero-batch")
+@pytest.mark.parametrize("told", [Told(), Told(rates="r"), Told(columns=("s",)), Told(rates="r", columns=("s",))])
+@pytest.mark.parametrize("visits", [1.0, 2.0, 7.0])
+@pytest.mark.parametrize("effective", [0.1, 0.4, 0.46, 0.6, 0.8])
+def test_what_is_advised_was_measured_as_it_is_dealt_and_lost_nowhere(
+    told: Told, visits: float, effective: float
+) -> None:
+    usual = Composition("window", rates=told.rates, source=told.source)
+    found = choose(usual, visits, effective, widest=8)
+    way = found.composition
+    for one in found.evidence:
+        assert one.saving.window == (way.window or WINDOW)
+        assert one.saving.name.endswith("-tokens") == way.tokens
+        assert one.saving.composition in way.names
+    if not found.lost:
+        assert all(saved.ratio < 1.04 for one in found.evidence for saved in one.measures)
+    # In a pool that has too few prompts for a wider window, none is advised.
+    assert choose(usual, visits, effective, widest=2).composition.window is None
+
+
+def made(pool: str, *savings: tuple[str, int, float, float]) -> Regime:
+    """Of compositions: names, widths, rollouts and tokens, each 0.05 to both sides."""
+
+    def saved(ratio: float) -> Saved:
+        return Saved(ratio=ratio, low=ratio - 0.05, high=ratio + 0.05)
+
+    return Regime(
+        name=pool, pool=pool, visits=1.0, model="small", parameters=0.1, group_size=8, effective=0.5,
+        savings=tuple(
+            Saving(name=name, trainings=5, starts=5, window=width, rollouts=saved(rollouts), tokens=saved(tokens))
+            for name, width, rollouts, tokens in savings
+        ),
+    )  # fmt: skip
+
+
+OWN = f"window-{WINDOW}-features"
+
+
+@pytest.mark.parametrize(
+    ("savings", "window", "tokens"),
+    [
+        # The trainers' own stays where another is better within the intervals, or better in one and worse in the other.
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.75, 0.55)], None, False),
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-features-tokens", 4, 0.9, 0.4)], None, False),
+        # Another is shown to be better; of several the one with the fewest tokens.
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.6, 0.5)], 4, False),
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.6, 0.4), ("window-tokens", 8, 0.7, 0.3)], 8, True),
+        # The trainers' own lost, or was not tried.
+        ([(OWN, WINDOW, 1.1, 1.0), ("window-features", 4, 0.99, 0.99)], 4, False),
+        ([("window-features", 4, 0.99, 0.99), ("window-tokens", 4, 0.9, 0.9)], 4, True),
+        # Others lost, whatever they saved beside; and one that was tried nowhere near.
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-tokens", 4, 1.1, 0.3)], None, False),
+        ([("window-pooled", 4, 0.1, 0.1)], None, False),
+    ],
+)
+def test_the_trainers_own_unless_the_records_speak_for_another(
+    savings: list[tuple[str, int, float, float]], window: int | None, tokens: bool
+) -> None:
+    way = choose(Composition("window", source=True), 1.0, 0.5, 8, 8, [made("a", *savings)]).composition
+    assert (way.window, way.tokens) == (window, tokens)
+
+
+def test_where_the_pool_is_not_known_one_loss_is_enough() -> None:
+    saved = [(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.5, 0.3)]
+    lost = [(OWN, WINDOW, 1.0, 1.0), ("window-features", 4, 1.2, 1.2)]
+    elsewhere = [(OWN, WINDOW, 0.8, 0.6)]
+    usual = Composition("window", source=True)
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved)]).composition.window == 4
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved), made("b", *lost)]).composition.window is None
+    assert choose(usual, 1.0, None, 8, 8, [made("a", *saved), made("b", *elsewhere)]).composition.window is None
+
+
+def test_where_all_lost_uniform_stays(monkeypatch: pytest.MonkeyPatch, hard: SuccessHistory) -> None:
+    table = (made("a", (OWN, WINDOW, 1.2, 1.1), ("window", 4, 1.2, 1.1)),)
+    monkeypatch.setattr("cero_api.analysis.advice.choosing.published", lambda: table)
+    advice = advise(hard, **SIZES, told=Told(columns=("source",)), seeds=[0])
+    assert (advice.verdict, advice.lines) == ("nothing", {})
+    assert "there what could be dealt by what is known lost" in advice.reasons[0]
+
+
+def test_where_nothing_that_was_published_is_left_the_replay_decides(
+    monkeypatch: pytest.MonkeyPatch, hard: SuccessHistory
+) -> None:
+    table = (made("a", ("window-tokens", 4, 1.2, 0.9)),)
+    monkeypatch.setattr("cero_api.analysis.advice.choosing.published", lambda: table)
+    by_rates = advise(hard, **{**SIZES, "epochs": 1.0}, told=Told(rates="r"), seeds=[0])
+    assert (by_rates.verdict, by_rates.evidence) == ("try", ())
+    assert by_rates.composition == Composition("window", rates="r")
+    by_nothing = advise(hard, **{**SIZES, "epochs": 1.0}, told=Told(), seeds=[0])
+    assert (by_nothing.verdict, by_nothing.evidence) == ("nothing", ())
+    assert "gives no more signal than uniform" in by_nothing.reasons[0]
+
+
+def test_knowledge_that_was_not_tried_counts_as_less() -> None:
+    assert Composition("window", rates="r", source=True).names == (
+        "window-both", "window-offline", "window-features", "window",
+    )  # fmt: skip
+    assert Composition("window", tokens=True).names == ("window-tokens",)
+    assert Composition("batch", rates="r", source=True).names == ("batch-offline", "cero-batch")
+    measured = {saving.composition for regime in published() for saving in regime.savings}
+    known = [Told(), Told(rates="r"), Told(columns=("s",)), Told(rates="r", columns=("s",))]
+    ways = [Composition("window", told.rates, None, told.source, tokens) for told in known for tokens in (False, True)]
+    assert all(measured & set(way.names) for way in ways)
 
 
 # What a table tells
@@ -314,6 +409,7 @@ COMPOSITIONS = [
     Composition("batch"),
     Composition("batch", fields={"max_rollouts_per_prompt": 32}),
     Composition("window", rates="extra_info.pass_rate", samples="extra_info.samples", source=True, tokens=True),
+    Composition("window", tokens=True, window=4),
     Composition("pool"),
 ]
 
@@ -347,11 +443,24 @@ def test_the_lines_are_what_trainers_take(composition: Composition) -> None:
     own = parameters("cero_openrlhf/config.py", "OpenRLHFAllocatorConfig")
     assert set(re.findall(r"--cero\.(\w+) ", lines["openrlhf"])) <= own | fields | {"allocator"}
     assert arguments.get("scope", "batch") == composition.scope
+    outer = ast.parse(lines["tinker"], mode="eval").body
+    assert isinstance(outer, ast.Call)
+    (call,) = outer.args
+    assert isinstance(call, ast.Call)
+    given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+    tree = ast.parse((ROOT / "adapters" / "cero_tinker" / "training.py").read_text(encoding="utf-8"))
+    (allocated,) = [
+        node for node in ast.walk(tree) if isinstance(node, ast.AsyncFunctionDef) and node.name == "allocated"
+    ]
+    takes = {argument.arg for argument in (*allocated.args.args, *allocated.args.kwonlyargs)}
+    assert set(given) <= takes
+    assert set(ast.literal_eval(given.get("allocator_config", "{}"))) <= fields
 
 
 @pytest.mark.skipif(not (ROOT / "adapters").is_dir(), reason="the wheel is tested without the sources of adapters")
 def test_pass_rates_are_for_the_trainers_that_take_them() -> None:
-    for trainer in ("trl", "verl", "openrlhf"):
+    assert set(trainer_lines(Composition("batch"))) == set(TITLES) == set(TRAINERS) >= TAKE_RATES >= TAKE_ARRAYS
+    for trainer in TRAINERS:
         sources = "".join(
             path.read_text(encoding="utf-8") for path in (ROOT / "adapters" / f"cero_{trainer}").glob("*.py")
         )

@@ -65,7 +65,7 @@ def test_it_fits_the_console(
         assert (plain != out) == color
         # What is to be copied stands in one line, whatever its length.
         wide = [line for line in plain.splitlines() if len(line) > columns]
-        assert all(line.startswith(("  CeroGRPOTrainer(", "  +rollout", "  --cero")) for line in wide)
+        assert all(line.startswith(("  CeroGRPOTrainer(", "  +rollout", "  --cero", "  asyncio.run(")) for line in wide)
         assert "…" not in plain
 
 

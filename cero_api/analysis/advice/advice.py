@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from cero_api.analysis.advice.choosing import CLOSE, Candidate, Evidence, choose
 from cero_api.analysis.advice.difficulty import Difficulty, difficulty
 from cero_api.analysis.advice.known import Told
 from cero_api.analysis.advice.lines import Composition, trainer_lines
 from cero_api.analysis.advice.run import Run, run_of
-from cero_api.analysis.advice.savings import Regime, Saving, regimes_like
 from cero_api.analysis.advice.scopes import Scope, ScopeView, limit_fields, scope_views
 from cero_api.analysis.advice.signals import Signals, signals
 from cero_api.analysis.history import SuccessHistory
@@ -19,7 +19,6 @@ from cero_api.errors import ConfigurationError
 Verdict = Literal["use", "try", "nothing"]
 
 LEAST_SIGNAL = 1.05  # over uniform's, below which a replay has found nothing worth the change
-CLOSE = 0.97  # of uniform's rollouts and tokens: what is nearer to 1 is no saving, whatever its interval
 
 CAVEATS = (
     "The savings were measured on an embedded learner (transformers of 0.1 to 3.4 million parameters, on puzzles), at "
@@ -33,19 +32,6 @@ _BEST_CASE = (
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One published line about a composition.
-
-    Args:
-        regime: where it was measured.
-        saving: of which composition, and how much.
-    """
-
-    regime: Regime
-    saving: Saving
-
-
-@dataclass(frozen=True)
 class Advice:
     """What can be decided in a run, what fits it, and what is known of the savings.
 
@@ -54,7 +40,7 @@ class Advice:
         scopes: what each could decide.
         difficulty: of the recorded pool; None without a record.
         signals: of compositions by replay; None without a record.
-        verdict: "use" where such a composition saved, outside of its interval, in the regime nearest to the run; "try"
+        verdict: "use" where the composition saved, outside of its interval, in the regime nearest to the run; "try"
             where it did not, or where nobody knows the pool; "nothing" where nothing is to be gained.
         reasons: for the verdict, in sentences.
         composition: that fits; None if nothing is to be gained.
@@ -128,7 +114,7 @@ def advise(
     >>> advise(prompts=640, epochs=1, group_size=8, batch=8, scope="batch").verdict
     'nothing'
     >>> advise(prompts=640, epochs=1, group_size=8, batch=8).lines["openrlhf"]
-    '--cero.allocator cero --cero.scope window --cero.cost tokens'
+    '--cero.allocator cero --cero.scope window'
     """
     run = run_of(history, prompts=prompts, epochs=epochs, group_size=group_size, batch=batch)
     if told is None:
@@ -136,36 +122,51 @@ def advise(
     views = _views(run, told, floor, cap)
     possible = [view.scope for view in views if view.decides and (scope is None or view.scope == scope)]
     hard = difficulty(history, run.group_size) if history is not None and history.rated.any() else None
-    seen = None
-    if hard is not None and history is not None and possible:
-        fields = limit_fields("batch", floor, cap)
-        seen = signals(history, run, possible, told=told, fields=fields, seeds=seeds, progress=progress)
     chosen = next((name for name in ("window", "batch", "pool") if name in possible), None)
     if chosen is None:
         reasons = [reason for view in views if scope in (None, view.scope) for reason in view.reasons]
-        return _answer(run, views, hard, seen, "nothing", reasons or [_alike(run, scope)])
-    composition = Composition(
-        chosen,
-        rates=told.rates,
-        samples=told.samples if told.rates is not None else None,
-        source=told.source,
-        tokens=chosen == "window",
-        fields=limit_fields(chosen, floor, cap),
-    )
-    evidence = _evidence(run, hard, composition)
-    verdict, reasons = _judged(hard, seen, evidence, chosen)
-    if verdict == "nothing":
-        return _answer(run, views, hard, seen, verdict, reasons, evidence=evidence)
-    return _answer(run, views, hard, seen, verdict, reasons, composition, evidence)
+        return _answer(run, views, hard, None, "nothing", reasons or [_alike(run, scope)])
+    fitting = _fitting(run, hard, chosen, told, history is None, limit_fields(chosen, floor, cap))
+    width = fitting.composition.window
+    if width is not None:
+        views = _views(run, told, floor, cap, width)
+    seen = None
+    if hard is not None and history is not None:
+        fields = {"batch": limit_fields("batch", floor, cap), "window": {} if width is None else {"window": width}}
+        seen = signals(history, run, possible, told=told, fields=fields, seeds=seeds, progress=progress)
+    verdict, reasons = _judged(hard, seen, fitting, told)
+    if hard is not None and chosen == "window" and not told.source:
+        reasons.append(
+            "where a prompt is from is not said; if your data set has a column of it, ask again with that (--source)"
+        )
+    return _answer(run, views, hard, seen, verdict, reasons, fitting)
 
 
-def _views(run: Run, told: Told, floor: int | None, cap: int | None) -> list[ScopeView]:
+def _views(run: Run, told: Told, floor: int | None, cap: int | None, window: int | None = None) -> list[ScopeView]:
     if run.group_size < 2:
         raise ConfigurationError(
             "group_size=1: a group of one has no contrast, and so no advantage, however rollouts are shared out; give "
             "groups of 2 or more"
         )
-    return scope_views(run, informed=told.rates is not None or told.source, floor=floor, cap=cap)
+    informed = told.rates is not None or told.source
+    return scope_views(run, informed=informed, floor=floor, cap=cap, window=window)
+
+
+def _fitting(
+    run: Run, hard: Difficulty | None, scope: Scope, told: Told, unsaid: bool, fields: Mapping[str, Any]
+) -> Candidate:
+    """The composition, by what is known; where nobody said (`unsaid`), by what trainers look at by themselves."""
+    usual = Composition(
+        scope,
+        rates=told.rates,
+        samples=told.samples if told.rates is not None else None,
+        source=told.source or unsaid,
+        fields=fields,
+    )
+    if hard is not None and _mostly_solved(hard):
+        return Candidate(usual)
+    widest = run.prompts // -(-run.room // (fields.get("max_rollouts_per_prompt") or run.group_size))
+    return choose(usual, run.visits, None if hard is None else hard.effective, run.group_size, widest)
 
 
 def _alike(run: Run, scope: str | None) -> str:
@@ -180,22 +181,9 @@ def _mostly_solved(hard: Difficulty) -> bool:
     return hard.always > hard.never and hard.always > 0.3
 
 
-def _evidence(run: Run, hard: Difficulty | None, composition: Composition) -> tuple[Evidence, ...]:
-    if hard is not None and _mostly_solved(hard):
-        return ()
-    effective = None if hard is None else hard.effective
-    found = []
-    for regime in regimes_like(run.visits, effective, composition.names):
-        saving = regime.of(composition.names)
-        assert saving is not None  # what regimes_like looks for
-        found.append(Evidence(regime, saving))
-    return tuple(found)
-
-
-def _judged(
-    hard: Difficulty | None, seen: Signals | None, evidence: Sequence[Evidence], scope: str
-) -> tuple[Verdict, list[str]]:
-    if seen is not None and max(one.ratio.mean for one in seen.of) < LEAST_SIGNAL:
+def _judged(hard: Difficulty | None, seen: Signals | None, fitting: Candidate, told: Told) -> tuple[Verdict, list[str]]:
+    evidence, scope = fitting.evidence, fitting.composition.scope
+    if seen is not None and seen.best.ratio.mean < LEAST_SIGNAL:
         return "nothing", [
             f"by replay no composition has {LEAST_SIGNAL - 1:.0%} more signal than uniform: your prompts differ too "
             "little in what they have to teach"
@@ -203,20 +191,24 @@ def _judged(
     if hard is None:
         return "try", [
             "what is saved depends on the pool's difficulty, which nobody knows here; to know it, give a record (pass "
-            "rates, dumps, a trace)"
+            "rates, dumps, a trace)",
+            *(["the trainings below were told where a prompt is from and how long it is"] if evidence else []),
         ]
-    if not evidence and not _mostly_solved(hard):
-        return "try", ["no published training dealt so in such a pool: the replay is all that speaks for it"]
     if not evidence:
-        return "try", [
-            f"{hard.always:.0%} of the prompts are always solved, and no published training had such a pool: the "
-            "replay is all that speaks for it"
-        ]
+        solved = f"{hard.always:.0%} of the prompts are always solved, and no published training had such a pool"
+        where = solved if _mostly_solved(hard) else "no published training dealt so in such a pool without a loss"
+        own = None if seen is None else seen.at(scope, told)
+        if own is not None and own < LEAST_SIGNAL:
+            return "nothing", [
+                f"{where}, and by replay what is known of your prompts gives no more signal than uniform"
+            ]
+        return "try", [f"{where}: the replay is all that speaks for it"]
     pool = f"{hard.effective:.0%} of uniform's groups have contrast, nearest to the pool {evidence[0].regime.pool!r}"
-    measures = [one for item in evidence for one in (item.saving.rollouts, item.saving.tokens) if one is not None]
-    if all(one.ratio > CLOSE for one in measures):
+    measures = [one for item in evidence for one in item.measures]
+    if fitting.lost or all(one.ratio > CLOSE for one in measures):
         easy = "most groups teach something as they are, and" if hard.effective > 0.5 else "and"
-        return "nothing", [f"{pool}: {easy} there such a composition saved nothing"]
+        how = "lost" if fitting.lost else "saved nothing"
+        return "nothing", [f"{pool}: {easy} there what could be dealt by what is known {how}"]
     if any(one.shown for one in measures):
         return "use", [f"{pool}, where scope={scope} saved, outside of its interval", _ranges(evidence)]
     return "try", [
@@ -245,9 +237,10 @@ def _answer(
     seen: Signals | None,
     verdict: Verdict,
     reasons: Sequence[str],
-    composition: Composition | None = None,
-    evidence: Sequence[Evidence] = (),
+    fitting: Candidate | None = None,
 ) -> Advice:
+    evidence = () if fitting is None else fitting.evidence
+    composition = None if fitting is None or verdict == "nothing" else fitting.composition
     notes = list(CAVEATS if seen is not None else CAVEATS[:1]) if evidence or seen is not None else []
     if any("features" in one.saving.name or "both" in one.saving.name for one in evidence):
         notes.append(_BEST_CASE)
@@ -259,7 +252,7 @@ def _answer(
         verdict=verdict,
         reasons=tuple(dict.fromkeys(reasons)),
         composition=composition,
-        evidence=tuple(evidence),
+        evidence=evidence,
         lines={} if composition is None else trainer_lines(composition),
         notes=tuple(notes),
     )

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cero_api.adapting.defaults import WINDOW
-
-# Trainers whose adapter takes a column of offline pass rates.
-TAKE_RATES = frozenset({"trl", "verl"})
-_OWN = f"window-{WINDOW}"
+# The trainers of cero_api/adapting/versions.py, by the names that people know.
+TITLES = {"trl": "TRL", "verl": "verl", "openrlhf": "OpenRLHF", "tinker": "tinker-cookbook"}
+# Those whose adapter takes offline pass rates: a column's name, or arrays.
+TAKE_RATES = frozenset({"trl", "verl", "tinker"})
+TAKE_ARRAYS = frozenset({"tinker"})
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,11 @@ class Composition:
         samples: column of the number of samples behind each; None is none.
         source: whether a column says where a prompt is from, which trainers look at by themselves in a window.
         tokens: whether a rollout costs its expected length.
+        window: prompts offered for each that fits; None is the trainers' own.
         fields: of the allocator's configuration, beside these.
 
-    >>> Composition("window", rates="pass_rate", tokens=True).text
-    'cero, scope=window, offline_rates=pass_rate, cost=tokens'
+    >>> Composition("window", rates="pass_rate", tokens=True, window=4).text
+    'cero, scope=window, offline_rates=pass_rate, window=4, cost=tokens'
     """
 
     scope: str
@@ -34,32 +35,37 @@ class Composition:
     samples: str | None = None
     source: bool = False
     tokens: bool = False
+    window: int | None = None
     fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Of the allocator's configuration."""
+        width = {} if self.window is None else {"window": self.window}
+        return width | ({"cost": "tokens"} if self.tokens else {}) | dict(self.fields)
 
     @property
     def text(self) -> str:
         """In a line."""
-        told = {"scope": self.scope, **_rates(self), **({"cost": "tokens"} if self.tokens else {}), **self.fields}
-        parts = [f"{name}={value}" for name, value in told.items()]
-        return ", ".join(["cero", *parts])
+        told = {"scope": self.scope, **_rates(self), **self.settings}
+        return ", ".join(["cero", *(f"{name}={value}" for name, value in told.items())])
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the published records call it, and then what comes near to it and knows no more, nearest first."""
+        """What the published records call it, and then what is dealt alike and knows less, nearest first."""
         if self.scope == "pool":
             return ("cero-pool",)
-        known = ["both"] if self.rates is not None and self.source else []
-        known += ["offline"] if self.rates is not None else ["features"] if self.source else []
-        if self.scope == "batch":
-            return (*(f"batch-{what}" for what in known), "cero-batch")
-        plain = [*(f"window-{what}" for what in known), "window"]
-        names = [name for one in plain for name in ((f"{one}-tokens", one) if self.tokens else (one,))]
-        # Those of the adapters' own width come first; where a name says none, it was another.
-        return tuple(name for one in [*names, "window-pooled"] for name in (one.replace("window", _OWN, 1), one))
+        offline = ["offline"] if self.rates is not None else []
+        if self.scope == "batch":  # where trainers look at no source by themselves
+            return (*(f"batch-{what}" for what in offline), "cero-batch")
+        known = [*(["both"] if self.source else []), *offline] if offline else []
+        known += ["features"] if self.source else []
+        cost = "-tokens" if self.tokens else ""
+        return (*(f"window-{what}{cost}" for what in known), f"window{cost}")
 
 
 def trainer_lines(composition: Composition) -> dict[str, str]:
-    """What to write, by trainer: an argument list in Python for TRL, command lines for the others.
+    """What to write, by trainer: arguments in Python, or those of a command line.
 
     Args:
         composition: to be dealt.
@@ -69,8 +75,15 @@ def trainer_lines(composition: Composition) -> dict[str, str]:
     trl: CeroGRPOTrainer(..., allocator="cero", scope="window", allocator_config={"cost": "tokens"})
     verl: +rollout_allocator=cero rollout_allocator.scope=window rollout_allocator.cost=tokens
     openrlhf: --cero.allocator cero --cero.scope window --cero.cost tokens
+    tinker: asyncio.run(cero_tinker.main(config, allocator="cero", scope="window", allocator_config={"cost": "tokens"}))
     """
-    return {"trl": _trl(composition), "verl": _verl(composition), "openrlhf": _openrlhf(composition)}
+    tinker = _call("cero_tinker.main", "config", composition, 'table["{}"]')
+    return {
+        "trl": _call("CeroGRPOTrainer", "...", composition, '"{}"'),
+        "verl": _verl(composition),
+        "openrlhf": _openrlhf(composition),
+        "tinker": f"asyncio.run({tinker})",
+    }
 
 
 def _rates(composition: Composition) -> dict[str, str]:
@@ -78,28 +91,20 @@ def _rates(composition: Composition) -> dict[str, str]:
     return {name: column for name, column in given.items() if column is not None}
 
 
-def _fields(composition: Composition) -> dict[str, Any]:
-    return ({"cost": "tokens"} if composition.tokens else {}) | dict(composition.fields)
-
-
-def _trl(composition: Composition) -> str:
-    arguments = ["...", 'allocator="cero"']
-    arguments.append(f'scope="{composition.scope}"')
-    arguments += [f'{name}="{column}"' for name, column in _rates(composition).items()]
-    config = ", ".join(f'"{name}": {value!r}'.replace("'", '"') for name, value in _fields(composition).items())
+def _call(function: str, first: str, composition: Composition, column: str) -> str:
+    arguments = [first, 'allocator="cero"', f'scope="{composition.scope}"']
+    arguments += [f"{name}={column.format(value)}" for name, value in _rates(composition).items()]
+    config = ", ".join(f'"{name}": {value!r}'.replace("'", '"') for name, value in composition.settings.items())
     if config:
         arguments.append(f"allocator_config={{{config}}}")
-    return f"CeroGRPOTrainer({', '.join(arguments)})"
+    return f"{function}({', '.join(arguments)})"
 
 
 def _verl(composition: Composition) -> str:
-    told: dict[str, Any] = {"scope": composition.scope}
-    told |= _rates(composition) | _fields(composition)
-    parts = [f"rollout_allocator.{name}={value}" for name, value in told.items()]
-    return " ".join(["+rollout_allocator=cero", *parts])
+    told = {"scope": composition.scope} | _rates(composition) | composition.settings
+    return " ".join(["+rollout_allocator=cero", *(f"rollout_allocator.{name}={value}" for name, value in told.items())])
 
 
 def _openrlhf(composition: Composition) -> str:
-    told = {"scope": composition.scope}
-    parts = [f"--cero.{name} {value}" for name, value in (told | _fields(composition)).items()]
-    return " ".join(["--cero.allocator cero", *parts])
+    told = {"scope": composition.scope} | composition.settings
+    return " ".join(["--cero.allocator cero", *(f"--cero.{name} {value}" for name, value in told.items())])

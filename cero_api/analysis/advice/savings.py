@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Annotated
@@ -66,6 +67,11 @@ class Saving(FrozenConfig):
     rollouts: Saved
     tokens: Saved | None = None
 
+    @property
+    def composition(self) -> str:
+        """Its name without the width, which `window` has: "window-features" of "window-2-features"."""
+        return re.sub(r"^window-\d+", "window", self.name)
+
 
 class Regime(FrozenConfig):
     """Where compositions were compared.
@@ -90,9 +96,14 @@ class Regime(FrozenConfig):
     effective: float
     savings: tuple[Saving, ...]
 
-    def of(self, names: Sequence[str]) -> Saving | None:
-        """The first of these compositions that was tried here; None if none was."""
-        known = {saving.name: saving for saving in self.savings}
+    def of(self, names: Sequence[str], window: int | None = None) -> Saving | None:
+        """The first of these compositions that was tried here at a width; None if none was.
+
+        Args:
+            names: without a width.
+            window: prompts offered for each that fits; None without a window.
+        """
+        known = {saving.composition: saving for saving in self.savings if saving.window == window}
         return next((known[name] for name in names if name in known), None)
 
 
@@ -108,21 +119,26 @@ def published() -> tuple[Regime, ...]:
 
 
 def regimes_like(
-    visits: float, effective: float | None, names: Sequence[str], table: Sequence[Regime] | None = None
+    visits: float,
+    effective: float | None,
+    group_size: int,
+    tried: Callable[[Regime], bool] = lambda _: True,
+    table: Sequence[Regime] | None = None,
 ) -> list[Regime]:
-    r"""The regimes nearest to a run in which one of these compositions was tried; none if it never was in such a pool.
+    r"""The regimes nearest to a run in which something of interest was tried; none if it never was in such a pool.
 
     Of the pools the one with the nearest share of effective groups under uniform, or all where nobody knows it; of each
-    the nearest number of visits, by its logarithm; of these all models.
+    the nearest number of visits, by its logarithm, and then the nearest size of groups; of these all models.
 
     Args:
         visits: of a prompt.
         effective: share of uniform's groups whose rewards differ; None is not known.
-        names: of compositions, in order of preference.
+        group_size: rollouts of a prompt where all get the same.
+        tried: whether a regime is of interest.
         table: of regimes; None is what is published.
 
-    >>> [regime.name for regime in regimes_like(1.0, 0.35, ["window"]) if regime.model == "small"]
-    ['hard-one-visit']
+    >>> [regime.name for regime in regimes_like(1.0, 0.35, 8) if regime.model == "demo"]
+    ['hard-one-visit-demo']
     """
     pools: dict[str, list[Regime]] = {}
     for regime in published() if table is None else table:
@@ -132,12 +148,15 @@ def regimes_like(
         pools = {nearest[0].pool: nearest}
     found = []
     for everything in pools.values():
-        own = [regime for regime in everything if regime.of(names) is not None]
-        if not own:
-            continue
-        least = min(_apart(regime.visits, visits) for regime in own)
-        found += [regime for regime in own if _apart(regime.visits, visits) <= least + 1e-9]
+        own = [regime for regime in everything if tried(regime)]
+        own = _nearest(own, lambda regime: _apart(regime.visits, visits))
+        found += _nearest(own, lambda regime: _apart(regime.group_size, group_size))
     return found
+
+
+def _nearest(regimes: Sequence[Regime], far: Callable[[Regime], float]) -> list[Regime]:
+    least = min(map(far, regimes), default=0.0)
+    return [regime for regime in regimes if far(regime) <= least + 1e-9]
 
 
 def _apart(visits: float, other: float) -> float:

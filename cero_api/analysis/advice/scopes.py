@@ -44,7 +44,9 @@ class ScopeView:
         return max(self.first, self.later or 0.0) > 0.0
 
 
-def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int | None = None) -> list[ScopeView]:
+def scope_views(
+    run: Run, *, informed: bool, floor: int | None = None, cap: int | None = None, window: int | None = None
+) -> list[ScopeView]:
     r"""What each scope can decide, under the settings that an adapter would give to CERO.
 
     A round's decidable share is that of the metric `decidable`: what floors and caps leave open. In the first epoch it
@@ -57,6 +59,7 @@ def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int 
         informed: whether something is known of prompts before their first visit.
         floor: of a batch's prompts; None is the default.
         cap: of a prompt; None is the default.
+        window: prompts offered for each that fits; None is the default.
 
     Raises:
         ConfigurationError: floor, cap and group size do not fit each other.
@@ -65,10 +68,12 @@ def scope_views(run: Run, *, informed: bool, floor: int | None = None, cap: int 
     >>> [(view.scope, view.first > 0) for view in views]
     [('batch', False), ('window', True), ('pool', False)]
     """
-    return [_view(run, scope, informed, floor, cap) for scope in SCOPES]
+    return [_view(run, scope, informed, floor, cap, window) for scope in SCOPES]
 
 
-def cero_config(run: Run, scope: Scope, floor: int | None = None, cap: int | None = None) -> CeroConfig:
+def cero_config(
+    run: Run, scope: Scope, floor: int | None = None, cap: int | None = None, window: int | None = None
+) -> CeroConfig:
     """CERO's configuration as an adapter would make it for this run.
 
     Args:
@@ -76,8 +81,10 @@ def cero_config(run: Run, scope: Scope, floor: int | None = None, cap: int | Non
         scope: who may be chosen.
         floor: None is the default.
         cap: None is the default.
+        window: None is the default.
     """
-    return CeroConfig(**allocator_fields("cero", run.shape(scope), limit_fields(scope, floor, cap)))
+    width = {"window": window} if scope == "window" and window is not None else {}
+    return CeroConfig(**allocator_fields("cero", run.shape(scope), limit_fields(scope, floor, cap) | width))
 
 
 def limit_fields(scope: str, floor: int | None, cap: int | None) -> dict[str, Any]:
@@ -90,8 +97,8 @@ def limit_fields(scope: str, floor: int | None, cap: int | None) -> dict[str, An
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _view(run: Run, scope: Scope, informed: bool, floor: int | None, cap: int | None) -> ScopeView:
-    config = cero_config(run, scope, floor, cap)
+def _view(run: Run, scope: Scope, informed: bool, floor: int | None, cap: int | None, window: int | None) -> ScopeView:
+    config = cero_config(run, scope, floor, cap, window)
     bounds = limits(config, run.group_size if scope == "batch" else None)
     assert bounds is not None  # CERO has them
     least, most = bounds.floor if scope == "batch" else 0, bounds.cap

@@ -19,6 +19,7 @@ from cero_api.analysis.replay import replay
 # Rounds and prompts of a replay: enough for the ratio's second digit, and seconds on one core.
 ROUNDS, PROMPTS = 400, 4096
 OFFLINE = 4  # samples behind each imagined pass rate
+ALONE, RATES = "outcomes alone", f"rates of {OFFLINE} samples"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,19 @@ class Signals:
         """The largest."""
         return max(self.of, key=lambda signal: signal.ratio.mean)
 
+    def at(self, scope: str, told: Told) -> float | None:
+        """The largest ratio of a scope by what is indeed known; None if the record lacks some of that.
+
+        Args:
+            scope: who was chosen among.
+            told: what is known.
+        """
+        if told.source and told.features is None:
+            return None
+        known = {one.known: one.ratio.mean for one in self.of if one.scope == scope}
+        rates = known.pop(RATES, 0.0)
+        return max([*known.values(), *([rates] if told.rates is not None else [])], default=None)
+
 
 def signals(
     history: SuccessHistory,
@@ -64,7 +78,7 @@ def signals(
     scopes: Sequence[Scope],
     *,
     told: Told | None = None,
-    fields: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Mapping[str, Any]] | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     progress: Callable[[float], None] | None = None,
 ) -> Signals:
@@ -75,7 +89,7 @@ def signals(
         run: whose batches, groups and epochs are dealt.
         scopes: that are tried.
         told: what is known of the record's prompts beforehand; None is nothing.
-        fields: of CERO's configuration, in batches.
+        fields: of CERO's configuration, by scope.
         seeds: of the draws and of the sample.
         progress: called with the share that is done.
 
@@ -92,7 +106,7 @@ def signals(
     sample = history.only(rows)
     rounds = max(int(run.epochs * (rows.size // batch)), 1)
     tried = [
-        (scope, known, settings | dict((fields or {}) if scope == "batch" else {}))
+        (scope, known, settings | dict((fields or {}).get(scope, {})))
         for scope in scopes
         for known, settings in _known(sample, rows, told or Told(), seeds[0]).items()
         if scope != "pool" or not settings
@@ -124,7 +138,7 @@ def signals(
 
 def _known(sample: SuccessHistory, rows: IntArray, told: Told, seed: int) -> dict[str, dict[str, Any]]:
     """What may be known of these prompts before their first visit, and CERO's fields that make use of it."""
-    known: dict[str, dict[str, Any]] = {"outcomes alone": {}}
+    known: dict[str, dict[str, Any]] = {ALONE: {}}
     if told.features is not None:
         columns = ", ".join([*told.columns, "length"])
         known[columns] = {"belief": "features", "features": told.features[rows]}
@@ -132,7 +146,7 @@ def _known(sample: SuccessHistory, rows: IntArray, told: Told, seed: int) -> dic
     first = sample.rates(1)[sample.offsets[:-1]].astype(np.float64)
     drawn = np.random.default_rng((seed, 6)).binomial(OFFLINE, first) / OFFLINE
     samples = np.full(first.size, OFFLINE)
-    known[f"rates of {OFFLINE} samples"] = {
+    known[RATES] = {
         "belief": "pooled", "offline_rates": drawn, "offline_samples": samples
     }  # fmt: skip
     return known
