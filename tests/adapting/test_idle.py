@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cer
 
 def training(**changes: Any) -> tuple[RolloutAllocator, RoundShape]:
     """Of 64 prompts, 8 a batch with 8 rollouts each, for 3 epochs; and of what is otherwise said of it."""
-    case = {"scope": "batch", "mean": 8, "batch": 8, "num_prompts": 64, "epochs": 3.0} | changes
+    case: dict[str, Any] = {"scope": "batch", "mean": 8, "batch": 8, "num_prompts": 64, "epochs": 3.0, **changes}
     mean, total = case["mean"], case["mean"] * case["batch"]
     visits = round(case["epochs"] * case["num_prompts"])
     shape = RoundShape(case["num_prompts"], -(-visits // case["batch"]), visits * mean, mean, total, case["scope"])
