@@ -24,7 +24,7 @@ MARK = "headline"
 REGIMES = ("hard-one-visit", "hard-two-visits", "hard-seven-visits", "mixed-one-visit", "easy-one-visit")
 BATCH, ORACLE = "cero-batch", "oracle-window"
 # The composition that trainers have by default, and until it is published everywhere, the one beside it.
-WINDOWS = {"window-2-features": "window (default)", "window-features": "window of 4"}
+WINDOWS = {"window-8-features": "window (default)", "window-features": "window of 4"}
 # The panels of the picture: a regime, and what it shows.
 PANELS = {"hard-two-visits": "half of the prompts out of reach", "easy-one-visit": "an easy pool"}
 

@@ -59,7 +59,7 @@ class Composition:
         if self.scope == "batch":  # where trainers look at no source by themselves
             return (*(f"batch-{what}" for what in offline), "cero-batch")
         known = [*(["both"] if self.source else []), *offline] if offline else []
-        known += ["features"] if self.source else []
+        known += ["features", "lengths"] if self.source else ["lengths"]  # a prompt's length is always looked at
         cost = "-tokens" if self.tokens else ""
         return (*(f"window-{what}{cost}" for what in known), f"window{cost}")
 
