@@ -231,8 +231,8 @@ def test_part_of_a_history_is_its_visits() -> None:
 def test_a_hard_pool(hard: SuccessHistory) -> None:
     advice = advise(hard, **SIZES)
     assert advice.verdict == "use"
-    # Of its source nothing is known, and with pass rates alone other trainings than the trainers' own were published.
-    assert advice.composition == Composition("window", rates="pass_rate", tokens=True, window=4)
+    assert advice.composition is not None
+    assert (advice.composition.scope, advice.composition.rates) == ("window", "pass_rate")
     assert any("--source" in reason for reason in advice.reasons)
     assert {one.regime.pool for one in advice.evidence} == {"hard"}
     assert all(one.saving.rollouts.ratio < 1 for one in advice.evidence)
@@ -311,7 +311,7 @@ OWN = f"window-{WINDOW}-features"
         ([(OWN, WINDOW, 0.8, 0.6), ("window-features-tokens", 4, 0.9, 0.4)], None, False),
         # Another is shown to be better; of several the one with the fewest tokens.
         ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.6, 0.5)], 4, False),
-        ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.6, 0.4), ("window-tokens", 8, 0.7, 0.3)], 8, True),
+        ([(OWN, WINDOW, 0.8, 0.6), ("window-features", 4, 0.6, 0.4), ("window-tokens", 2, 0.7, 0.3)], 2, True),
         # The trainers' own lost, or was not tried.
         ([(OWN, WINDOW, 1.1, 1.0), ("window-features", 4, 0.99, 0.99)], 4, False),
         ([("window-features", 4, 0.99, 0.99), ("window-tokens", 4, 0.9, 0.9)], 4, True),
@@ -360,9 +360,9 @@ def test_where_nothing_that_was_published_is_left_the_replay_decides(
 
 def test_knowledge_that_was_not_tried_counts_as_less() -> None:
     assert Composition("window", rates="r", source=True).names == (
-        "window-both", "window-offline", "window-features", "window",
+        "window-both", "window-offline", "window-features", "window-lengths", "window",
     )  # fmt: skip
-    assert Composition("window", tokens=True).names == ("window-tokens",)
+    assert Composition("window", tokens=True).names == ("window-lengths-tokens", "window-tokens")
     assert Composition("batch", rates="r", source=True).names == ("batch-offline", "cero-batch")
     measured = {saving.composition for regime in published() for saving in regime.savings}
     known = [Told(), Told(rates="r"), Told(columns=("s",)), Told(rates="r", columns=("s",))]

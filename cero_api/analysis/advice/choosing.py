@@ -101,8 +101,10 @@ def choose(
         widest: window that the pool has prompts for.
         table: of regimes; None is what is published.
 
-    >>> choose(Composition("window", source=True), 1.0, 0.13, widest=8).composition.window
-    4
+    >>> choose(Composition("window", source=True), 1.0, 0.13, widest=8).composition.text  # the trainers' own
+    'cero, scope=window'
+    >>> choose(Composition("window", rates="r"), 1.0, 0.4, widest=8).composition.text
+    'cero, scope=window, offline_rates=r, window=4, cost=tokens'
     """
     table = published() if table is None else table
     own = min(WINDOW, widest)
