@@ -365,7 +365,7 @@ def test_knowledge_that_was_not_tried_counts_as_less() -> None:
     assert Composition("window", rates="r", source=True).names == (
         "window-both", "window-offline", "window-features", "window-lengths", "window",
     )  # fmt: skip
-    assert Composition("window", tokens=True).names == ("window-tokens",)
+    assert Composition("window", tokens=True).names == ("window-lengths-tokens", "window-tokens")
     assert Composition("batch", rates="r", source=True).names == ("batch-offline", "cero-batch")
     measured = {saving.composition for regime in published() for saving in regime.savings}
     known = [Told(), Told(rates="r"), Told(columns=("s",)), Told(rates="r", columns=("s",))]

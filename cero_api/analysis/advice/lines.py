@@ -61,7 +61,6 @@ class Composition:
         known = [*(["both"] if self.source else []), *offline] if offline else []
         known += ["features", "lengths"] if self.source else ["lengths"]  # a prompt's length is always looked at
         cost = "-tokens" if self.tokens else ""
-        known += [] if self.tokens else ["lengths"]  # which `window-tokens` knows too
         return (*(f"window-{what}{cost}" for what in known), f"window{cost}")
 
 
