@@ -261,7 +261,7 @@ def _about_lines(advice: Advice) -> list[str]:
     if advice.evidence:
         names = ", ".join(dict.fromkeys(one.saving.name for one in advice.evidence))
         window = advice.evidence[0].saving.window
-        width = "" if window is None else f", {window} prompts offered for each that fits"
+        width = "" if window is None else f", up to {window} prompts offered for each that fits"
         said.append(
             f"Measured as {names}{width}. Regime: pool, visits, group, parameters. Contrast: the share of uniform's "
             "groups that had it. Brackets: 95% intervals over starts. docs/early.md has all of them."

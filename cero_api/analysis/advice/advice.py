@@ -113,8 +113,8 @@ def advise(
 
     >>> advise(prompts=640, epochs=1, group_size=8, batch=8, scope="batch").verdict
     'nothing'
-    >>> advise(prompts=640, epochs=1, group_size=8, batch=8).lines["openrlhf"]
-    '--cero.allocator cero --cero.scope window'
+    >>> "--cero.allocator cero --cero.scope window" in advise(prompts=640, batch=8).lines["openrlhf"]
+    True
     """
     run = run_of(history, prompts=prompts, epochs=epochs, group_size=group_size, batch=batch)
     if told is None:

@@ -13,7 +13,7 @@ from cero_api.adapting.defaults import WINDOW
 from cero_api.analysis.advice.lines import Composition
 from cero_api.analysis.advice.savings import Regime, Saved, Saving, published, regimes_like
 
-CLOSE = 0.97  # of uniform's rollouts or tokens: what is nearer to 1 is no saving, and over 1 / CLOSE is a loss
+CLOSE = 0.95  # of uniform's rollouts or tokens: what is nearer to 1 is no saving, and over 1 / CLOSE is a loss
 
 
 @dataclass(frozen=True)
@@ -107,20 +107,20 @@ def choose(
     'cero, scope=window, offline_rates=r, window=4, cost=tokens'
     """
     table = published() if table is None else table
-    own = min(WINDOW, widest)
     ways = [usual]
     if usual.scope == "window":
-        widths = sorted({saving.window for regime in table for saving in regime.savings if saving.window is not None})
+        widths = {saving.window for regime in table for saving in regime.savings if saving.window is not None}
+        ways.append(replace(usual, tokens=True))
         ways += [
-            replace(usual, window=None if width == own else width, tokens=tokens)
-            for width in dict.fromkeys([own, *widths])
+            replace(usual, window=width, tokens=tokens)
+            for width in sorted(widths - {WINDOW})
             if width <= widest
             for tokens in (False, True)
-            if (width, tokens) != (own, False)
         ]
 
     def saving(way: Composition, regime: Regime) -> Saving | None:
-        return regime.of(way.names, (way.window or own) if way.scope == "window" else None)
+        # In a small pool the trainers' own window is narrower than where it was measured, as it is for other reasons.
+        return regime.of(way.names, (way.window or WINDOW) if way.scope == "window" else None)
 
     near = regimes_like(visits, effective, group_size, lambda regime: any(saving(way, regime) for way in ways), table)
     tried = []
