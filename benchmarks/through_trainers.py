@@ -2,10 +2,12 @@
 
     python benchmarks/through_trainers.py --trainers verl [--regimes hard-one-visit] [--starts 5] [--seeds 1] [--report]
 
-Each trainer trains in an environment of its own, with reasoning-gym and rich beside it: TRL in that of `nox -s trl`, verl
-and OpenRLHF in those of their sessions, on the CPU by the stand-ins of their suites. Of the allocator nothing is
-configured but its name. It can be stopped at any time; a rerun makes what is missing. `--report` prints the tables of
-what is there, `--publish FOLDER` writes the records in short, and where none are there, reads what was published.
+Each trainer trains in an environment of its own, that of its nox session with reasoning-gym and rich beside it; verl
+and OpenRLHF train on the CPU by the stand-ins of their suites. Of the allocator nothing is configured but its name.
+
+It can be stopped at any time; a rerun makes what is missing. At the end, or at once with `--report`, it prints the table
+of what is there and was asked for; where nothing is, of what is published. `--publish FOLDER` writes what is there, one
+file a trainer and regime, which `cero report` reads.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.through.jobs import ALLOCATORS, TRAINERS, Through, jobs_of, read_all
-from benchmarks.through.report import PUBLISHED, blocks
+from benchmarks.through.jobs import TRAINERS, Through, jobs_of, read_all
+from benchmarks.through.report import GRID, PUBLISHED, blocks
 from cero_api.analysis.learning import read_trainings
 from cero_lab.evidence.page import fill
 from cero_lab.evidence.published import write_regimes
@@ -74,7 +76,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
     parser.add_argument("--models", type=Path, default=None, help="folder of the starts; default: in the records'")
     parser.add_argument("--publish", type=Path, default=None, help="folder for records in short, one file a regime")
-    parser.add_argument("--page", type=Path, default=None, help="documentation to fill the tables into")
+    parser.add_argument("--grid", type=Path, default=GRID, help="records of the fast training, to compare with")
+    parser.add_argument("--page", type=Path, default=None, help="documentation to fill the table into")
     options = parser.parse_args()
     console = Console(soft_wrap=True, highlight=False)
     starts = range(options.first_start, options.first_start + options.starts)
@@ -93,7 +96,7 @@ def main() -> None:
     records = read_all(jobs, options.out)
     if options.publish is not None and records:
         write_regimes(records, options.publish)
-    made = blocks(records or read_trainings([PUBLISHED]))
+    made = blocks(records or read_trainings([PUBLISHED]), options.grid)
     for name, block in made.items():
         console.print(f"\n### {name}\n\n{block}", markup=False)
     if options.page is not None:

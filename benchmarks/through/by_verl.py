@@ -42,9 +42,7 @@ def train(job: Through, start: Path, folder: Path) -> Training:
     saved = {step: folder / "checkpoints" / f"global_step_{step}" for step in evaluated(place)}
     checkpoints = {step: path / "actor" / "huggingface" for step, path in saved.items()}
     inside = sum(row["data"].get("rollout_allocator/seconds", 0.0) for row in made.log)
-    return told(
-        folder / "trace.jsonl", {0: start, **checkpoints}, place, seconds=seconds, allocator_seconds=inside
-    )
+    return told(folder / "trace.jsonl", {0: start, **checkpoints}, place, seconds=seconds, allocator_seconds=inside)
 
 
 def command(job: Through, folder: Path) -> tiny.Tiny:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from cero_api.adapting.defaults import RoundShape, allocator_fields, scope_of
 from cero_api.analysis.learning import TrainingRecord
@@ -29,17 +29,22 @@ class Through(Job):
 
     @property
     def meaning(self) -> str:
-        """What the variant's name stands for today: what the adapters make of a configuration without a word."""
-        sizes, scope = self.settings.train, scope_of(self.allocator)
+        """What the variant's name stands for today: what follows where nothing is configured."""
+        return f"{self.allocator} {scope_of(self.allocator)} {self.fields}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Settings of the allocator, as all adapters make them of the training's sizes."""
+        sizes = self.settings.train
         shape = RoundShape(
             num_prompts=sizes.prompts,
             rounds=sizes.rounds,
             budget=sizes.budget,
             group_size=sizes.group_size,
             largest=self.settings.rollouts,
-            scope=scope,
+            scope=scope_of(self.allocator),
         )
-        return f"{self.allocator} {scope} {allocator_fields(self.allocator, shape, {})}"
+        return allocator_fields(self.allocator, shape, {})
 
 
 def jobs_of(
