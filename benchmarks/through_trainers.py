@@ -5,9 +5,9 @@
 Each trainer trains in an environment of its own, that of its nox session with reasoning-gym and rich beside it; verl
 and OpenRLHF train on the CPU by the stand-ins of their suites. Of the allocator nothing is configured but its name.
 
-It can be stopped at any time; a rerun makes what is missing. At the end, or at once with `--report`, it prints the table
-of what is there and was asked for; where nothing is, of what is published. `--publish FOLDER` writes what is there, one
-file a trainer and regime, which `cero report` reads.
+It can be stopped at any time; a rerun makes what is missing. At the end, or at once with `--report`, it prints the
+table of all trainings that are there, of whatever trainer; where there are none, of those that are published.
+`--publish FOLDER` writes them, one file a trainer and regime, which `cero report` reads.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def main() -> None:
             f"{number}/{len(todo)} {job.trainer}, {job.regime}, {job.start_name}, seed {job.seed}, {job.variant}: "
             f"{record.accuracy[0]:.3f} to {record.accuracy[-1]:.3f} in {record.seconds:.0f} s"
         )
-    records = read_all(jobs, options.out)
-    if options.publish is not None and records:
+    records = read_all(options.out) or read_trainings([PUBLISHED])
+    if options.publish is not None:
         write_regimes(records, options.publish)
-    made = blocks(records or read_trainings([PUBLISHED]), options.grid)
+    made = blocks(records, options.grid)
     for name, block in made.items():
         console.print(f"\n### {name}\n\n{block}", markup=False)
     if options.page is not None:

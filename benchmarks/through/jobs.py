@@ -68,6 +68,16 @@ def named(job: Through, record: GridRecord) -> TrainingRecord:
     return TrainingRecord(**told | {"regime": f"{job.trainer}-{job.regime}"})
 
 
-def read_all(jobs: Iterable[Through], folder: Path) -> list[TrainingRecord]:
-    """The records that are there, as they are published."""
+def read_all(folder: Path) -> list[TrainingRecord]:
+    """All records that are there, as they are published, but those of what the names stood for before.
+
+    Args:
+        folder: of the records.
+    """
+    jobs = [_job(trainer, path) for trainer in TRAINERS for path in sorted((folder / trainer).glob("*/*.json"))]
     return [named(job, record) for job in jobs if (record := read(job, folder)) is not None]
+
+
+def _job(trainer: Trainer, path: Path) -> Through:
+    variant, start, seed = path.stem.split(".")
+    return Through(path.parent.name, variant, int(start.rpartition("-")[2]), int(seed.removeprefix("seed")), trainer)

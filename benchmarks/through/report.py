@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cero_api.analysis.learning import TrainingRecord, TrainingResult, compare_regimes, read_trainings
@@ -37,16 +37,16 @@ def blocks(records: Sequence[TrainingRecord], grid: Path = GRID) -> dict[str, st
     return {"through": table(rows) if rows else "No trainings."}
 
 
-def _row(trainer: str, regime: str, results: dict[str, TrainingResult]) -> dict[str, str]:
+def _row(trainer: str, regime: str, results: Mapping[str, TrainingResult]) -> dict[str, str]:
     uniform, default = (learning_cells(label, results[label]) for label in ("uniform", "default"))
     return {
         "regime": regime,
         "trainer": NAMES[trainer],
         "trainings": default["trainings"],
         **{name: default[name] for name in _RATIOS},
-        "final accuracy": f"{uniform['final accuracy']}; {default['final accuracy']}",
+        "final accuracy, uniform; default": f"{uniform['final accuracy']}; {default['final accuracy']}",
         "less uniform's": default["less baseline's"],
-        "effective": f"{uniform['effective']}; {default['effective']}",
+        "effective groups": f"{uniform['effective']}; {default['effective']}",
     }
 
 

@@ -106,7 +106,10 @@ def test_trl_trains_and_leaves_a_record(made: tuple[Path, dict[str, GridRecord]]
         assert set(np.concatenate(record.counts)) == {4}
     assert records["uniform"].accuracy[0] == records["default"].accuracy[0]
     assert records["uniform"].prompts != records["default"].prompts
-    assert len(read_all(jobs_of(["trl", "verl"], ["tiny"], [0, 1], [3]), folder)) == 2
+    assert [(record.label, record.regime) for record in read_all(folder)] == [
+        ("default", "trl-tiny"),
+        ("uniform", "trl-tiny"),
+    ]
 
 
 def test_what_became_another_default_is_trained_again(
@@ -116,6 +119,7 @@ def test_what_became_another_default_is_trained_again(
     monkeypatch.setattr("cero_api.adapting.defaults.VARIETY", 0.5)
     assert read(Through("tiny", "default", 0, 3, "trl"), folder) is None
     assert read(Through("tiny", "uniform", 0, 3, "trl"), folder) == records["uniform"]
+    assert [record.label for record in read_all(folder)] == ["uniform"]
 
 
 def test_a_trace_and_checkpoints_tell_what_the_history_told(
