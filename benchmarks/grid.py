@@ -13,12 +13,11 @@ import argparse
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from rich.console import Console
 
 from cero_lab.crew import run_tasks
-from cero_lab.grid.jobs import Job, Trainer
+from cero_lab.grid.jobs import Job
 from cero_lab.grid.making import make
 from cero_lab.grid.record import read
 from cero_lab.grid.regimes import REGIMES, SETS, regime_of
@@ -48,7 +47,7 @@ def main() -> None:
     parser.add_argument("--first-start", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5, help="trainings from each start")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--trainer", default="fast", choices=get_args(Trainer), help="trl is the judge of a chosen few")
+    parser.add_argument("--trainer", default="fast", choices=("fast", "trl"), help="trl is the judge of a chosen few")
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time, one core each")
     parser.add_argument("--report", action="store_true", help="make nothing, report what is there")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")

@@ -11,7 +11,7 @@ from cero_lab.grid.starts import MODELS, start_name
 from cero_lab.grid.variants import VARIANTS
 from cero_lab.settings import WarmstartSettings
 
-Trainer = Literal["fast", "trl"]
+Trainer = Literal["fast", "trl", "verl", "openrlhf"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Job:
         variant: name in `VARIANTS`.
         start: index of the start.
         seed: of the pool's draw, the batches, the samples and the driver's ties.
-        trainer: "fast", or "trl": the judge of a chosen few.
+        trainer: "fast", or a real one: the judge of a chosen few.
     """
 
     regime: str

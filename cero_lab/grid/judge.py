@@ -42,10 +42,20 @@ def train_by_trl(variant: Variant, scene: Scene, place: Regime, start: Path) -> 
         train=place.train,
         evaluation=place.evaluation,
     )
-    processor = time.process_time()
     with tempfile.TemporaryDirectory(prefix="cero-judge-") as folder:
-        train(settings, Path(folder))
-        past = history.read(Path(folder))
+        return judged(settings, Path(folder))
+
+
+def judged(settings: RunSettings, folder: Path) -> Training:
+    """Train through TRL, and tell it as the fast training does.
+
+    Args:
+        settings: of the training.
+        folder: for what TRL writes, empty.
+    """
+    processor = time.process_time()
+    train(settings, folder)
+    past = history.read(folder)
     rounds = [Round(r.prompts, r.counts, [round(s) for s in r.successes], r.tokens or []) for r in past.rounds]
     spent = [0, *accumulate(sum(r.tokens) for r in rounds)]
     return Training(

@@ -50,13 +50,14 @@ def make(job: Job, folder: Path, starts: Path) -> None:
         training = train_by_trl(variant, scene, place, checkpoint)
     else:
         learner = Learner(network, prompts, place.train, (job.seed, variant.stream))
-        held = _heldout(place.pool, place.evaluation)
+        held = exam(place.pool, place.evaluation)
         training = train(learner, variant.driver(scene), held, place.train, place.evaluation.every)
     GridRecord.of(job, training).save(job.path(folder))
 
 
 @cache
-def _heldout(name: PoolName, evaluation: EvalSettings) -> Questions:
+def exam(name: PoolName, evaluation: EvalSettings) -> Questions:
+    """The prompts that no training sees, and all are judged by."""
     from cero_lab.fast.questions import Questions
     from cero_lab.tasks import heldout
 

@@ -36,7 +36,7 @@ from cero_lab.tasks import pool
 
 TINY = Regime(
     pool="easy",
-    train=TrainSettings(prompts=24, rounds=6, prompts_per_round=4, group_size=4, warmup=1, learning_rate=1e-3),
+    train=TrainSettings(prompts=32, rounds=6, prompts_per_round=4, group_size=4, warmup=1, learning_rate=1e-3),
     model="tiny",
     evaluation=EvalSettings(prompts=12, samples=0, every=2),
 )

@@ -21,6 +21,8 @@ import transformers
 from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
+from integration_tests.tiny_model import Passes
+
 ENGINE = "tiny"
 torch.set_num_threads(1)
 
@@ -141,6 +143,7 @@ class TinyServer:
     def __init__(self, model_path: str, response_length: int) -> None:
         torch.set_num_threads(1)
         self.model = transformers.AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32).eval()
+        self.passes = Passes(self.model)
         self.eos = self.model.config.eos_token_id
         self.response_length = response_length
         self.step: int | None = None
@@ -164,7 +167,7 @@ class TinyServer:
         log_probs: list[float] = []
         stop = "completed"
         while len(tokens) < limit:
-            logits = self._next_logits([*prompt_ids, *tokens]) / (temperature or 1.0)
+            logits = await self.passes.logits([*prompt_ids, *tokens]) / (temperature or 1.0)
             scores = torch.log_softmax(logits, -1)
             choice = int(torch.multinomial(scores.exp(), 1, generator=generator) if temperature else scores.argmax())
             tokens.append(choice)
@@ -178,10 +181,6 @@ class TinyServer:
         return TokenOutput(
             token_ids=tokens, log_probs=log_probs, stop_reason=stop, extra_fields={"global_steps": self.step}
         )
-
-    @torch.no_grad()
-    def _next_logits(self, ids: list[int]) -> torch.Tensor:
-        return self.model(torch.tensor([ids])).logits[0, -1].float()
 
     async def load(self, weights: dict[str, torch.Tensor], step: int | None) -> None:
         self.model.load_state_dict(weights, strict=False)

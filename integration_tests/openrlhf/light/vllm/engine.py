@@ -17,6 +17,8 @@ import torch.distributed
 from openrlhf.trainer.ray.vllm_worker_wrap import WorkerWrap
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from integration_tests.tiny_model import Passes
+
 
 @dataclass
 class SamplingParams:
@@ -89,9 +91,9 @@ class AsyncLLMEngine:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         model = AutoModelForCausalLM.from_pretrained(settings["model"], dtype=torch.bfloat16)
-        self._model = model.eval()
+        self._passes = Passes(model.eval())
         self._tokenizer = AutoTokenizer.from_pretrained(settings["model"])
-        self._worker = _Worker(self._model)
+        self._worker = _Worker(model)
         self._asked: Counter[tuple[float, ...]] = Counter()  # since the question was last answered in full
         self._open: Counter[tuple[float, ...]] = Counter()
         self._unfinished = 0
@@ -136,14 +138,13 @@ class AsyncLLMEngine:
             if not self._open[question]:
                 del self._asked[question], self._open[question]
 
-    @torch.no_grad()
     async def _complete(self, tokens: list[int], params: SamplingParams, seed: int) -> _Completion:
         generator = torch.Generator().manual_seed(seed)
         drawn: list[int] = []
         logprobs: list[dict[int, _Logprob]] = []
         while len(drawn) < (params.max_tokens or 16):
             await self._running.wait()
-            logits = self._model(torch.tensor([tokens + drawn])).logits[0, -1].float() / params.temperature
+            logits = await self._passes.logits(tokens + drawn) / params.temperature
             chances = logits.log_softmax(-1)
             token = int(torch.multinomial(chances.exp(), 1, generator=generator))
             drawn.append(token)
