@@ -55,7 +55,7 @@ class AllocatorConfig(FrozenConfig):
         belief: what is expected of a prompt: "beta" by its own past alone, as in the papers; "pooled" by a prior that
             is fitted to the pool; "features" also by what its features say, which must be given; "gp" by VIP's Gaussian
             process over these.
-        offline_strength: rollouts that an offline pass rate is worth; None finds it.
+        offline_strength: rollouts that an offline pass rate is worth; None finds it, or is the method's own number.
         cost: of a rollout: "tokens" divides what a group is worth by its expected length.
         token_budget: tokens for the whole training, kept by the size of rounds of which no total is given: what is
             left is spread over the rounds left, by what recent rollouts took. `budget` is then the most rollouts, whose
@@ -345,29 +345,35 @@ class CobaRlConfig(BatchConfig):
         recent: visits of a prompt that its success rate is of, and rounds that the pool's failure rate is of.
         scale: how fast the value of a prompt's rollouts saturates, where all of a batch are alike and where they differ
             most ($\tau_{\min}, \tau_{\max}$).
+        by_value: share of what is above the floors that goes by the value where most of a batch neither nearly always
+            fail nor always succeed, and less where they are fewer; the rest goes to those that nearly always fail. 1
+            keeps nothing back.
 
     Source: arXiv 2602.03048, the published code: sum of 7, windows of 3, 2 to 32 rollouts, groups of 16 on
-    average, $\tau$ of 3 to 12.
+    average, $\tau$ of 3 to 12 ("paper"); and what it keeps back from the value ("paper_reserve").
 
     >>> CobaRlConfig.preset("paper", num_prompts=512, rounds=9, budget=4096).limits()
     (2, 32)
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "paper": {
+        name: {
             "rollouts_per_prompt": 16,
             "min_rollouts_per_prompt": 2,
             "max_rollouts_per_prompt": 32,
             "shape": 7.0,
             "recent": 3,
             "scale": (3.0, 12.0),
+            "by_value": by_value,
         }
+        for name, by_value in (("paper", 1.0), ("paper_reserve", 0.8))
     }
 
     max_rollouts_per_prompt: Count = 32
     shape: Annotated[float, Field(gt=2, le=1e3)] = 7.0
     recent: Annotated[int, Field(ge=1, le=64)] = 3
     scale: tuple[Positive, Positive] = (3.0, 12.0)
+    by_value: Annotated[float, Field(ge=0.6, le=1)] = 1.0
 
 
 class GroupConfig(AllocatorConfig):

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from cero_api.adapting import informed_fields
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, refuse_unused, scope_of
-from cero_api.allocators import config_type
+from cero_api.allocators import allocator_type, config_type
 from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
 from cero_api.rewards import SuccessRule
@@ -170,7 +170,7 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
             f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}"
         )
     fields = {key: value for key, value in fields.items() if value is not None}
-    if settings.offline_rates is not None:
+    if settings.offline_rates is not None and getattr(allocator_type(settings.name), "asks_belief", False):
         fields.setdefault("belief", "features" if settings.scope == "window" or settings.features else "pooled")
     return settings, informed_fields(settings.name, settings.scope, fields)
 

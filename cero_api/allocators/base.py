@@ -57,17 +57,20 @@ class BaseAllocator(Piloting[ConfigT, StateT]):
     config_type: ClassVar[type[AllocatorConfig]]
     # Whether the method goes by what a belief expects; others have their own use for outcomes.
     asks_belief: ClassVar[bool] = False
+    # Whether it begins with offline pass rates all the same, as evidence of its own.
+    starts_by_rates: ClassVar[bool] = False
 
     def __init__(self, config: ConfigT, knowledge: Knowledge | None = None) -> None:
         super().__init__()
         self.config = config
         self.knowledge = Knowledge() if knowledge is None else knowledge
-        if not self.asks_belief and (config.belief != "beta" or self.knowledge.offline_rates is not None):
+        rates = self.knowledge.offline_rates is not None and not self.starts_by_rates
+        if not self.asks_belief and (config.belief != "beta" or rates):
             raise ConfigurationError(
                 f"{type(self).__name__} goes by outcomes alone, so belief={config.belief!r} or offline rates would do "
                 "nothing; leave them out, or take cero, vip or gvm"
             )
-        self._parts = Parts(config, self.knowledge)
+        self._parts = Parts(config, self.knowledge, self.asks_belief)
         self._refuse_pilot()
         self._idle_said = False
         state = self._initial_state()

@@ -13,7 +13,7 @@ from cero_api.allocators.choosing import LEAST_VARYING
 from cero_api.config import CobaRlConfig
 from cero_api.mathematics.contrast import graded_fits, varying_share
 from cero_api.mathematics.ledger import Report
-from cero_api.mathematics.selection import fill_by_table
+from cero_api.mathematics.selection import fill_by_table, in_proportion
 from cero_api.state import RAGGED, no_floats
 
 _CITATION = """\
@@ -28,6 +28,8 @@ _CITATION = """\
 
 _LEAST = 0.01  # success rate: one of 0 or 1 would have no value at all
 _MOST_VARIED = 0.1667  # variance of success rates at which the scale is at its upper end
+_NEVER = 0.05  # success rate below which what is kept from the value goes first
+_LEAST_VALUED = 0.6  # share that goes by the value where nobody is between
 _UNKNOWN = 0.5  # success rate of a prompt that was never tried
 
 
@@ -50,10 +52,14 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
     rate of a prompt's latest visits, and $\tau$ the larger the more those of a batch differ. The value is concave in
     $n$, so dealing unit by unit to the largest gain is exact.
 
-    Deviations: the published code keeps a part of what is above the floors from the value, and gives it to prompts that
-    nearly always fail; here all of it goes by the value. $\tau$ is of the whole batch. A graded reward, which the
-    paper has not, counts as its share of a success for $p_i$ and $F$, and $f$ is multiplied by the share of the
-    variance of whole successes and failures that the rewards of a prompt have: 0 where they never differ.
+    With `by_value` below 1, as in the preset "paper_reserve", a part of what is above the floors is kept from it, as in
+    the published code: a fifth where more than half of a batch succeed in 5% to 99% of their rollouts, up to two
+    fifths the fewer these are. It goes to those below 5%, in proportion to their failures, then to the others alike.
+
+    Deviations: without it, which is the default, all goes by the value, and $\tau$ is of the whole batch. What is kept
+    back is shared out by largest remainders, where the code rounds down and deals the rest evenly. A graded reward,
+    which the paper has not, counts as its share of a success for $p_i$ and $F$, and $f$ is multiplied by the share of
+    the variance of whole successes and failures that the rewards of a prompt have: 0 where they never differ.
 
     Source: arXiv 2602.03048.
 
@@ -156,6 +162,31 @@ class CobaRlAllocator(BatchAllocator[CobaRlConfig, CobaRlState]):
         return rate * (1 - rate) / tau
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
+        floor = self.config.min_rollouts_per_prompt
+        if self.config.by_value == 1.0 or not self._latest("visit_rollouts", rows).any():
+            return self._by_value(rows, need)
+        rate = self._rates(rows)
+        hard, easy = rate < _NEVER, rate >= 1 - _LEAST
+        between = ~hard & ~easy
+        counts, left = np.full(rows.size, floor), need - floor * rows.size
+        valued = int(left * self._valued_share(float(between.mean())))
+        room = (self.config.max_rollouts_per_prompt - floor) * int(between.sum())
+        counts[between] = self._by_value(rows[between], floor * int(between.sum()) + min(valued, room))
+        for part in (hard, between, easy):
+            counts[part] += self._by_failures(rows[part], counts[part], need - int(counts.sum()))
+        return counts
+
+    def _valued_share(self, between: float) -> float:
+        """Of what is above the floors, where so many of a batch neither nearly always fail nor always succeed."""
+        return _LEAST_VALUED + (self.config.by_value - _LEAST_VALUED) * min(2 * between, 1.0)
+
+    def _by_failures(self, rows: IntArray, counts: IntArray, left: int) -> IntArray:
+        """What is left in proportion to the failure rates, as far as there is room."""
+        room = self.config.max_rollouts_per_prompt - counts
+        weight = np.maximum(1 - self._rates(rows), _LEAST)
+        return in_proportion(weight, min(left, int(room.sum())), 0, room, self._ties.rank[rows])
+
+    def _by_value(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
         rate = self._rates(rows)
         speed = self._speed(rate)

@@ -8,7 +8,7 @@ from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import WalkState
 from cero_api.allocators.batch import BatchAllocator
 from cero_api.config import GvmConfig
-from cero_api.mathematics.selection import fill_by_table
+from cero_api.mathematics.selection import in_proportion
 
 _CITATION = """\
 @article{yao2025gvm,
@@ -18,9 +18,6 @@ _CITATION = """\
   year    = {2025}
 }
 """
-
-# Halvings of the scale; the rounding below makes the sum exact after any number.
-_HALVINGS = 60
 
 
 class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
@@ -53,26 +50,9 @@ class GvmAllocator(BatchAllocator[GvmConfig, WalkState]):
 
     def _share(self, rows: IntArray, need: int) -> IntArray:
         floor, cap = self.config.min_rollouts_per_prompt, self.config.max_rollouts_per_prompt
-        exact = _proportional(self._worth(rows, need), need, floor, cap)
-        counts: IntArray = np.floor(exact).astype(np.int64)
-        remainder = np.where(counts < cap, exact - counts, -1.0)
-        return counts + fill_by_table(
-            lambda width: remainder[:, None], 1, self._ties.rank[rows], need - int(counts.sum())
-        )
+        return in_proportion(self._worth(rows, need), need, floor, cap, self._ties.rank[rows])
 
     def _worth(self, rows: IntArray, group: int) -> FloatArray:
         rate = self._expect(rows).mean
         norm = np.sqrt(self._varying(rows))
         return np.asarray(norm / np.sqrt(rate + self.config.alpha / rate ** (self.config.beta - 1)))
-
-
-def _proportional(weight: FloatArray, need: int, floor: int, cap: int) -> FloatArray:
-    """Shares in proportion to the weights, clipped to floor and cap, that sum to at most `need`, float64 `[P]`."""
-    low, high = 0.0, cap / float(weight.min(initial=np.inf))
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        if np.clip(middle * weight, floor, cap).sum() > need:
-            high = middle
-        else:
-            low = middle
-    return np.clip(low * weight, floor, cap)

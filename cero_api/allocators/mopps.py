@@ -7,6 +7,7 @@ import numpy as np
 from cero_api._types import FloatArray, IntArray
 from cero_api.allocators.base import AllocatorState
 from cero_api.allocators.groups import GroupAllocator
+from cero_api.beliefs import OfflineRates
 from cero_api.config import MoppsConfig
 from cero_api.mathematics.contrast import alike_in_contrast
 from cero_api.mathematics.ledger import Report
@@ -20,12 +21,18 @@ _CITATION = """\
 }
 """
 
+_WEIGHT = 3.0  # rollouts that an offline sample counts as, in the published code
+_NO_BOUND = 1e9  # strength of offline rates that are worth all of their samples
+
 
 class MoppsAllocator(GroupAllocator[MoppsConfig, AllocatorState]):
     r"""Draws $\hat\gamma_i \sim \mathrm{Beta}(\alpha_i, \beta_i)$, takes the smallest $(\hat\gamma_i - \gamma^*)^2$.
 
     Each visit of $s$ successes and $f$ failures discounts what was known before:
     $\alpha \gets \lambda\alpha + (1-\lambda)\alpha_0 + s$ and $\beta \gets \lambda\beta + (1-\lambda)\beta_0 + f$.
+
+    Offline pass rates are where it starts: successes and failures of a visit before the first, three for each sample
+    that a rate is of, or three groups of a rate whose samples are not known; `offline_strength` says otherwise.
 
     By default it chooses from a window; candidates are one too, of which a round without a total takes one in `window`.
     With offer="pool" it chooses among everybody.
@@ -48,13 +55,28 @@ class MoppsAllocator(GroupAllocator[MoppsConfig, AllocatorState]):
     """
 
     config_type = MoppsConfig
+    starts_by_rates = True
 
     def citation(self) -> str:
         """BibTeX of MoPPS."""
         return _CITATION
 
     def _initial_state(self) -> AllocatorState:
-        return AllocatorState.initial(self.config)
+        config, known = self.config, self.knowledge
+        state = AllocatorState.initial(config)
+        if known.offline_rates is not None:
+            rates = OfflineRates(
+                known.offline_rates, config.num_prompts, known.offline_samples, config.offline_strength
+            )
+            everybody = slice(None)
+            if config.offline_strength is not None:
+                state.successes, state.failures = rates.evidence(config.offline_strength, everybody)
+            elif known.offline_samples is None:
+                state.successes, state.failures = rates.evidence(_WEIGHT * config.group, everybody)
+            else:
+                won, lost = rates.evidence(_NO_BOUND, everybody)
+                state.successes, state.failures = _WEIGHT * won, _WEIGHT * lost
+        return state
 
     def _learn(
         self, round: int, ids: IntArray, won: FloatArray, lost: FloatArray, graded: FloatArray, report: Report

@@ -52,12 +52,13 @@ class Parts:
     Args:
         config: names offer, belief and cost.
         knowledge: features and offline pass rates.
+        asks_belief: whether the method goes by what a belief expects.
 
     Raises:
         ConfigurationError: a part needs to know what is not given, or nothing would use what is.
     """
 
-    def __init__(self, config: AllocatorConfig, knowledge: Knowledge) -> None:
+    def __init__(self, config: AllocatorConfig, knowledge: Knowledge, asks_belief: bool) -> None:
         self._config = config
         pool = config.num_prompts
         _refuse(config, knowledge)
@@ -67,7 +68,7 @@ class Parts:
             offline = OfflineRates(knowledge.offline_rates, pool, knowledge.offline_samples, config.offline_strength)
         # The paper's own belief is the allocator's evidence itself, kept in its state.
         self.belief: Belief[Any] | None = None
-        if config.belief != "beta" or offline is not None:
+        if asks_belief and (config.belief != "beta" or offline is not None):
             self.belief = make_belief(
                 config.belief,
                 pool,

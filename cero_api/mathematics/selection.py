@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from cero_api._types import FloatArray, IntArray, RankArray
 
@@ -14,6 +15,9 @@ _GRID = 1.5 * 2.0**16
 
 # Halvings of the price interval before the remaining units are ranked one by one; any number is exact.
 _BISECTIONS = 24
+
+# Halvings of the scale of a proportion; rounding makes the sum exact after any number.
+_HALVINGS = 60
 
 
 class TieOrder:
@@ -310,3 +314,33 @@ def _largest_entries(table: FloatArray, rank: RankArray, spare: int) -> IntArray
     before = np.cumsum(tied[line]) - tied[line]
     counts[line] += np.clip(spare - int(counts.sum()) - before, 0, tied[line])
     return counts
+
+
+def in_proportion(weight: FloatArray, need: int, floor: int, cap: ArrayLike, rank: RankArray) -> IntArray:
+    """Counts in proportion to weights, within floor and cap, that sum to `need`; the largest remainders round up.
+
+    Args:
+        weight: float64 `[P]`, positive.
+        need: units, from P * floor to the sum of the caps.
+        floor: least of each.
+        cap: most of each, int `[P]` or one for all.
+        rank: int `[P]`, smaller goes first among equal remainders.
+
+    Returns:
+        int64 `[P]`.
+
+    >>> in_proportion(np.array([4.0, 2.0, 1.0]), 14, 0, [9, 4, 9], np.arange(3))
+    array([8, 4, 2])
+    """
+    most = np.broadcast_to(np.asarray(cap, dtype=np.int64), weight.shape)
+    low, high = 0.0, float(most.max(initial=0)) / float(weight.min(initial=np.inf))
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        if np.clip(middle * weight, floor, most).sum() > need:
+            high = middle
+        else:
+            low = middle
+    exact = np.clip(low * weight, floor, most)
+    counts: IntArray = np.floor(exact).astype(np.int64)
+    remainder = np.where(counts < most, exact - counts, -1.0)
+    return counts + fill_by_table(lambda width: remainder[:, None], 1, rank, need - int(counts.sum()))

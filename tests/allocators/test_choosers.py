@@ -1,12 +1,23 @@
 """Who gets a group, or nothing: MoPPS and GRESO, against what their papers say, by hand."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cero_api import BudgetError, CobaRlConfig, ConfigurationError, GresoConfig, MoppsConfig, RolloutOutcomes
+from cero_api import (
+    BudgetError,
+    CobaRlConfig,
+    ConfigurationError,
+    GresoConfig,
+    MoppsConfig,
+    RolloutOutcomes,
+    load_allocator,
+    make_allocator,
+    save_allocator,
+)
 from cero_api.allocators import GresoAllocator, MoppsAllocator
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*there is nothing to decide:cero_api.CeroWarning")
@@ -196,3 +207,32 @@ def test_the_papers_settings_are_the_defaults() -> None:
     with pytest.raises(ConfigurationError, match="swap them"):
         GresoConfig(**size, exploration_range=(0.9, 0.1))
     assert MoppsConfig(num_prompts=5, rounds=5, budget=200).window == 8  # more than there are: all of them
+
+
+def test_mopps_starts_from_offline_rates_as_its_published_code_does() -> None:
+    """Beta(1 + 3 won, 1 + 3 lost) for each sample, which each visit then discounts towards the prior."""
+    rates, samples = [0.75, 0.0, 1.0, 0.5], [8, 4, 2, 0]
+    size: dict[str, Any] = {"num_prompts": 4, "rounds": 40, "budget": 320}
+    allocator = make_allocator("mopps", **size, offline_rates=rates, offline_samples=samples)
+    state = allocator.state_dict()
+    assert state["successes"] == pytest.approx([18, 0, 6, 0])
+    assert state["failures"] == pytest.approx([6, 12, 0, 0])
+    assert allocator.success_rate() == pytest.approx([19 / 26, 1 / 14, 7 / 8, 1 / 2])
+    allocator.allocate([0], total=8)
+    allocator.observe(RolloutOutcomes([0], [1], [7]))
+    assert allocator.state_dict()["successes"][0] == pytest.approx(0.5 * 18 + 1)
+    assert make_allocator("mopps", **size, offline_rates=rates).state_dict()["successes"][0] == 0.75 * 3 * 8
+    strong = make_allocator("mopps", **size, offline_rates=rates, offline_strength=2.0)
+    assert strong.state_dict()["successes"][0] == 1.5
+
+
+def test_mopps_chooses_by_offline_rates_in_the_first_round(tmp_path: Path) -> None:
+    rates = np.repeat([0.0, 0.5, 1.0], 20)
+    allocator = make_allocator("mopps", num_prompts=60, rounds=20, budget=20 * 64, offline_rates=rates, seed=2)
+    assert set(rates[allocator.allocate().prompt_ids]) == {0.5}
+    loaded = load_allocator(save_allocator(allocator, tmp_path / "allocator.npz"))
+    assert loaded.allocate().prompt_ids.tolist() == allocator.allocate().prompt_ids.tolist()
+    with pytest.raises(ConfigurationError, match="goes by outcomes alone"):
+        make_allocator("greso", num_prompts=60, rounds=20, budget=640, offline_rates=rates)
+    with pytest.raises(ConfigurationError, match="must be shares"):
+        make_allocator("mopps", num_prompts=60, rounds=20, budget=640, offline_rates=100 * rates)

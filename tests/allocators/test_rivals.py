@@ -183,6 +183,24 @@ def test_coba_rl_turns_from_easy_to_hard_as_the_pool_improves() -> None:
     assert shares[easy].tolist() == [14, 6]
 
 
+def test_coba_rl_keeps_a_part_for_those_that_nearly_always_fail() -> None:
+    """By hand: of 12 above the floors 4/5 (9) go to the three in between, the rest to whom never succeeds."""
+    won = [0, 3, 5, 7, 10]
+    allocator = visited("coba_rl", won, {"by_value": 0.8})
+    counts = allocator.allocate(range(5), total=2 * 5 + 12).counts
+    assert counts[[0, 4]].tolist() == [2 + 3, 2]
+    between = visited("coba_rl", won, {})  # the same value, among the three alone
+    assert counts[1:4].tolist() == between.allocate([1, 2, 3], total=2 * 3 + 9).counts.tolist()
+    # Where one of five is in between, 0.6 + 0.2 * 2/5 of it goes by the value; two that never succeed share the rest.
+    allocator = visited("coba_rl", [0, 0, 10, 5, 10], {"by_value": 0.8})
+    assert allocator.allocate(range(5), total=10 + 16).counts.tolist() == [2 + 3, 2 + 3, 2, 2 + 10, 2]
+    # What the caps leave goes on to those in between, then to the others; nothing is lost.
+    assert allocator.allocate(range(5), total=10 + 40).counts.tolist() == [14, 14, 4, 14, 4]
+    assert allocator.allocate(range(5), total=70).counts.tolist() == [14] * 5
+    nothing_known = make_allocator("coba_rl", num_prompts=4, rounds=4, budget=128, by_value=0.8)
+    assert nothing_known.allocate(range(4), total=32).counts.tolist() == [8] * 4
+
+
 def test_coba_rl_knows_the_latest_visits_of_each_prompt_and_the_latest_rounds() -> None:
     config = CobaRlConfig(num_prompts=2, rounds=9, budget=180, rollouts_per_prompt=10)
     allocator = CobaRlAllocator(config)

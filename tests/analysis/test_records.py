@@ -167,6 +167,13 @@ def test_rollouts_without_a_reward_are_given_and_not_scored(tmp_path: Path) -> N
     assert history.rollouts.tolist() == [4]
 
 
+def test_one_row_is_a_record_too(tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "2+2"}]
+    for row in ({"prompt": chat, "pass_rate": 0.25}, {"prompt": chat, "extra_info": {"pass_rate": 0.25}}):
+        assert rates_of(read_history(saved(tmp_path / "a.jsonl", lines_of([row])))) == [0.25]
+        assert rates_of(read_history(saved(tmp_path / "a.json", json.dumps([row])))) == [0.25]
+
+
 def test_a_column_twice_is_no_matter_where_it_is_not_read(tmp_path: Path) -> None:
     history = read_history(saved(tmp_path / "a.csv", "id,note,pass_rate,note,,\r\nx,,1,,,\r\ny,,0,,,\r\n"))
     assert rates_of(history) == [1.0, 0.0]

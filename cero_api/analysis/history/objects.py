@@ -50,7 +50,7 @@ def json_table(path: Path) -> Table | Mapping[str, Any]:
 def _is_row(data: Mapping[str, Any], path: Path) -> bool:
     """Whether a file's only object is one row of a table: one prompt, and what is known of it."""
     prompts = [value for name, value in data.items() if plain_name(name) in _PROMPTS]
-    if prompts and _VALUES & set(map(plain_name, data)):
+    if prompts and _VALUES & set(map(plain_name, _names(data))):
         return any(not isinstance(prompt, list | dict) or is_chat(prompt) for prompt in prompts)
     flat = not any(isinstance(value, list | dict) for value in data.values())
     return flat and path.name.removesuffix(".gz").endswith((".jsonl", ".ndjson"))
