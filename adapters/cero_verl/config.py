@@ -132,7 +132,8 @@ class Schedule:
             group_size=self.rollouts,
             largest=self.dispatch * self.rollouts if ahead else self.total,
             scope=settings.scope,
-            room=self.group_capacity,
+            # A larger group of a chosen prompt leaves a slot without rollouts, for which verl waits where it replaces.
+            room=None if self.refills and settings.picks_prompts else self.group_capacity,
             reserve=settings.reserve or (REFILL_RESERVE if self.refills else 1.0),
             fixed=settings.constant_total,
         )

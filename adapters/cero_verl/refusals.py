@@ -183,6 +183,12 @@ def _refuse_groups(config: Any, settings: VerlAllocatorConfig, fields: dict[str,
             f"verl's {'group filter' if mode == 'sync' else mode + ' mode'} stops; keep the floor at 2 and the total "
             "constant"
         )
+    if settings.picks_prompts and cap is not None and cap > mean and (replaces_groups(config) or mode != "sync"):
+        raise ConfigurationError(
+            f"{FLAG}.max_rollouts_per_prompt={cap} with scope={settings.scope} lets fewer prompts than a batch has "
+            f"take all of it, and verl's {'group filter' if mode == 'sync' else mode + ' mode'} waits for the others; "
+            f"set it to the mean of {mean}, or choose scope=batch"
+        )
     if settings.picks_prompts and not settings.constant_total and mode != "sync":
         raise ConfigurationError(
             f"{FLAG}.scope={settings.scope} with constant_total=false needs trainer.v1.trainer_mode=sync"

@@ -47,6 +47,22 @@ def config(folder: Path, *flags: str, **fields: Any) -> Any:
         (["rollout_allocator.min_rollouts_per_prompt=5"], "cannot have a mean of 4"),
         (["rollout_allocator.max_rollouts_per_prompt=3"], "cannot have a mean of 4"),
         (
+            [
+                "rollout_allocator.max_rollouts_per_prompt=8",
+                "rollout_allocator.scope=pool",
+                "trainer.v1.trainer_mode=separate_async",
+            ],
+            "separate_async mode waits for the others; set it to the mean of 4, or choose scope=batch",
+        ),
+        (
+            [
+                "rollout_allocator.max_rollouts_per_prompt=8",
+                "rollout_allocator.scope=window",
+                "algorithm.filter_groups.enable=true",
+            ],
+            "group filter waits for the others",
+        ),
+        (
             ["rollout_allocator.min_rollouts_per_prompt=0", "algorithm.filter_groups.enable=true"],
             "keep the floor at 2",
         ),
