@@ -84,14 +84,14 @@ def refuse_beside_a_pilot(
         )
     if arguments.get("environment_factory") is not None:
         raise ConfigurationError(
-            "environments are set up for all rows of a generation batch before the first is generated, and with a pilot "
-            "most rows are not known by then; leave pilot out, or do without environment_factory"
+            "environments are set up for all rows of a generation batch before the first is generated, and with a "
+            "pilot most rows are not known by then; leave pilot out, or do without environment_factory"
         )
     images = {"image", "images"} & set(arguments["train_dataset"].column_names)
     if images:
         raise ConfigurationError(
-            f"the train dataset has a column {min(images)!r}, whose pictures TRL puts into all prompts before the first "
-            "is generated, and with a pilot most prompts are not known by then; leave pilot out"
+            f"the train dataset has a column {min(images)!r}, whose pictures TRL puts into all prompts before the "
+            "first is generated, and with a pilot most prompts are not known by then; leave pilot out"
         )
     if isinstance(allocator, BaseAllocator):  # a copy of anybody's own may have effects
         rows = np.arange(schedule.prompts) if scope == "batch" else None

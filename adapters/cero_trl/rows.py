@@ -68,9 +68,9 @@ class LaterRow(DatasetRow):
     def _read(self) -> dict[str, Any]:
         if self.number < 0:
             raise ConfigurationError(
-                "with a pilot, the rows of a round's second wave are not known before the first is rewarded; an override "
-                "of _generate_and_score_completions may look at rows after super() and may not change them: change them "
-                "in the train dataset, or leave pilot out"
+                "with a pilot, the rows of a round's second wave are not known before the first is rewarded; an "
+                "override of _generate_and_score_completions may look at rows after super() and may not change them: "
+                "change them in the train dataset, or leave pilot out"
             )
         return super()._read()
 

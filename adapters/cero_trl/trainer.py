@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
-from cero_api import Allocation, PilotAllocator, RolloutAllocator
+from cero_api import PilotAllocator, RolloutAllocator
 from cero_api.adapting import (
     Judge,
     RewardWatch,
@@ -38,7 +38,7 @@ from cero_api.errors import CheckpointError, ConfigurationError, PromptError
 from cero_trl.advantages import grouped_advantages, prompt_weights, refuse_changed_below
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
 from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
-from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes, share_of_rank
+from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes
 from cero_trl.feedback import RoundRecord, generated, judged_rewards, outcomes_of, record_of, round_metrics, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
@@ -211,6 +211,9 @@ class CeroGRPOTrainer(GRPOTrainer):
                 rewards_in_use(self) as used,
             ):
                 output = super()._generate_and_score_completions(rows)
+        except BaseException:
+            dealt.give_up(self.allocator)
+            raise
         finally:
             self._dealt = False
         (rewards_per_func,) = used
@@ -221,7 +224,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._record(dealt)
         return output
 
-    def _deal(self, batch: list[Any]) -> list[dict[str, Any]]:
+    def _deal(self, batch: list[Any]) -> list[Mapping[str, Any]]:
         """This rank's rows of the next round."""
         self._allocator_seconds = 0.0
         total = self.schedule.rollouts
@@ -238,27 +241,23 @@ class CeroGRPOTrainer(GRPOTrainer):
             allocation = self._timed(self.allocator.allocate, rows, total=total)
         check_filled(allocation, total, self.schedule.num_prompts)
         check_agreed(allocation, self.accelerator)
-        self._round = Round(allocation, self.accelerator.num_processes)
-        rows = [self._pool[row] for row in self._share(allocation)]  # one by one, so that no two rollouts share an object
-        return [*rows, *(LaterRow(self._pool) for _ in range(self._round.later))]
+        self._round = dealt = Round(allocation, self.accelerator.num_processes, self.accelerator.process_index)
+        # One by one, so that no two rollouts share an object.
+        return [*(self._pool[row] for row in dealt.own()), *(LaterRow(self._pool) for _ in range(dealt.later))]
 
     def _commit(self, dealt: Round, rewards_per_func: torch.Tensor, tokens: torch.Tensor) -> list[int]:
         """This rank's rows of a round's second wave, by what the first earned."""
-        pilot = dealt.dealt[0]
+        pilot = dealt.allocations[0]
         self._tell(dealt, rewards_per_func, tokens)
         lost = np.isnan(dealt.waves[0].shares)  # which nobody waits for
         if lost.any():
             rows, counts = np.unique(pilot.prompt_ids_per_rollout[lost], return_counts=True)
             self._timed(self.allocator.refund, rows, counts, pilot.round)
-        allocator = self.allocator
-        assert isinstance(allocator, PilotAllocator)  # which was asked for at the start
-        rest = self._timed(allocator.commit, pilot.round)
+        assert isinstance(self.allocator, PilotAllocator)  # which was asked for at the start
+        rest = self._timed(self.allocator.commit, pilot.round)
         dealt.add(rest)
         check_agreed(rest, self.accelerator)
-        return self._share(rest)
-
-    def _share(self, allocation: Allocation) -> list[int]:
-        return share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
+        return dealt.own()
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         # With a vLLM server TRL samples num_generations completions of every num_generations-th prompt. Dealt
@@ -303,14 +302,9 @@ class CeroGRPOTrainer(GRPOTrainer):
 
     def _tell(self, dealt: Round, rewards_per_func: torch.Tensor, tokens: torch.Tensor) -> None:
         """Judge the wave that was generated last, in the order of its allocation, and tell the allocator of it."""
-        allocation = dealt.dealt[-1]
-        judged = judged_rewards(
-            rewards_per_func,
-            self.reward_weights,
-            self.reward_func_names,
-            self.cero_config.success_reward,
-            self._forgiving.dtypes,
-        )
+        allocation, judge = dealt.allocations[-1], self.cero_config.success_reward
+        names, dtypes = self.reward_func_names, self._forgiving.dtypes
+        judged = judged_rewards(rewards_per_func, self.reward_weights, names, judge, dtypes)
         shares = self._judge.shares(judged, Named(self._pool, allocation.prompt_ids_per_rollout.tolist()))
         dealt.waves.append(Wave(allocation, judged.double().numpy(), shares, tokens.double().cpu().numpy()))
         outcomes = outcomes_of(allocation, shares, dealt.waves[-1].tokens)

@@ -1,9 +1,9 @@
 """A round in two waves: a pilot is generated and rewarded, and then the rest of the same generation batch.
 
-TRL makes a generation batch in one method: it generates all rows, rewards them, and makes tensors, logs and advantages of
-the whole. Only the first two are taken apart here. TRL is handed all rows, those of the second wave open; its `_generate`
-is called for the pilot, whose rewards fill the open rows, and then for these; its `_calculate_rewards` for each wave alone.
-What follows is TRL's, over all rows at once, so nothing of it needs to be joined.
+TRL makes a generation batch in one method: it generates all rows, rewards them, and makes tensors, logs and advantages
+of the whole. Only the first two are taken apart here. TRL is handed all rows, those of the second wave open. Its
+`_generate` is called for the pilot, whose rewards say what the open rows are, and then for these; its
+`_calculate_rewards` for each wave alone. What follows is TRL's own, of all rows at once, and needs no joining.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cero_api import Allocation
+from cero_api import Allocation, PilotAllocator, RolloutAllocator
 from cero_api.errors import BudgetError, ConfigurationError
+from cero_trl.counts import share_of_rank
 from cero_trl.rewards import in_place_of, usable
 from cero_trl.rows import LaterRow
 
@@ -41,9 +42,10 @@ class Round:
     Args:
         first: its first wave, of most rounds the only one.
         ranks: number of processes.
+        rank: of this one.
 
     Attributes:
-        dealt: allocation of each wave so far.
+        allocations: of each wave so far.
         waves: those that are generated and judged.
 
     Raises:
@@ -55,27 +57,31 @@ class Round:
     (array([2, 4]), array([0, 1, 3, 4, 2, 5]))
     """
 
-    def __init__(self, first: Allocation, ranks: int = 1) -> None:
+    def __init__(self, first: Allocation, ranks: int = 1, rank: int = 0) -> None:
         refuse_unequal_parts(first, ranks)
-        self._ranks = ranks
-        self.dealt = [first]
+        self._ranks, self._rank = ranks, rank
+        self.allocations = [first]
         self.waves: list[Wave] = []
 
     @property
     def rows(self) -> int:
         """Of each rank, in both waves."""
-        return (self.dealt[0].total + self.dealt[0].to_commit) // self._ranks
+        return (self.allocations[0].total + self.allocations[0].to_commit) // self._ranks
 
     @property
     def later(self) -> int:
         """Rows of each rank that the second wave has, of those above."""
-        return self.dealt[0].to_commit // self._ranks
+        return self.allocations[0].to_commit // self._ranks
+
+    def own(self) -> list[int]:
+        """Rows of the train dataset that this rank generates from in the wave that was dealt last."""
+        return share_of_rank(self.allocations[-1], self._rank, self._ranks)
 
     @property
     def allocation(self) -> Allocation:
         """All waves as one: the rollouts of a prompt are one group."""
-        first = self.dealt[0]
-        counts = np.sum([wave.counts for wave in self.dealt], axis=0)
+        first = self.allocations[0]
+        counts = np.sum([wave.counts for wave in self.allocations], axis=0)
         return Allocation(first.round, first.prompt_ids, counts)
 
     def add(self, rest: Allocation) -> None:
@@ -84,15 +90,23 @@ class Round:
         Raises:
             BudgetError: it is not the rest of this round.
         """
-        first = self.dealt[0]
+        first = self.allocations[0]
         same = rest.round == first.round and np.array_equal(rest.prompt_ids, first.prompt_ids)
         if not same or rest.counts.min(initial=0) < 0 or rest.total != first.to_commit:
             raise BudgetError(
                 f"round {first.round}: {first.to_commit} rollouts are to be committed to its {first.prompt_ids.size} "
-                f"prompts, and the allocator dealt {rest.total} to {rest.prompt_ids.size} in round {rest.round}; have its "
-                "commit deal what its pilot left, in the pilot's order"
+                f"prompts, and the allocator dealt {rest.total} to {rest.prompt_ids.size} in round {rest.round}; have "
+                "its commit deal what its pilot left, in the pilot's order"
             )
-        self.dealt.append(rest)
+        self.allocations.append(rest)
+
+    def give_up(self, allocator: RolloutAllocator) -> None:
+        """Close a round that is interrupted before its pilot is rewarded, so that the allocator can deal another."""
+        first = self.allocations[0]
+        if first.to_commit and not self.waves and isinstance(allocator, PilotAllocator):
+            allocator.refund(first.prompt_ids, first.counts, first.round)
+            rest = allocator.commit(first.round)
+            allocator.refund(rest.prompt_ids, rest.counts, rest.round)
 
     def order(self) -> NDArray[np.int64]:
         """Which of TRL's rows, over all ranks, holds each rollout of `allocation`; int64 `[N]`."""
@@ -103,7 +117,7 @@ class Round:
 
         TRL's are rank after rank, and on a rank wave after wave.
         """
-        parts = [wave.total // self._ranks for wave in self.dealt]
+        parts = [wave.total // self._ranks for wave in self.allocations]
         begins = np.cumsum(parts) - parts
         starts = np.arange(self._ranks)[:, None] * sum(parts)
         return [(starts + begin + np.arange(part)).ravel() for begin, part in zip(begins, parts, strict=True)]
@@ -116,7 +130,7 @@ class Round:
 
     def _by_group(self) -> NDArray[np.int64]:
         """From wave after wave to prompt after prompt."""
-        groups = [np.repeat(np.arange(wave.counts.size), wave.counts) for wave in self.dealt]
+        groups = [np.repeat(np.arange(wave.counts.size), wave.counts) for wave in self.allocations]
         return np.argsort(np.concatenate(groups), kind="stable")
 
 
@@ -129,9 +143,9 @@ def refuse_unequal_parts(first: Allocation, ranks: int) -> None:
     if first.to_commit and first.total % ranks:
         prompts = first.total // int(first.counts.max())
         raise ConfigurationError(
-            f"the pilot of round {first.round} is {first.total} of {first.total + first.to_commit} rollouts, which {ranks} "
-            f"processes cannot share out equally; change pilot to a multiple of {ranks // math.gcd(ranks, prompts)}, or "
-            "pilot_share, or the batch"
+            f"the pilot of round {first.round} is {first.total} of {first.total + first.to_commit} rollouts, which "
+            f"{ranks} processes cannot share out equally; change pilot to a multiple of "
+            f"{ranks // math.gcd(ranks, prompts)}, or pilot_share, or the batch"
         )
 
 
@@ -148,8 +162,8 @@ def in_waves(
         trainer: a `GRPOTrainer`.
         inputs: this rank's rows as they were dealt, the later ones open.
         later: how many there are; 0 changes nothing.
-        rest: is told the rewards per function `[n, F]` of the first wave and the tokens `[n]` that were generated for it,
-            of all ranks; answers with this rank's rows of the train dataset for the second.
+        rest: is told the rewards per function `[n, F]` of the first wave and the tokens `[n]` that were generated in
+            it, of all ranks; answers with this rank's rows of the train dataset for the second.
 
     Yields:
         the rows for TRL.
@@ -162,7 +176,7 @@ def in_waves(
         return
     first, open_rows = len(inputs) - later, inputs[-later:]
     if not all(isinstance(row, LaterRow) for row in open_rows):
-        raise ConfigurationError(f"{_CHANGED}; {_REMEDY}")
+        raise ConfigurationError(_CHANGED)
     # Until the second wave is known TRL sees the first row in its place, and looks at nothing but its form.
     rows = [*inputs[:first], *(dict(inputs[0]) for _ in range(later))]
     known: list[dict[str, Any]] = [dict(row) for row in rows]
@@ -172,7 +186,7 @@ def in_waves(
 
     def generated(prompts: list[Any]) -> tuple[Any, ...]:
         if len(prompts) != len(rows) or not all(map(_unchanged, rows, known)):
-            raise ConfigurationError(f"{_CHANGED}; {_REMEDY}")
+            raise ConfigurationError(_CHANGED)
         with _entries(trainer._metrics["train"]) as one:
             pilot = generate(prompts[:first])
         earned.append(usable(calculate(rows[:first], prompts[:first], pilot[_COMPLETIONS], pilot[_IDS])))
@@ -189,7 +203,7 @@ def in_waves(
 
     def calculated(inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
         if inputs is not rows or not earned:
-            raise ConfigurationError(f"{_CHANGED}; {_REMEDY}")
+            raise ConfigurationError(_CHANGED)
         second = calculate(*(column[first:] for column in (inputs, prompts, completions, completion_ids_list)))
         one, two = extra[0], _taken(trainer._pending_extra_logs)
         for column in one.keys() | two.keys():  # a column of one wave is empty in the other
@@ -202,8 +216,10 @@ def in_waves(
         yield rows
 
 
-_CHANGED = "with a pilot, the rows of a round's second wave are not known before the first is rewarded, and a class changes rows"
-_REMEDY = "change them in the train dataset, or leave pilot out"
+_CHANGED = (
+    "with a pilot, the rows of a round's second wave are not known before the first is rewarded, and a class changes "
+    "rows; change them in the train dataset, or leave pilot out"
+)
 
 
 def _unchanged(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
@@ -220,9 +236,7 @@ def lengths(ids: Sequence[Sequence[int]], tool_mask: Sequence[Sequence[int]] | N
     return [len(row) for row in ids] if tool_mask is None else [sum(row) for row in tool_mask]
 
 
-def as_one(
-    one: Mapping[str, float], two: Mapping[str, float], sizes: tuple[int, int]
-) -> dict[str, float]:
+def as_one(one: Mapping[str, float], two: Mapping[str, float], sizes: tuple[int, int]) -> dict[str, float]:
     """What TRL logs of one generation, from what it logged of each of its waves.
 
     Args:
