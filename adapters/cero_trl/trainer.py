@@ -21,16 +21,9 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import PilotAllocator, RolloutAllocator
-from cero_api.adapting import (
-    Judge,
-    RewardWatch,
-    features_help,
-    name_of,
-    refuse_other_knowledge,
-    start_line,
-    warn_of_idleness,
-)
+from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, start_line, warn_of_idleness
 from cero_api.adapting.fitting import usual_scope
+from cero_api.adapting.known import features_help
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
@@ -318,9 +311,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         if advice is not None and self.is_world_process_zero():
             warnings.warn(advice, stacklevel=2)
         self._rollouts_so_far += allocation.total
-        outcomes = outcomes_of(allocation, shares, tokens)
-        so_far, seconds = self._rollouts_so_far, self._allocator_seconds
-        record = record_of(allocation, outcomes, rollouts_so_far=so_far, allocator_seconds=seconds)
+        earned, seconds = outcomes_of(allocation, shares, tokens), self._allocator_seconds
+        record = record_of(allocation, earned, rollouts_so_far=self._rollouts_so_far, allocator_seconds=seconds)
         own = {**self._judge.numbers(), "rewards_failed": self._forgiving.failed}
         for name, value in round_metrics(record, rewards, own, self.allocator).items():
             self._metrics["train"][f"cero/{name}"].append(float(value))

@@ -9,20 +9,26 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
+import transformers
+import trl
 from datasets import Dataset
 from numpy.typing import NDArray
+from packaging.version import Version
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import PilotAllocator, group_advantages, make_allocator
 from cero_api.errors import BudgetError, ConfigurationError
 from cero_api.trace import TraceReader
 from cero_trl import CeroGRPOTrainer
+from integration_tests.tiny_model import make_model, make_tokenizer
 from integration_tests.trl import tiny
+from integration_tests.trl.test_environments import CALL, LETTERS
 from integration_tests.trl.test_vllm_server import with_server
 
 # 16 rollouts a round, 8 a prompt at uniform counts: the pilot is 2 for each of four prompts, the rest is 8 more.
 SIZES: dict[str, Any] = {"per_device_train_batch_size": 16, "num_generations": 8}
 PILOT: dict[str, Any] = {"scope": "window", "allocator_config": {"pilot": 2, "belief": "pooled"}}
+NO_TOOLS = Version(transformers.__version__) < Version("5.13")
 ABSENT: dict[str, Any] = {"model": "nobody/has-this-model"}
 
 
@@ -232,6 +238,51 @@ def test_a_server_completes_each_wave(tmp_path: Path) -> None:
     assert trainer.batches[0]["sampling_per_token_logps"].shape[0] == 16
 
 
+class Calling(tiny.Watched):
+    """Calls the tool in the first turn of every other rollout of a wave."""
+
+    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        if len(prompt_ids) == 8:
+            call = self.processing_class(CALL)["input_ids"]
+            completion_ids = [call if i % 2 else ids for i, ids in enumerate(completion_ids)]
+        return completion_ids, logprobs
+
+
+@pytest.mark.skipif(NO_TOOLS, reason="TRL's tools need a response template of transformers")
+def test_tools_are_called_in_each_wave(tmp_path: Path) -> None:
+    def look(where: str) -> str:
+        """Look somewhere.
+
+        Args:
+            where: a place.
+        """
+        return "nothing here, nor " + where
+
+    def odd(completions: list[Any], **_: Any) -> list[float]:
+        return [float(len(turns) > 1) for turns in completions]
+
+    tokenizer = make_tokenizer(LETTERS)
+    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text()
+    tasks = Dataset.from_list([{"prompt": [{"role": "user", "content": f"task {i}: "}]} for i in range(48)])
+    trainer = Calling(
+        model=make_model(LETTERS, positions=2048),
+        reward_funcs=odd,
+        args=tiny.arguments(tmp_path, **SIZES, max_steps=2, max_completion_length=260, max_tool_calling_iterations=1),
+        train_dataset=tasks,
+        processing_class=tokenizer,
+        tools=[look],
+        **PILOT,
+    )
+    trainer.train()
+    for step, (batch, record) in enumerate(zip(trainer.batches, trainer.records, strict=True)):
+        assert [rewards[:, 0].tolist() for rewards in trainer.rewards[2 * step : 2 * step + 2]] == [[0, 1] * 4] * 2
+        assert record.tokens.sum() == (batch["completion_mask"] * batch["tool_mask"]).sum()
+        assert (batch["tool_mask"] == 0).any(dim=1).tolist() == [False, True] * 8
+        log = trainer.state.log_history[step]
+        assert (log["tools/call_frequency"], log["tools/failure_frequency"]) == (0.5, 0.0)
+
+
 class Judged(tiny.Watching, CeroGRPOTrainer):
     """Overrides that work wave by wave, and what looks at a round after it."""
 
@@ -318,7 +369,7 @@ class Environment:
         ({"train_dataset": Dataset.from_dict({"prompt": ["1+1="] * 48, "image": [None] * 48})}, "a column 'image'"),
         ({"scope": "pool"}, "scope=pool offers all at once; choose scope=window or scope=batch"),
         ({"allocator_config": {"pilot": 8}}, "leaves nothing to commit of a full group of 8"),
-        ({"allocator_config": {"pilot": 1}}, "window=2 offers fewer"),
+        ({"allocator_config": {"pilot": 1, "window": 2}}, "window=2 offers fewer"),
         ({"allocator": "greso", "allocator_config": {"pilot": 2}}, "leave `pilot` out"),
         ({"allocator": "uniform", "scope": "batch", "allocator_config": {"pilot": 2}}, "leave `pilot` out"),
     ],
@@ -333,7 +384,7 @@ def test_what_cannot_be_generated_in_two_waves_is_refused(
 def test_processes_that_cannot_share_a_pilot_equally_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before a model is loaded: 4 prompts with 2 rollouts each for three, or five, or with 3 each, processes."""
+    """Before a model is loaded: three prompts with 3 rollouts each, for five processes."""
     monkeypatch.setattr(GRPOConfig, "world_size", 5)
     sizes = {"per_device_train_batch_size": 4, "num_generations": 10}
     told = r"the pilot of round 0 is 9 of 20 rollouts, which 5 processes cannot share.*change pilot to a multiple of 5"
@@ -343,11 +394,11 @@ def test_processes_that_cannot_share_a_pilot_equally_are_refused(
 
 def test_an_allocator_of_ones_own(tmp_path: Path) -> None:
     allocator = make_allocator(
-        "cero", num_prompts=48, rounds=4, budget=64, max_rollouts_per_prompt=8, offer="window", pilot=2, window=2
+        "cero", num_prompts=48, rounds=4, budget=64, max_rollouts_per_prompt=8, offer="window", pilot=2, window=4
     )
     assert isinstance(allocator, PilotAllocator)
     trainer = trained(tmp_path, allocator=allocator, allocator_config=None, scope=None)
     assert trainer.allocator is allocator
     assert [record.counts.sum() for record in trainer.records] == [16] * 4
-    again = trained(tmp_path / "again", allocator_config={"pilot": 2, "belief": "beta"})
+    again = trained(tmp_path / "again", allocator_config={"pilot": 2, "belief": "beta", "window": 4})
     assert rounds_of(again) == rounds_of(trainer)
