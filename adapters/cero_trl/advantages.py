@@ -84,16 +84,23 @@ def grouped_advantages(
     return torch.nan_to_num(advantages, nan=0.0), torch.isclose(std, torch.zeros_like(std))
 
 
-def changed_below(advantages: torch.Tensor, expected: torch.Tensor) -> bool:
-    """Whether these are other advantages than TRL computes by itself, by more than rounding.
+def refuse_changed_below(advantages: torch.Tensor, expected: torch.Tensor) -> None:
+    """Refuse other advantages than TRL computes by itself, by more than rounding: they would be replaced.
+
+    Raises:
+        ConfigurationError: they differ.
 
     >>> ours = torch.tensor([0.5, -0.5])
-    >>> changed_below(ours + 1e-9, ours), changed_below(ours + 0.1, ours), changed_below(ours[:, None], ours)
-    (False, True, True)
+    >>> refuse_changed_below(ours + 1e-9, ours)
     """
-    return advantages.shape != expected.shape or not torch.allclose(
+    same = advantages.shape == expected.shape and torch.allclose(
         advantages.float(), expected.float(), rtol=1e-3, atol=1e-5
     )
+    if not same:
+        raise ConfigurationError(
+            "a class below CeroGRPOTrainer changes advantages, which are those of TRL's groups there and must be "
+            "replaced; change them above it: class Yours(Theirs, CeroGRPOTrainer), or class Yours(CeroGRPOTrainer)"
+        )
 
 
 def prompt_weights(sizes: torch.Tensor) -> torch.Tensor:

@@ -61,7 +61,8 @@ class Schedule:
 
     def shape(self, scope: Scope) -> RoundShape:
         """From which an allocator's own settings follow."""
-        return RoundShape(self.num_prompts, self.rounds, self.budget, self.group_size, self.rollouts, scope)
+        sizes = (self.num_prompts, self.rounds, self.budget, self.group_size, self.rollouts)
+        return RoundShape(*sizes, scope, waves=2)
 
 
 def schedule_of(args: GRPOConfig, num_prompts: int) -> Schedule:

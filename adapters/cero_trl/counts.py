@@ -51,7 +51,7 @@ def check_filled(allocation: Allocation, total: int, num_prompts: int) -> None:
 
     Args:
         allocation: the allocator's answer; prompt ids are dataset rows.
-        total: rollouts the trainer must generate, on all ranks together.
+        total: rollouts the trainer must generate, in all waves and on all ranks together.
         num_prompts: length of the dataset.
 
     Raises:
@@ -59,9 +59,10 @@ def check_filled(allocation: Allocation, total: int, num_prompts: int) -> None:
         PromptError: a prompt that is not in the dataset, or listed twice.
     """
     ids, counts = allocation.prompt_ids, allocation.counts
-    if counts.min(initial=0) < 0 or allocation.total != total:
+    dealt = allocation.total + allocation.to_commit
+    if counts.min(initial=0) < 0 or dealt != total:
         raise BudgetError(
-            f"round {allocation.round}: the allocator gave {allocation.total} rollouts, the trainer "
+            f"round {allocation.round}: the allocator gave {dealt} rollouts, the trainer "
             f"generates {total} in every round; give the allocator budget and "
             "caps for that, or train fewer steps"
         )

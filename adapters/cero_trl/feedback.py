@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from cero_api import RolloutAllocator
-from cero_api.adapting import run_identity
+from cero_api.adapting import round_numbers, run_identity
 from cero_api.adapting.records import RoundRecord, contrast_of, outcomes_of, record_of
 from cero_api.trace import TraceWriter
 
-__all__ = ["RoundRecord", "contrast_of", "generated", "judged_rewards", "outcomes_of", "record_of", "trace_of"]
+__all__ = [
+    "RoundRecord",
+    "contrast_of",
+    "generated",
+    "judged_rewards",
+    "outcomes_of",
+    "record_of",
+    "round_metrics",
+    "trace_of",
+]
 
 
 def judged_rewards(
@@ -61,6 +72,27 @@ def generated(output: Mapping[str, torch.Tensor]) -> torch.Tensor:
     mask = output["completion_mask"]
     own = (mask * output["tool_mask"] if "tool_mask" in output else mask).sum(dim=1)
     return torch.where(mask.any(dim=1), own, output["completion_ids"].shape[1])
+
+
+def round_metrics(
+    record: RoundRecord, rewards: NDArray[np.float64], own: Mapping[str, float], allocator: RolloutAllocator
+) -> dict[str, float]:
+    """What a round says of itself in TRL's log, and its allocator after it.
+
+    Args:
+        record: of the round.
+        rewards: float64 `[N]`, those of a prompt side by side, NaN where there was none.
+        own: more of the trainer's.
+        allocator: that dealt the round.
+    """
+    contrast = contrast_of(record.counts, rewards)
+    return {
+        **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares, record.tokens),
+        **own,
+        "rollouts_so_far": record.rollouts_so_far,
+        "allocator_seconds": record.allocator_seconds,
+        **allocator.metrics(),
+    }
 
 
 def trace_of(path: str | os.PathLike[str], allocator: RolloutAllocator, pool: str, seed: int) -> TraceWriter:

@@ -9,6 +9,7 @@ _TRAINER = "trl.trainer.grpo_trainer.GRPOTrainer"
 # Every private method that the adapter overrides or calls, with its parameters.
 FUNCTIONS: dict[str, tuple[str, ...]] = {
     f"{_TRAINER}._calculate_rewards": ("self", "inputs", "prompts", "completions", "completion_ids_list"),
+    f"{_TRAINER}._generate": ("self", "prompts"),
     f"{_TRAINER}._generate_and_score_completions": ("self", "inputs"),
     f"{_TRAINER}._generate_single_turn": (
         "self",
@@ -43,7 +44,7 @@ WORDS = {
     )
 }
 # Every private attribute of a trainer that the adapter reads or writes.
-ATTRIBUTES = ("_buffered_inputs", "_logs", "_metrics", "_step")
+ATTRIBUTES = ("_buffered_inputs", "_logs", "_metrics", "_pending_extra_logs", "_step")
 
 
 def check_trl() -> None:

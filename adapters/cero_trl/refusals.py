@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from trl import GRPOTrainer
 
+from cero_api import PilotAllocator, RolloutAllocator
+from cero_api.allocators import BaseAllocator
 from cero_api.errors import ConfigurationError
-from cero_trl.config import CeroTRLConfig
+from cero_trl.config import CeroTRLConfig, Schedule
+from cero_trl.waves import refuse_unequal_parts
 
 
 def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig, on_round: object) -> None:
@@ -54,6 +59,45 @@ def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig, on_r
             "with a vLLM server every rollout is a request of its own, so generation_kwargs={'seed': …} "
             "would make all rollouts of a prompt equal; leave the seed out"
         )
+
+
+def refuse_beside_a_pilot(
+    allocator: RolloutAllocator, arguments: Mapping[str, Any], schedule: Schedule, scope: str
+) -> None:
+    """Refuse what cannot be generated in two waves, where the allocator deals a round in two.
+
+    Args:
+        allocator: of the training.
+        arguments: for `GRPOTrainer`, by name.
+        schedule: of the training.
+        scope: who may be chosen.
+
+    Raises:
+        ConfigurationError: it does not fit; the message says what to change.
+    """
+    if allocator.config.pilot is None:
+        return
+    if not isinstance(allocator, PilotAllocator):
+        raise ConfigurationError(
+            f"{type(allocator).__name__} has pilot={allocator.config.pilot} and no `commit`, which deals the rest of a "
+            "round; write one, or leave pilot out"
+        )
+    if arguments.get("environment_factory") is not None:
+        raise ConfigurationError(
+            "environments are set up for all rows of a generation batch before the first is generated, and with a "
+            "pilot most rows are not known by then; leave pilot out, or do without environment_factory"
+        )
+    images = {"image", "images"} & set(arguments["train_dataset"].column_names)
+    if images:
+        raise ConfigurationError(
+            f"the train dataset has a column {min(images)!r}, whose pictures TRL puts into all prompts before the "
+            "first is generated, and with a pilot most prompts are not known by then; leave pilot out"
+        )
+    if isinstance(allocator, BaseAllocator):  # a copy of anybody's own may have effects
+        rows = np.arange(schedule.prompts) if scope == "batch" else None
+        first = copy.deepcopy(allocator).allocate(rows, total=schedule.rollouts)
+        args = arguments.get("args")
+        refuse_unequal_parts(first, 1 if args is None else args.world_size)
 
 
 def arguments_for_trl(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

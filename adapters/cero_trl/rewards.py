@@ -75,27 +75,44 @@ class Forgiving:
 def rewards_in_use(trainer: Any) -> Iterator[list[torch.Tensor]]:
     """The rewards that TRL is given while this lasts, after whatever subclasses make of them; on all ranks together.
 
-    TRL asks the instance for them: what stands there comes after every class.
-
     Args:
         trainer: a `GRPOTrainer`.
     """
     used: list[torch.Tensor] = []
-    calculate, own = trainer._calculate_rewards, vars(trainer).get("_calculate_rewards")
+    calculate = trainer._calculate_rewards
 
     def calculated(*args: Any, **kwargs: Any) -> torch.Tensor:
-        rewards = calculate(*args, **kwargs)
-        rewards = rewards.masked_fill(rewards.isinf(), torch.nan)  # no reward, and it would make NaN of the weights
-        used[:] = [rewards]
-        return rewards
+        used[:] = [usable(calculate(*args, **kwargs))]
+        return used[0]
 
-    trainer._calculate_rewards = calculated
-    try:
+    with in_place_of(trainer, "_calculate_rewards", calculated):
         yield used
+
+
+def usable(rewards: torch.Tensor) -> torch.Tensor:
+    """Without the infinite ones, which are no reward, and would make NaN of the weights."""
+    return rewards.masked_fill(rewards.isinf(), torch.nan)
+
+
+@contextmanager
+def in_place_of(trainer: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Have TRL call something else for one of its methods while this lasts.
+
+    TRL asks the instance for them: what stands there comes after every class.
+
+    Args:
+        trainer: a `GRPOTrainer`.
+        name: of the method.
+        function: without `self`.
+    """
+    own = vars(trainer).get(name)
+    setattr(trainer, name, function)
+    try:
+        yield
     finally:
-        del trainer._calculate_rewards
+        delattr(trainer, name)
         if own is not None:
-            trainer._calculate_rewards = own
+            setattr(trainer, name, own)
 
 
 class _Habit:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cero_api.errors import ConfigurationError
+
 
 class DatasetRow(Mapping[str, Any]):
     """A row as TRL's loader would hand it out, which knows its number and is read when somebody looks into it.
@@ -44,6 +46,39 @@ class DatasetRow(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<row {self.number}: {self._read()!r}>"
+
+
+class LaterRow(DatasetRow):
+    """A row of a round's second wave, which nobody knows before its pilot is rewarded.
+
+    Args:
+        pool: as above.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, pool: Any) -> None:
+        super().__init__(pool, -1)
+
+    def become(self, number: int) -> dict[str, Any]:
+        """The row that it is from now on."""
+        self.number, self._columns = number, self._pool[number]
+        return self._columns
+
+    def _read(self) -> dict[str, Any]:
+        if self.number < 0:
+            raise ConfigurationError(
+                "with a pilot, the rows of a round's second wave are not known before the first is rewarded; an "
+                "override of _generate_and_score_completions may look at rows after super() and may not change them: "
+                "change them in the train dataset, or leave pilot out"
+            )
+        return super()._read()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._read()[name] = value
+
+    def __repr__(self) -> str:
+        return "<a row of the second wave>" if self.number < 0 else super().__repr__()
 
 
 class Named(Sequence[str]):

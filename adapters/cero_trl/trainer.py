@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import os
@@ -15,37 +16,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import torch
 from accelerate.utils import gather_object
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
-from cero_api import Allocation, RolloutAllocator
-from cero_api.adapting import (
-    Judge,
-    RewardWatch,
-    features_help,
-    name_of,
-    refuse_other_knowledge,
-    round_numbers,
-    start_line,
-    warn_of_idleness,
-)
+from cero_api import PilotAllocator, RolloutAllocator
+from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, start_line, warn_of_idleness
 from cero_api.adapting.fitting import usual_scope
+from cero_api.adapting.known import features_help
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
 from cero_api.errors import CheckpointError, ConfigurationError, PromptError
-from cero_trl.advantages import changed_below, grouped_advantages, prompt_weights
+from cero_trl.advantages import grouped_advantages, prompt_weights, refuse_changed_below
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
 from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
-from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes, share_of_rank
-from cero_trl.feedback import RoundRecord, contrast_of, generated, judged_rewards, outcomes_of, record_of, trace_of
+from cero_trl.counts import candidates, check_agreed, check_filled, group_sizes
+from cero_trl.feedback import RoundRecord, generated, judged_rewards, outcomes_of, record_of, round_metrics, trace_of
 from cero_trl.guard import check_trainer, check_trl
 from cero_trl.known import known_of
 from cero_trl.planning import fitting_allocator
-from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_success_reward
+from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_beside_a_pilot, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
-from cero_trl.rows import DatasetRow, Named, numbers_of
+from cero_trl.rows import DatasetRow, LaterRow, Named, numbers_of
+from cero_trl.waves import Round, Wave, in_waves
 
 logger = logging.getLogger(__name__)
 
@@ -136,6 +130,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         automatic = features_help(settings.scope, allocator_config)
         known = known_of(dataset, features, offline_rates, offline_samples, automatic=automatic)
         self.allocator = fitting_allocator(allocator, allocator_config, settings, self.schedule, known)
+        refuse_beside_a_pilot(self.allocator, given, self.schedule, settings.scope)
         warn_of_idleness(self.allocator, self.schedule.shape(settings.scope), stacklevel=2)
         self._fingerprint = pool_fingerprint(dataset)
         self._length = length_of(self.allocator.config)
@@ -157,7 +152,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         self._forgiving = Forgiving()
         self.reward_funcs = [self._forgiving.wrap(function) for function in self.reward_funcs]
         self._allocator_seconds = 0.0
-        self._allocation: Allocation | None = None  # dealt, and not yet generated
+        self._round: Round | None = None  # dealt, and not yet generated
         self._dealt = False  # whether such rows are being generated from
         # As TRL's loader would hand rows out: without the columns that remove_unused_columns drops.
         self._pool = self._remove_unused_columns(self.train_dataset, description="training")
@@ -191,32 +186,38 @@ class CeroGRPOTrainer(GRPOTrainer):
         return super()._prepare_inputs(generation_batch)
 
     def _generate_and_score_completions(self, inputs: list[Any]) -> dict[str, Any]:
-        if self.model.training and self._allocation is None and numbers_of(inputs) is not None:
+        if self.model.training and self._round is None and numbers_of(inputs) is not None:
             inputs = self._deal(inputs)  # a subclass prepares inputs in its own way
-        allocation, self._allocation = self._allocation, None
-        if not self.model.training or allocation is None:
+        dealt, self._round = self._round, None
+        if not self.model.training or dealt is None:
             output: dict[str, Any] = super()._generate_and_score_completions(inputs)
             return output
-        share = allocation.total // self.accelerator.num_processes
-        if len(inputs) != share:
+        if len(inputs) != dealt.rows:
             raise ConfigurationError(
-                f"{len(inputs)} rows were handed on where {share} were dealt to this process; an override of "
+                f"{len(inputs)} rows were handed on where {dealt.rows} were dealt to this process; an override of "
                 "_generate_and_score_completions may change rows, and must keep their number and order"
             )
         self._dealt = True
         try:
-            with rewards_in_use(self) as used:
-                output = super()._generate_and_score_completions(inputs)
+            with (
+                in_waves(self, inputs, dealt.later, functools.partial(self._commit, dealt)) as rows,
+                rewards_in_use(self) as used,
+            ):
+                output = super()._generate_and_score_completions(rows)
+        except BaseException:
+            dealt.give_up(self.allocator)
+            raise
         finally:
             self._dealt = False
         (rewards_per_func,) = used
-        self._replace_advantages(output, allocation, rewards_per_func)
-        # All ranks', in the order of the rows that were dealt, as the rewards are.
-        tokens = self.accelerator.gather(generated(output)).double().cpu().numpy()
-        self._learn(allocation, rewards_per_func, tokens)
+        self._replace_advantages(output, dealt, rewards_per_func)
+        tokens = self.accelerator.gather(generated(output))  # all ranks', as the rewards are
+        last = torch.as_tensor(dealt.places()[-1], device=rewards_per_func.device)
+        self._tell(dealt, rewards_per_func[last], tokens[last])
+        self._record(dealt)
         return output
 
-    def _deal(self, batch: list[Any]) -> list[dict[str, Any]]:
+    def _deal(self, batch: list[Any]) -> list[Mapping[str, Any]]:
         """This rank's rows of the next round."""
         self._allocator_seconds = 0.0
         total = self.schedule.rollouts
@@ -233,9 +234,23 @@ class CeroGRPOTrainer(GRPOTrainer):
             allocation = self._timed(self.allocator.allocate, rows, total=total)
         check_filled(allocation, total, self.schedule.num_prompts)
         check_agreed(allocation, self.accelerator)
-        self._allocation = allocation
-        share = share_of_rank(allocation, self.accelerator.process_index, self.accelerator.num_processes)
-        return [self._pool[row] for row in share]  # one by one, so that no two rollouts share an object
+        self._round = dealt = Round(allocation, self.accelerator.num_processes, self.accelerator.process_index)
+        # One by one, so that no two rollouts share an object.
+        return [*(self._pool[row] for row in dealt.own()), *(LaterRow(self._pool) for _ in range(dealt.later))]
+
+    def _commit(self, dealt: Round, rewards_per_func: torch.Tensor, tokens: torch.Tensor) -> list[int]:
+        """This rank's rows of a round's second wave, by what the first earned."""
+        pilot = dealt.allocations[0]
+        self._tell(dealt, rewards_per_func, tokens)
+        lost = np.isnan(dealt.waves[0].shares)  # which nobody waits for
+        if lost.any():
+            rows, counts = np.unique(pilot.prompt_ids_per_rollout[lost], return_counts=True)
+            self._timed(self.allocator.refund, rows, counts, pilot.round)
+        assert isinstance(self.allocator, PilotAllocator)  # which was asked for at the start
+        rest = self._timed(self.allocator.commit, pilot.round)
+        dealt.add(rest)
+        check_agreed(rest, self.accelerator)
+        return dealt.own()
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         # With a vLLM server TRL samples num_generations completions of every num_generations-th prompt. Dealt
@@ -252,23 +267,19 @@ class CeroGRPOTrainer(GRPOTrainer):
         finally:
             self.num_generations = count
 
-    def _replace_advantages(
-        self, output: dict[str, Any], allocation: Allocation, rewards_per_func: torch.Tensor
-    ) -> None:
+    def _replace_advantages(self, output: dict[str, Any], dealt: Round, rewards_per_func: torch.Tensor) -> None:
         """Put the true groups' advantages wherever TRL put those of blocks of `num_generations`."""
         local = len(output["advantages"])
-        start = self.accelerator.process_index * local
-        blocks = allocation.total // self.num_generations * [self.num_generations]
+        own = slice(self.accelerator.process_index * local, (self.accelerator.process_index + 1) * local)
+        blocks = len(rewards_per_func) // self.num_generations * [self.num_generations]
         of_blocks, _ = self._advantages(rewards_per_func, blocks)
-        if changed_below(output["advantages"], of_blocks[start : start + local]):
-            raise ConfigurationError(
-                "a class below CeroGRPOTrainer changes advantages, which are those of TRL's groups there and must be "
-                "replaced; change them above it: class Yours(Theirs, CeroGRPOTrainer), or class Yours(CeroGRPOTrainer)"
-            )
-        advantages, is_std_zero = self._advantages(rewards_per_func, group_sizes(allocation))
+        refuse_changed_below(output["advantages"], of_blocks[own])
+        order, sizes = torch.as_tensor(dealt.order(), device=rewards_per_func.device), group_sizes(dealt.allocation)
+        of_groups, is_std_zero = self._advantages(rewards_per_func[order], sizes)
         if self.cero_config.prompt_weight == "prompt":
-            advantages = advantages * prompt_weights(torch.as_tensor(group_sizes(allocation), device=advantages.device))
-        output["advantages"] = advantages[start : start + local]
+            of_groups = of_groups * prompt_weights(torch.as_tensor(sizes, device=of_groups.device))
+        advantages = torch.empty_like(of_groups).index_copy_(0, order, of_groups)
+        output["advantages"] = advantages[own]
         self._metrics["train"]["frac_reward_zero_std"][-1] = is_std_zero.float().mean().item()
         # A deque as long as one generation batch, so this drops what TRL has just logged.
         self._logs["advantages"].extend(advantages.tolist())
@@ -282,28 +293,29 @@ class CeroGRPOTrainer(GRPOTrainer):
             aggregation=self.multi_objective_aggregation,
         )
 
-    def _learn(self, allocation: Allocation, rewards_per_func: torch.Tensor, tokens: NDArray[np.float64]) -> None:
-        """Tell the allocator, the log and the listener what the round earned."""
-        rows = allocation.prompt_ids_per_rollout
-        judged = judged_rewards(
-            rewards_per_func,
-            self.reward_weights,
-            self.reward_func_names,
-            self.cero_config.success_reward,
-            self._forgiving.dtypes,
-        )
-        shares = self._judge.shares(judged, Named(self._pool, rows.tolist()))
-        rewards = judged.double().numpy()
-        advice = self._watch.look(rows, rewards, shares)
-        if advice is not None and self.is_world_process_zero():
-            warnings.warn(advice, stacklevel=2)
-        outcomes = outcomes_of(allocation, shares, tokens)
+    def _tell(self, dealt: Round, rewards_per_func: torch.Tensor, tokens: torch.Tensor) -> None:
+        """Judge the wave that was generated last, in the order of its allocation, and tell the allocator of it."""
+        allocation, judge = dealt.allocations[-1], self.cero_config.success_reward
+        names, dtypes = self.reward_func_names, self._forgiving.dtypes
+        judged = judged_rewards(rewards_per_func, self.reward_weights, names, judge, dtypes)
+        shares = self._judge.shares(judged, Named(self._pool, allocation.prompt_ids_per_rollout.tolist()))
+        dealt.waves.append(Wave(allocation, judged.double().numpy(), shares, tokens.double().cpu().numpy()))
+        outcomes = outcomes_of(allocation, shares, dealt.waves[-1].tokens)
         if outcomes is not None:
             self._timed(self.allocator.observe, outcomes)
+
+    def _record(self, dealt: Round) -> None:
+        """Tell the log and the listener what the round earned."""
+        allocation, rewards, shares, tokens = dealt.whole()
+        advice = self._watch.look(allocation.prompt_ids_per_rollout, rewards, shares)
+        if advice is not None and self.is_world_process_zero():
+            warnings.warn(advice, stacklevel=2)
         self._rollouts_so_far += allocation.total
-        so_far, seconds = self._rollouts_so_far, self._allocator_seconds
-        record = record_of(allocation, outcomes, rollouts_so_far=so_far, allocator_seconds=seconds)
-        self._log_round(record, rewards)
+        earned, seconds = outcomes_of(allocation, shares, tokens), self._allocator_seconds
+        record = record_of(allocation, earned, rollouts_so_far=self._rollouts_so_far, allocator_seconds=seconds)
+        own = {**self._judge.numbers(), "rewards_failed": self._forgiving.failed}
+        for name, value in round_metrics(record, rewards, own, self.allocator).items():
+            self._metrics["train"][f"cero/{name}"].append(float(value))
         if self._trace is not None:
             self._trace(record)
         if self._on_round is not None and self.is_world_process_zero():
@@ -314,19 +326,6 @@ class CeroGRPOTrainer(GRPOTrainer):
         result = call(*args, **kwargs)
         self._allocator_seconds += time.perf_counter() - started
         return result
-
-    def _log_round(self, record: RoundRecord, rewards: NDArray[np.float64]) -> None:
-        contrast = contrast_of(record.counts, rewards)
-        metrics = {
-            **round_numbers(record.counts, record.successes, record.failures, contrast, record.squares, record.tokens),
-            **self._judge.numbers(),
-            "rewards_failed": self._forgiving.failed,
-            "rollouts_so_far": record.rollouts_so_far,
-            "allocator_seconds": record.allocator_seconds,
-            **self.allocator.metrics(),
-        }
-        for name, value in metrics.items():
-            self._metrics["train"][f"cero/{name}"].append(float(value))
 
     def train(self, resume_from_checkpoint: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `GRPOTrainer.train`; the allocator is resumed too, or goes on if this trainer has trained before."""

@@ -73,7 +73,7 @@ def fitted_allocator(
             "features and offline_rates go with an allocator's name; give them to the allocator itself (make_allocator)"
         )
     config = allocator.config
-    refuse_waves_of(config, shape.waves)
+    refuse_waves_of(config, shape.waves, shape.scope)
     if config.num_prompts != shape.num_prompts:
         raise ConfigurationError(
             f"the allocator knows {config.num_prompts} prompts, the train dataset has {shape.num_prompts} "

@@ -66,7 +66,7 @@ def idle_reasons(
                 f"groups have {mean} rollouts on average and at most {bounds.cap}, so all counts are equal; raise "
                 f"{option('max_rollouts_per_prompt')} where there is one, or choose among more prompts than fit: {wide}"
             )
-        elif shape.visits <= 1 and not informed:
+        elif shape.visits <= 1 and not informed and config.pilot is None:
             reasons.append(
                 "every prompt is visited once, and nothing is known of it before, so all counts are equal; choose "
                 f"among more prompts than fit ({wide}), and give what is known of them (features, offline pass "

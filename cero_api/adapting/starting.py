@@ -74,6 +74,8 @@ def start_line(
     if config.offer == "window":
         most = "up to " if config.variety else ""
         counts = f"groups of {config.group} for the best of {most}{config.window} times as many prompts as fit"
+    if config.pilot is not None:
+        counts += f", after a pilot of {config.pilot} rollouts each"
     left, rounds = int(metrics["budget_remaining"]), config.rounds - int(metrics["round"])
     visited = int(np.count_nonzero(allocator.exposure()))
     known = "nothing is known of a prompt before its first visit"

@@ -30,14 +30,24 @@ def refuse_waves(name: str, pilot: object, waves: int = 1) -> None:
         )
 
 
-def refuse_waves_of(config: AllocatorConfig, waves: int = 1) -> None:
-    """The same of an allocator that is made already.
+def refuse_waves_of(config: AllocatorConfig, waves: int = 1, scope: str = "window") -> None:
+    """The same of an allocator that is made already, and of a pilot with nobody to choose among.
+
+    Args:
+        config: of the allocator.
+        waves: that the trainer generates in a round.
+        scope: who may be chosen.
 
     Raises:
-        ConfigurationError: two are needed.
+        ConfigurationError: two waves are needed, or other prompts.
     """
     if waves < 2 and config.pilot is not None:
         raise ConfigurationError(
             f"an allocator with pilot={config.pilot} deals a round in two waves, and here it is generated in one; make "
             "it without, or write a loop of your own (docs/own_loop.md, A pilot first)"
+        )
+    if scope == "pool" and config.pilot is not None:
+        raise ConfigurationError(
+            f"pilot={config.pilot} tries out some prompts and chooses among them, and scope=pool offers all at once; "
+            "choose scope=window or scope=batch, or leave pilot out"
         )

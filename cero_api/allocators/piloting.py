@@ -92,7 +92,7 @@ class Piloting(Choosing[ConfigT, StateT], abc.ABC):
         least = first + pilot.left if pilot.exact else first
         choice = Choice(pilot.prompts.size, int(given.min(initial=pilot.cap)), pilot.cap, least, first + pilot.left)
         self._weigh(choice, ends, dealt, pilot.round)
-        self._dealt_waves(pilot.prompts, self._pilot_size + counts)
+        self._dealt_waves(pilot.prompts, given + counts)  # what was refunded of the pilot was not dealt
         return Allocation(pilot.round, pilot.prompts.copy(), counts.copy())
 
     @property

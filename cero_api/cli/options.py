@@ -36,11 +36,11 @@ RoundColumn = Annotated[str | None, typer.Option(help="When: round or step.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def allocator_names(text: str, waves: int | None = None) -> list[str]:
-    """Names from `a,b,c`; `all` is every allocator there is, or that deals in so many waves, the baseline first."""
+def allocator_names(text: str) -> list[str]:
+    """Names from `a,b,c`; `all` is every allocator there is, the baseline first."""
     from cero_api import available_allocators
 
-    known = available_allocators(waves)
+    known = available_allocators()
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if names == ["all"]:
         return sorted(known, key=lambda name: (name != "uniform", name))

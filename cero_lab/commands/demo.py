@@ -52,7 +52,7 @@ def demo(
     stopped, and a finished training is never repeated.
     """
     console = Console(stderr=as_json)  # the JSON alone goes to standard output
-    names = allocator_names(allocators, waves=1)  # which is what TRL plays
+    names = allocator_names(allocators)
     _check_installed(console)
     from cero_lab.compare import TrainingFailedError, compare
     from cero_lab.grid.regimes import regime_of

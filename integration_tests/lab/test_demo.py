@@ -168,7 +168,7 @@ def test_cero_chooses_in_a_window_by_length_and_task(start: Path, tmp_path: Path
 
 def test_every_allocator_trains(start: Path, tmp_path: Path) -> None:
     """Which is what `cero compare` asks of them."""
-    for allocator in available_allocators(waves=1):
+    for allocator in available_allocators():
         settings = run_settings(start, allocator).model_copy(update={"train": TRAIN.model_copy(update={"rounds": 2})})
         assert train(settings, tmp_path / allocator)
         assert history.read(tmp_path / allocator).rounds[-1].rollouts == settings.train.budget

@@ -92,6 +92,43 @@ def test_a_window_over_two_ranks(ranks: list[dict[str, Any]]) -> None:
     assert sum(first["exposure"]) == 40
 
 
+def test_two_waves_over_two_ranks(ranks: list[dict[str, Any]]) -> None:
+    """A pilot of one for each of four prompts, and a rest of four: two and two of each on a rank."""
+    first, second = (rank["waves"] for rank in ranks)
+    for what in ("rewards", "exposure", "allocator", "weights", "losses", "logged"):
+        np.testing.assert_equal(first[what], second[what])
+    assert [len(rewards) for rewards in first["rewards"]] == [4] * 6
+    assert [sorted(record[2]) for record in first["records"]] == [[1, 1, 2, 4]] * 3
+    assert second["records"] == []
+    uneven = 0.0
+    for step, (_, prompts, counts) in enumerate(first["records"]):
+        # Of a wave each rank has a half, the first one's before the second's.
+        halves = [np.reshape(first["rewards"][2 * step + wave], (2, 2)) for wave in (0, 1)]
+        rewards = np.concatenate(halves, axis=1).ravel()
+        pilot = [[0, 1], [2, 3]]
+        rest = np.repeat(range(4), np.array(counts) - 1).reshape(2, 2)
+        groups = np.concatenate([pilot, rest], axis=1).ravel()
+        together = first["advantages"][step] + second["advantages"][step]
+        there = np.isfinite(rewards)
+        expected = np.zeros(8)
+        expected[there] = group_advantages(rewards[there], groups[there])
+        assert together == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-3)
+        rows = [tuple(row) for row in first["rows"][step] + second["rows"][step]]
+        assert all((rows[i] == rows[j]) == (groups[i] == groups[j]) for i in range(8) for j in range(8))
+        assert len(prompts) == len(set(groups)) == 4
+        uneven += np.abs(expected).sum()
+    assert uneven > 0
+
+
+def test_two_waves_over_two_ranks_resumed_in_the_middle_of_a_round(ranks: list[dict[str, Any]]) -> None:
+    for rank in ranks:
+        whole, rest = rank["waves"], rank["waves_rest"]
+        assert rest["losses"] == whole["losses"]
+        assert rest["exposure"] == whole["exposure"]
+        assert rest["allocator"] == whole["allocator"]
+        assert rest["weights"] == whole["weights"]
+
+
 def test_ranks_that_disagree_are_stopped(ranks: list[dict[str, Any]]) -> None:
     for rank in ranks:
         assert "the ranks' allocators disagree" in rank["drifted"]

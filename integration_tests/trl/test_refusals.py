@@ -9,7 +9,7 @@ import trl
 from datasets import IterableDataset
 from trl import GRPOTrainer
 
-from cero_api import UniformAllocator, UniformConfig, make_allocator
+from cero_api import UniformAllocator, UniformConfig
 from cero_api.adapting import TRAINERS
 from cero_api.errors import ConfigurationError, MissingDependencyError
 from cero_trl import CeroTRLConfig, guard
@@ -29,9 +29,6 @@ def uniform(num_prompts: int = 12, rounds: int = 3, budget: int = 24) -> Uniform
         ({"allocator": uniform(rounds=2, budget=16)}, "rounds=2 and budget=16 end earlier"),
         ({"allocator": uniform(), "allocator_config": {"seed": 1}}, "allocator_config goes with"),
         ({"allocator": "cero", "allocator_config": {"caps": 1}}, "caps: unknown"),
-        ({"allocator": "cero", "allocator_config": {"pilot": 2}}, "cero with pilot=2 deals a round in two waves"),
-        ({"allocator": "pilot_commit"}, "pilot_commit deals a round in two waves"),
-        ({"allocator": make_allocator("cero", num_prompts=12, rounds=3, budget=24, pilot=2)}, "make it without"),
         ({"allocator": "cero", "scope": "batch", "allocator_config": {"cost": "tokens"}}, "it would decide nothing"),
         ({"allocator": "cero", "allocator_config": {"token_budget": 900}}, "is kept by the size of rounds"),
         ({"allocator": "best"}, "best"),

@@ -267,6 +267,22 @@ def test_a_prompt_that_was_never_tried_comes_last_and_in_no_group_of_one() -> No
     assert first.to_commit == 23
 
 
+@every_rule
+def test_a_round_whose_pilot_is_refunded_whole_is_a_state_like_any_other(name: str) -> None:
+    """As where a training is interrupted: what is committed may be full groups, though no pilot came before them."""
+    allocator = make(name, **SIZE)
+    window = allocator.config.offer == "window"
+    first = allocator.allocate(None if window else [5, 3, 8, 1], total=24)
+    allocator.refund(first.prompt_ids, first.counts, first.round)
+    rest = allocator.commit()
+    again = make(name, **SIZE)
+    again.load_state_dict(allocator.state_dict())
+    assert same(again.state_dict(), allocator.state_dict())
+    again.refund(rest.prompt_ids, rest.counts, rest.round)
+    assert again.exposure().sum() == again.metrics()["budget_spent"] == 0
+    assert again.allocate(None if window else [5, 3, 8, 1], total=24).round == 1
+
+
 def test_the_price_decides_how_much_where_no_total_is_given() -> None:
     dear = make_allocator("cero", **SIZE, **WINDOW, initial_price=1.0)
     cheap = make_allocator("cero", **SIZE, **WINDOW, initial_price=0.0)
