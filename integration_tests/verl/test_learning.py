@@ -22,7 +22,8 @@ def test_nothing_is_configured(variant: str, regime: str, prompts: int, tmp_path
     settings, fields = read_flag(config)
     schedule = schedule_of(config, settings, prompts)
     found = allocator_config(settings, fields, schedule)
-    assert (schedule.rounds, schedule.budget, schedule.epochs) == (80, 5120, 640 / prompts)
+    visits = schedule.shape(settings).visits
+    assert (schedule.rounds, schedule.budget, visits) == (80, 5120, 640 / prompts)
     assert config.rollout_allocator.scope is None
     assert settings.name == job.allocator
     assert {name: getattr(found, name) for name in job.fields} == job.fields
