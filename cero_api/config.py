@@ -507,6 +507,7 @@ class PilotCommitConfig(GroupConfig):
     """
 
     waves: ClassVar[int] = 2
+    usual_scope: ClassVar[Scope] = "window"
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {

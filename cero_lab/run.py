@@ -17,7 +17,6 @@ from pathlib import Path
 # Nothing here needs a network; without this, libraries ask the hub about checkpoints on disk.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-import numpy as np
 import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, TrainerControl, TrainerState
@@ -53,10 +52,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
     tokenizer = AutoTokenizer.from_pretrained(settings.start, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(settings.start, dtype=torch.float32)
 
-    lengths: list[int] = []  # tokens of the round's rollouts
-
-    def reward(prompts: list[str], completions: list[str], completion_ids: list[list[int]], **_: object) -> list[float]:
-        lengths[:] = map(len, completion_ids)
+    def reward(prompts: list[str], completions: list[str], **_: object) -> list[float]:
         return [float(solved(answers[p], c)) for p, c in zip(prompts, completions, strict=True)]
 
     trainer = CeroGRPOTrainer(
@@ -92,7 +88,7 @@ def train(settings: RunSettings, folder: Path, should_stop: Callable[[], bool] =
         scope=settings.scope,
         prompt_weight=settings.prompt_weight,
     )
-    recorder = _Recorder(settings, folder, trainer, lengths, should_stop)
+    recorder = _Recorder(settings, folder, trainer, should_stop)
     trainer.add_callback(recorder)
     trainer._on_round = recorder.on_round
 
@@ -111,10 +107,9 @@ class _Recorder(TrainerCallback):
         settings: RunSettings,
         folder: Path,
         trainer: CeroGRPOTrainer,
-        lengths: list[int],
         should_stop: Callable[[], bool],
     ) -> None:
-        self._settings, self._folder, self._lengths = settings, folder, lengths
+        self._settings, self._folder = settings, folder
         self._trainer, self._should_stop = trainer, should_stop
         self._heldout = heldout(settings.pool, settings.evaluation.prompts, settings.evaluation.seed)
         self._round: RoundRecord | None = None
@@ -138,7 +133,6 @@ class _Recorder(TrainerCallback):
         assert record is not None  # one generation batch per optimizer step
         self._seconds += time.perf_counter() - self._since
         dealt = record.counts > 0
-        begins = np.cumsum(record.counts[dealt]) - record.counts[dealt]  # a prompt's rollouts stand side by side
         history.append(
             self._folder,
             history.Round(
@@ -150,7 +144,7 @@ class _Recorder(TrainerCallback):
                 price=self._trainer.allocator.metrics().get("budget_price"),
                 allocator_seconds=record.allocator_seconds,
                 seconds=self._seconds,
-                tokens=np.add.reduceat(self._lengths, begins).tolist(),
+                tokens=record.tokens[dealt].astype(int).tolist(),  # every rollout has a reward
             ),
         )
         last = step == self._settings.train.rounds

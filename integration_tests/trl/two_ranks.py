@@ -83,11 +83,11 @@ def main(folder: Path) -> None:
 
     # Two waves a round, each halved.
     pilot: dict[str, Any] = {"scope": "window", "allocator_config": {"pilot": 1, "belief": "pooled"}}
-    pilot["train_dataset"] = tiny.dataset(48)
-    waves = tiny.trainer(folder / "waves", judge, args={**saving, "max_steps": 6, "save_steps": 3}, **pilot)
+    pilot |= {"train_dataset": tiny.dataset(48), "reward_range": (0, 1)}
+    waves = tiny.trainer(folder / "waves", tiny.digits, args={**saving, "max_steps": 6, "save_steps": 3}, **pilot)
     waves.train()
     result["waves"] = report(waves)
-    rest = tiny.trainer(folder / "waves_rest", judge, args={**saving, "max_steps": 6, "save_steps": 100}, **pilot)
+    rest = tiny.trainer(folder / "waves_rest", tiny.digits, args={**saving, "max_steps": 6, "save_steps": 100}, **pilot)
     rest.train(resume_from_checkpoint=str(folder / "waves" / "checkpoint-3"))
     result["waves_rest"] = report(rest)
 

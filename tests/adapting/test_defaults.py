@@ -80,7 +80,12 @@ def test_the_capacity_is_a_round_or_all_that_the_pool_can_take() -> None:
 def test_a_method_is_given_the_scope_of_its_evidence_where_nobody_says() -> None:
     usual = {name: scope_of(name) for name in available_allocators()}
     # The control is in the scope of what it controls.
-    assert {name for name, scope in usual.items() if scope == "window"} == {"cero", "mopps", "random_matched"}
+    assert {name for name, scope in usual.items() if scope == "window"} == {
+        "cero",
+        "mopps",
+        "pilot_commit",
+        "random_matched",
+    }
     assert {name for name, scope in usual.items() if scope == "pool"} == {"greso"}
     assert scope_of("cero", "batch") == "batch"
 
