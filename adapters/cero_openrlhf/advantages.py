@@ -76,7 +76,7 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
         args = self.strategy.args
         for experience in experiences:
             dtype = torch.promote_types(experience.rewards.dtype, torch.float32)
-            experience.rewards = experience.rewards.to(dtype)
+            experience.rewards = experience.rewards.to(dtype).flatten()  # a service answers in lists, even of one
         apply_length_penalties(experiences, args)
         uids = np.array([ticket.uid for experience in experiences for ticket in _tickets(experience)])
         rewards = torch.cat([experience.rewards for experience in experiences])
@@ -149,7 +149,7 @@ def reward_mean_per_prompt(experiences: Iterable[Any]) -> float:
     for experience in experiences:
         if "reward" in experience.info:
             uids += [ticket.uid for ticket in _tickets(experience)]
-            rewards += experience.info["reward"].double().tolist()
+            rewards += experience.info["reward"].double().flatten().tolist()
     _, group, size = np.unique(np.array(uids), return_inverse=True, return_counts=True)
     return float((np.bincount(group, rewards) / size).mean())
 

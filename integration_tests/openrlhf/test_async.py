@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +74,49 @@ def test_a_reward_models_scores_reach_the_allocator(tmp_path: Path) -> None:
     assert [step[f"{PREFIX}budget_spent"] for step in run.steps] == [16, 32, 48]
     assert all(step[f"{PREFIX}outstanding"] == 0 for step in run.steps)
     assert all(0 <= step[f"{PREFIX}round_success_rate"] <= 1 for step in run.steps)
+
+
+class Service(BaseHTTPRequestHandler):
+    """The test's reward over HTTP, answered as OpenRLHF's own `serve_rm` does: a list for each of its names."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        rewards = []
+        for query, prompt, label in zip(asked["query"], asked["prompts"], asked["labels"], strict=True):
+            place = tiny.ALPHABET.find(query[len(prompt) :][:1])
+            rewards.append(float(0 <= place < int(label)))
+        answer = json.dumps({"rewards": rewards, "scores": rewards, "extra_logs": {"dummy_scores": rewards}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Of a request a rollout: quiet."""
+
+
+def test_a_reward_service_while_weights_are_sent_in_the_midst_of_a_batch(tmp_path: Path) -> None:
+    tiny.prepare(tmp_path)
+    service = ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    threading.Thread(target=service.serve_forever, daemon=True).start()
+    try:
+        settings = {
+            "train.async_enable": True,
+            "train.partial_rollout_enable": True,
+            "train.num_episodes": 2,
+            "reward.remote_url": f"http://127.0.0.1:{service.server_port}/reward",
+            "cero.scope": "window",
+        }
+        run = tiny.train(tmp_path, tiny.arguments(tmp_path, **settings))
+    finally:
+        service.shutdown()
+        service.server_close()
+    assert run.returncode == 0, run.output[-4000:]
+    assert [step["rollout/num_samples"] for step in run.steps] == [16] * 6
+    trace = tiny.rounds(tmp_path)
+    assert [sum(count for count, _ in groups.values()) for _, groups in trace] == [16] * 6
+    for (_, groups), step in zip(trace, run.steps, strict=True):
+        assert sum(won for _, won in groups.values()) == pytest.approx(16 * step["rollout/reward_mean"])
+    assert run.steps[-1][f"{PREFIX}budget_spent"] == 96
+    assert all(0 < step["rollout/reward_mean"] < 1 for step in run.steps)
