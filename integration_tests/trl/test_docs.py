@@ -34,7 +34,9 @@ def test_the_example_of_the_guide(tmp_path: Path) -> None:
 
 def test_the_subclass_of_the_guide(tmp_path: Path) -> None:
     scope: dict[str, Any] = {"Theirs": type("Theirs", (GRPOTrainer,), {}), "CeroGRPOTrainer": CeroGRPOTrainer}
-    exec(re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)[1], scope)
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    [example] = [block for block in blocks if "class Yours" in block]
+    exec(example, scope)
     trainer = scope["Yours"](
         model=tiny.model(),
         reward_funcs=tiny.digits,

@@ -56,7 +56,7 @@ def share_within_reach(rounds: list[RoundRecord]) -> float:
 
 
 def test_the_source_of_a_prompt_decides_before_its_first_visit(tmp_path: Path) -> None:
-    trainer, rounds = trained(tmp_path)
+    trainer, rounds = trained(tmp_path, allocator_config={"window": 4})
     assert trainer.allocator.config.offer == "window"
     assert trainer.allocator.config.belief == "features"
     assert {int(part.counts.sum()) for part in rounds} == {trainer.schedule.rollouts}
@@ -71,7 +71,7 @@ def test_features_of_ones_own_decide(tmp_path: Path, how: str) -> None:
     embedding = np.random.default_rng(0).normal(size=(48, 3))
     embedding[:, 1] = np.arange(48) % 2
     given = {"array": embedding, "tensor": torch.as_tensor(embedding), "column": "rate"}[how]
-    trainer, rounds = trained(tmp_path, features=given)
+    trainer, rounds = trained(tmp_path, features=given, allocator_config={"window": 4})
     assert share_within_reach(rounds[3:]) > 0.8
     known = trainer.allocator.knowledge.entries()["features"]  # type: ignore[attr-defined]  # of a BaseAllocator
     if how == "column":
@@ -81,7 +81,8 @@ def test_features_of_ones_own_decide(tmp_path: Path, how: str) -> None:
 
 
 def test_offline_rates_of_a_column_decide_in_the_first_round(tmp_path: Path) -> None:
-    _, rounds = trained(tmp_path, offline_rates="rate", features=np.zeros((48, 1)), steps=2)
+    known = {"offline_rates": "rate", "features": np.zeros((48, 1))}
+    _, rounds = trained(tmp_path, **known, steps=2, allocator_config={"window": 4})
     assert share_within_reach(rounds) == 1.0
 
 
@@ -173,7 +174,7 @@ def test_a_method_brings_its_usual_scope(allocator: str, scope: str, tmp_path: P
     assert trainer.cero_config.scope == scope
     assert trainer.allocator.config.offer == ("window" if scope == "window" else "pool")
     if allocator == "cero":
-        assert trainer.allocator.config.window == 2
+        assert (trainer.allocator.config.window, trainer.allocator.config.variety) == (8, 0.25)
         assert trainer.allocator.config.belief == "features"
     assert rounds[0].counts.sum() == trainer.schedule.rollouts
 
