@@ -21,10 +21,10 @@ def test_a_window_serves_whole_groups_of_those_it_is_offered(tmp_path: Path) -> 
     ]
     run = train(Tiny(tmp_path, steps=4, prompts=12, extra=flags))
     assert [sorted(counts.values()) for counts in run.counts()] == [[4, 4, 4, 4]] * 4
-    # Eight are offered for four, of which the best are served.
+    # Twelve are on offer for four, of which no more are looked at than pays, and the best are served.
     alone = make_allocator(
-        "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=2,
-        belief="features", features=known_features(tmp_path), cost="tokens",
+        "cero", num_prompts=12, rounds=4, budget=64, max_rollouts_per_prompt=4, capacity=16, offer="window", window=3,
+        variety=0.25, belief="features", features=known_features(tmp_path), cost="tokens",
     )  # fmt: skip
     for rows, counts in zip(run.steps, run.counts(), strict=True):
         allocation = alone.allocate(total=16)
