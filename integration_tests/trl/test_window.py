@@ -81,7 +81,7 @@ def test_features_of_ones_own_decide(tmp_path: Path, how: str) -> None:
 
 
 def test_offline_rates_of_a_column_decide_in_the_first_round(tmp_path: Path) -> None:
-    known = {"offline_rates": "rate", "features": np.zeros((48, 1))}
+    known: dict[str, Any] = {"offline_rates": "rate", "features": np.zeros((48, 1))}
     _, rounds = trained(tmp_path, **known, steps=2, allocator_config={"window": 4})
     assert share_within_reach(rounds) == 1.0
 
