@@ -18,7 +18,7 @@ TOOK = {
     "types": "29 s",
     "tests": "4 min",
     "cli": "1 min",
-    "wheel": "4 min",
+    "wheel": "2 min",
     "docs": "17 s",
     "trl": "4 min",
     "trl_lowest": "2 min",
@@ -59,8 +59,9 @@ UNSLOTH_NEEDS = (
 
 # The versions that the suites were last run with; see CONTRIBUTING.md. `wheel` takes what a user would get.
 TESTED = ("-c", "constraints/dev.txt")
-# The core's suites, on every core of the machine; the trainers' start processes of their own.
+# On every core of the machine, a file on one; not verl's and OpenRLHF's, whose trainings are several processes.
 CORES = ("-n", "auto")
+FILES = (*CORES, "--dist", "loadfile")
 
 
 @nox.session(python=False)
@@ -139,23 +140,23 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def trl(session: nox.Session) -> None:
     """The TRL adapter: its doctests, and TRL's own trainer on a tiny model, on the CPU."""
-    session.install("-e", ".[demo,test]", "peft", *TESTED)
+    session.install("-e", ".[demo,test]", "peft", "pytest-xdist", *TESTED)
     session.run(
-        "pytest", "integration_tests/trl", "integration_tests/lab", "adapters/cero_trl", "cero_lab",
+        "pytest", *FILES, "integration_tests/trl", "integration_tests/lab", "adapters/cero_trl", "cero_lab",
         "--doctest-modules", *session.posargs,
-        env={"HF_HUB_OFFLINE": "1"},
+        env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
 @nox.session
 def trl_lowest(session: nox.Session) -> None:
     """The TRL adapter with the lowest versions of TRL and transformers that it supports."""
-    session.install("-e", ".[test,trl]", "-c", "constraints/trl_lowest.txt")
+    session.install("-e", ".[test,trl]", "pytest-xdist", "-c", "constraints/trl_lowest.txt")
     session.run(
         # All but the kills, which take as long as the rest, and are between files and the operating system.
-        "pytest", "integration_tests/trl", "--ignore=integration_tests/trl/test_killed.py",
+        "pytest", *FILES, "integration_tests/trl", "--ignore=integration_tests/trl/test_killed.py",
         "adapters/cero_trl", "--doctest-modules", *session.posargs,
-        env={"HF_HUB_OFFLINE": "1"},
+        env={"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
 
