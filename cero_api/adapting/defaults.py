@@ -145,13 +145,21 @@ def window_fields(name: str, num_prompts: int, groups: int, fields: Mapping[str,
     if "window" in fields:
         return {}
     kind = config_type(name)
-    known = kind.model_fields
-    published = known["offer"].default == "window"
-    width = known["window"].default if published else WINDOW
-    values = {"window": max(min(width, num_prompts // max(groups, 1)), 1)}
-    if kind.narrows and not published and "variety" not in fields and fields.get("pilot") is None:
+    published = published_width(name)
+    values: dict[str, Any] = {"window": max(min(published or WINDOW, num_prompts // max(groups, 1)), 1)}
+    if kind.narrows and published is None and "variety" not in fields and fields.get("pilot") is None:
         values["variety"] = VARIETY
     return values
+
+
+def published_width(name: str) -> int | None:
+    """Width of the window with which a method was published; None if it had none.
+
+    >>> published_width("mopps"), published_width("cero")
+    (8, None)
+    """
+    known = config_type(name).model_fields
+    return int(known["window"].default) if known["offer"].default == "window" else None
 
 
 def refuse_other_offer(scope: str, offer: str | None) -> None:

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from cero_api import CeroConfig, make_allocator
-from cero_api.adapting.defaults import RoundShape, allocator_fields
-from cero_api.allocators import config_type
+from cero_api.adapting.defaults import RoundShape, allocator_fields, published_width
 from cero_lab.fast.driver import Driver
 from cero_lab.fast.drivers import Dealt, DynamicSampling, Loader
 from cero_lab.fast.oracle import OracleAllocator
@@ -71,8 +70,8 @@ class Allocated:
         """Of the allocator's configuration, what does not follow from the sizes of the training."""
         told = {name: getattr(scene, method)() for name, method in self.given.items()}
         # The width is the variant's own or its paper's, whatever becomes the adapters' default.
-        published = config_type(self.allocator).model_fields["offer"].default == "window"
-        width = {} if self.scope != "window" or published else {"window": WIDTH}
+        fixed = self.scope == "window" and published_width(self.allocator) is None
+        width = {"window": WIDTH} if fixed else {}
         return {"seed": scene.seed, **width, **self.options, **told}
 
 
