@@ -1,25 +1,21 @@
 """Environments with tools, over a dataset of tasks: each rollout has its own, of the task that was dealt to it."""
 
-import string
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import transformers
-import trl
 from datasets import Dataset
 from packaging.version import Version
 
 from cero_api import group_advantages
-from integration_tests.tiny_model import make_model, make_tokenizer
+from integration_tests.tiny_model import make_model
 from integration_tests.trl import tiny
 
 pytestmark = pytest.mark.skipif(
     Version(transformers.__version__) < Version("5.13"), reason="TRL's tools need a response template of transformers"
 )
-LETTERS = "".join(dict.fromkeys(string.printable))
-CALL = '<tool_call>\n{"name": "look", "arguments": {"where": "there"}}\n</tool_call>'
 
 
 class Environment:
@@ -40,21 +36,8 @@ class Environment:
         return str(self.goal)
 
 
-class Calling(tiny.Watched):
-    """Calls the tool in the first turn of every other rollout."""
-
-    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
-        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        if len(prompt_ids) == 8:
-            call = self.processing_class(CALL)["input_ids"]
-            completion_ids = [call if i % 2 else ids for i, ids in enumerate(completion_ids)]
-        return completion_ids, logprobs
-
-
 def test_every_rollout_plays_the_task_that_was_dealt_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
-    tokenizer = make_tokenizer(LETTERS)
-    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text()
     tasks = Dataset.from_list(
         [{"prompt": [{"role": "user", "content": f"task {i}: "}], "goal": 100 + i} for i in range(12)]
     )
@@ -69,12 +52,12 @@ def test_every_rollout_plays_the_task_that_was_dealt_to_it(tmp_path: Path, monke
         return [float(what) for what in told]
 
     allocator = tiny.Scripted([[5, 3], [2, 6]])
-    trainer = Calling(
-        model=make_model(LETTERS, positions=2048),
+    trainer = tiny.Calling(
+        model=make_model(tiny.LETTERS, positions=2048),
         reward_funcs=found,
         args=tiny.arguments(tmp_path, max_steps=2, max_completion_length=260, max_tool_calling_iterations=1),
         train_dataset=tasks,
-        processing_class=tokenizer,
+        processing_class=tiny.chat_tokenizer(),
         environment_factory=Environment,
         allocator=allocator,
     )

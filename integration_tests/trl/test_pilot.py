@@ -10,7 +10,6 @@ import pyarrow.parquet
 import pytest
 import torch
 import transformers
-import trl
 from datasets import Dataset
 from numpy.typing import NDArray
 from packaging.version import Version
@@ -18,9 +17,8 @@ from packaging.version import Version
 from cero_api import group_advantages
 from cero_api.trace import TraceReader
 from cero_trl import CeroGRPOTrainer
-from integration_tests.tiny_model import make_model, make_tokenizer
+from integration_tests.tiny_model import make_model
 from integration_tests.trl import tiny
-from integration_tests.trl.test_environments import CALL, LETTERS
 from integration_tests.trl.test_vllm_server import with_server
 
 # 16 rollouts a round, 8 a prompt at uniform counts: the pilot is 2 for each of four prompts, the rest is 8 more.
@@ -235,17 +233,6 @@ def test_a_server_completes_each_wave(tmp_path: Path) -> None:
     assert trainer.batches[0]["sampling_per_token_logps"].shape[0] == 16
 
 
-class Calling(tiny.Watched):
-    """Calls the tool in the first turn of every other rollout of a wave."""
-
-    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
-        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        if len(prompt_ids) == 8:
-            call = self.processing_class(CALL)["input_ids"]
-            completion_ids = [call if i % 2 else ids for i, ids in enumerate(completion_ids)]
-        return completion_ids, logprobs
-
-
 @pytest.mark.skipif(NO_TOOLS, reason="TRL's tools need a response template of transformers")
 def test_tools_are_called_in_each_wave(tmp_path: Path) -> None:
     def look(where: str) -> str:
@@ -259,15 +246,13 @@ def test_tools_are_called_in_each_wave(tmp_path: Path) -> None:
     def odd(completions: list[Any], **_: Any) -> list[float]:
         return [float(len(turns) > 1) for turns in completions]
 
-    tokenizer = make_tokenizer(LETTERS)
-    tokenizer.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text()
     tasks = Dataset.from_list([{"prompt": [{"role": "user", "content": f"task {i}: "}]} for i in range(48)])
-    trainer = Calling(
-        model=make_model(LETTERS, positions=2048),
+    trainer = tiny.Calling(
+        model=make_model(tiny.LETTERS, positions=2048),
         reward_funcs=odd,
         args=tiny.arguments(tmp_path, **SIZES, max_steps=2, max_completion_length=260, max_tool_calling_iterations=1),
         train_dataset=tasks,
-        processing_class=tokenizer,
+        processing_class=tiny.chat_tokenizer(),
         tools=[look],
         **PILOT,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import trl
 from datasets import Dataset
 from numpy.typing import NDArray
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
@@ -18,10 +20,19 @@ from cero_trl import CeroGRPOTrainer, RoundRecord
 from integration_tests.tiny_model import make_model, make_tokenizer
 
 ALPHABET = "0123456789abcdef+="
+LETTERS = "".join(dict.fromkeys(string.printable))  # all that a chat and a tool's call are made of
+CALL = '<tool_call>\n{"name": "look", "arguments": {"where": "there"}}\n</tool_call>'
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer(ALPHABET)
+
+
+def chat_tokenizer() -> PreTrainedTokenizerFast:
+    """With a template in which tools can be called."""
+    made = make_tokenizer(LETTERS)
+    made.chat_template = (Path(trl.__file__).parent / "chat_templates" / "qwen3.jinja").read_text()
+    return made
 
 
 def model(seed: int = 0) -> LlamaForCausalLM:
@@ -132,6 +143,17 @@ class Watched(Watching, CeroGRPOTrainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.records: list[RoundRecord] = []
         super().__init__(*args, **{"on_round": self.records.append, **kwargs})
+
+
+class Calling(Watched):
+    """Calls the tool in the first turn of every other rollout of what is generated at once."""
+
+    def _generate_single_turn(self, prompt_ids: Any, *args: Any, **kwargs: Any) -> Any:
+        completion_ids, logprobs = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        if len(prompt_ids) == 8:
+            call = self.processing_class(CALL)["input_ids"]
+            completion_ids = [call if i % 2 else ids for i, ids in enumerate(completion_ids)]
+        return completion_ids, logprobs
 
 
 def trainer(
