@@ -180,6 +180,7 @@ def test_a_column_twice_is_no_matter_where_it_is_not_read(tmp_path: Path) -> Non
 
 
 def test_of_parquet_a_column_twice_is_refused(tmp_path: Path) -> None:
+    # An extra of its own, which the session `cli` installs.
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     columns = [pyarrow.array(["x", "y"]), pyarrow.array([1.0, 0.0]), pyarrow.array([0.0, 0.0])]
     parquet.write_table(pyarrow.table(columns, names=["id", "pass_rate", "pass_rate"]), tmp_path / "a.parquet")
