@@ -236,7 +236,7 @@ def stated(interval: Interval | None, sign: str = "") -> str:
     """
     if interval is None:
         return ""
-    mean = f"{interval.value:{sign}.3f}"
+    mean = f"{interval.value:{sign}z.3f}"  # z: what rounds to zero has no sign
     return f"{mean} ± {interval.high - interval.value:.3f}" if interval.known else mean
 
 
@@ -248,10 +248,12 @@ def bounded(interval: Interval | None) -> str:
 
     >>> bounded(Interval(0.85, 0.81, 0.934)), bounded(Interval(0.85, 0.0, float("inf")))
     ('0.85 [0.81, 0.93]', '0.85')
+    >>> bounded(Interval(-0.001, -0.02, 0.01))
+    '0.00 [-0.02, 0.01]'
     """
     if interval is None:
         return ""
-    return f"{interval.value:.2f}" + (f" [{interval.low:.2f}, {interval.high:.2f}]" if interval.known else "")
+    return f"{interval.value:z.2f}" + (f" [{interval.low:z.2f}, {interval.high:z.2f}]" if interval.known else "")
 
 
 def _text(value: float | None, form: str, unit: str = "") -> str:
