@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,12 @@ def main() -> None:
     trainers, regimes = chosen(options.trainers, TRAINERS), chosen(options.regimes, REGIMES)
     jobs = jobs_of(trainers, regimes, starts, seeds)
     todo = [] if options.report else [job for job in jobs if read(job, options.out) is None]
+    for trainer in sorted({job.trainer for job in todo}):
+        if importlib.util.find_spec(trainer) is None:
+            raise SystemExit(
+                f"{trainer} is not installed here: make its environment with `nox -s {trainer}`, and train what is "
+                f"missing of it with .nox/{trainer}/bin/python benchmarks/{Path(__file__).name} --trainers {trainer}"
+            )
     if not options.report:
         console.print(f"{len(jobs) - len(todo)} of {len(jobs)} trainings are there, {len(todo)} to make")
     for number, job in enumerate(todo[: options.most], start=1):
