@@ -104,7 +104,7 @@ def choose(
     >>> choose(Composition("window", source=True), 1.0, 0.13, widest=8).composition.text  # the trainers' own
     'cero, scope=window'
     >>> choose(Composition("window", rates="r"), 1.0, 0.4, widest=8).composition.text
-    'cero, scope=window, offline_rates=r, window=4, cost=tokens'
+    'cero, scope=window, offline_rates=r'
     """
     table = published() if table is None else table
     ways = [usual]
