@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import ArrayLike
 
 from cero_api.adapting import SOURCES, prompt_features
-from cero_api.adapting.known import Known
+from cero_api.adapting.known import Known, numbers_in_column
 from cero_api.errors import ConfigurationError
 
 __all__ = ["Known", "known_of"]
@@ -52,13 +52,7 @@ def known_of(
 def _array(dataset: Dataset, given: str | ArrayLike | None) -> ArrayLike | None:
     if not isinstance(given, str):
         return given
-    values = _column(dataset, given)
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"column {given!r} is to hold a number for each prompt and does not: {error}; name a column of numbers"
-        ) from error
+    return numbers_in_column(given, _column(dataset, given))
 
 
 def _column(dataset: Dataset, name: str) -> list[Any]:

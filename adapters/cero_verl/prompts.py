@@ -12,6 +12,7 @@ import numpy as np
 from cero_api import PromptIndex, content_key
 from cero_api._types import IntArray
 from cero_api.adapting import prompt_features
+from cero_api.adapting.known import numbers_in_column
 from cero_api.errors import PromptError
 
 Identity = Literal["index", "content"]
@@ -107,7 +108,7 @@ class TrainPrompts:
             told["features"] = prompt_features(self.values(self._dataset.prompt_key), columns)
         for name, given in (("offline_rates", rates), ("offline_samples", samples)):
             if given is not None:
-                told[name] = np.array(self._nested(given), dtype=np.float64)
+                told[name] = numbers_in_column(given, self._nested(given))
         return told
 
     def _nested(self, name: str) -> list[Any]:

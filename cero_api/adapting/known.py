@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,14 +29,15 @@ def prompt_features(prompts: Sequence[object], columns: Mapping[str, Sequence[ob
     r"""Features of prompts, `[M, d]`: the logarithm of the length, and what columns say.
 
     The length is in characters: tokens need a tokenizer, and go with them. A column of numbers is taken as it is,
-    missing ones being the mean; of any other each of its (at most 16 most frequent) values gets a column of 0 and 1.
+    missing ones being the mean, and one of vectors (an embedding) as that many columns; of any other each of its (at
+    most 16 most frequent) values gets a column of 0 and 1.
 
     Args:
         prompts: `[M]`, texts or chats.
         columns: `[M]` each, by name.
 
     Raises:
-        ConfigurationError: a column has another number of rows.
+        ConfigurationError: a column has another number of rows, or vectors of several lengths.
 
     >>> prompt_features(["2+2=", [{"role": "user", "content": "Why?"}]], {"source": ["a", "b"]}).round(2)
     array([[1.61, 1.  , 0.  ],
@@ -48,8 +50,29 @@ def prompt_features(prompts: Sequence[object], columns: Mapping[str, Sequence[ob
             raise ConfigurationError(
                 f"column {name!r} has {len(values)} rows for {lengths.size} prompts; give one value a prompt"
             )
-        parts.append(_columns(values))
+        parts.append(_columns(name, values))
     return np.hstack(parts).astype(np.float64)
+
+
+def numbers_in_column(name: str, values: Sequence[object]) -> FloatArray:
+    """A column of numbers, such as pass rates, `[M]`; NaN where there is none.
+
+    Args:
+        name: of the column.
+        values: `[M]`, as the data set has them.
+
+    Raises:
+        ConfigurationError: some of them are no numbers.
+
+    >>> numbers_in_column("pass_rate", [0.5, None])
+    array([0.5, nan])
+    """
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"column {name!r} is to hold a number for each prompt and does not: {error}; name a column of numbers"
+        ) from error
 
 
 def told_before(
@@ -183,16 +206,35 @@ def _equal(one: NDArray[Any] | None, other: NDArray[Any] | None) -> bool:
 
 
 def _length(prompt: object) -> int:
-    if isinstance(prompt, list):  # a chat
-        return sum(_length(message.get("content")) for message in prompt if isinstance(message, Mapping))
-    return len(prompt) if isinstance(prompt, str) else 0
+    if isinstance(prompt, str):
+        return len(prompt)
+    if isinstance(prompt, Mapping):  # a message, or a part of one, such as {"type": "text", "text": "Why?"}
+        return _length(prompt.get("content", prompt.get("text")))
+    if isinstance(prompt, list | tuple | np.ndarray):  # a chat, or the parts of a message
+        return sum(_length(one) for one in prompt)
+    return 0
 
 
-def _columns(values: Sequence[object]) -> NDArray[Any]:
-    if all(value is None or isinstance(value, int | float) for value in values):
-        numbers = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-        known = np.isfinite(numbers)
-        mean = numbers[known].mean() if known.any() else 0.0
-        return np.where(known, numbers, mean)[:, None]
-    frequent = [value for value, _ in Counter(map(str, values)).most_common(_CLASSES)]
-    return np.array([[str(value) == one for one in sorted(frequent)] for value in values], dtype=np.float64)
+def _columns(name: str, values: Sequence[object]) -> NDArray[Any]:
+    plain = [value.tolist() if hasattr(value, "tolist") else value for value in values]  # of numpy and torch
+    if all(value is None or isinstance(value, int | float) for value in plain):
+        return _filled([[math.nan if value is None else value] for value in plain])
+    given = [value for value in plain if value is not None]
+    if all(isinstance(value, list | tuple) and all(isinstance(one, int | float) for one in value) for value in given):
+        sizes = sorted({len(value) for value in given})
+        if len(sizes) > 1:
+            raise ConfigurationError(
+                f"column {name!r} has vectors of {sizes[0]} to {sizes[-1]} numbers; give all of one length, or leave "
+                "the column out"
+            )
+        return _filled([[math.nan] * sizes[0] if value is None else value for value in plain])
+    frequent = [value for value, _ in Counter(map(str, plain)).most_common(_CLASSES)]
+    return np.array([[str(value) == one for one in sorted(frequent)] for value in plain], dtype=np.float64)
+
+
+def _filled(table: Sequence[Sequence[float]]) -> NDArray[Any]:
+    """Numbers `[M, d]`, missing ones being the mean of their column."""
+    numbers = np.array(table, dtype=np.float64)
+    known = np.isfinite(numbers)
+    total = np.where(known, numbers, 0.0).sum(axis=0)
+    return np.where(known, numbers, total / np.maximum(known.sum(axis=0), 1))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from cero_api import make_allocator
-from cero_api.adapting import refuse_other_knowledge, told_before
-from cero_api.adapting.known import features_help, informed_fields
+from cero_api.adapting import prompt_features, refuse_other_knowledge, told_before
+from cero_api.adapting.known import features_help, informed_fields, numbers_in_column
 from cero_api.beliefs import BY_FEATURES
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_api.protocol import RolloutAllocator
@@ -103,3 +103,47 @@ def test_offline_rates_alone_make_a_pooled_belief() -> None:
     fields = told_before("cero", {}, features=None, offline_rates=RATES, automatic=True)
     assert fields["belief"] == "pooled"
     assert told("cero", {}, rates=RATES)["belief"] == "features"
+
+
+def columns_of(values: Any) -> Any:
+    """What a column adds to the length, which is the same for all."""
+    return prompt_features(["2+2="] * len(values), {"column": values})[:, 1:]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.float32, np.float64, np.bool_])
+def test_numbers_of_numpy_are_numbers_and_not_classes(dtype: Any) -> None:
+    """As a data set hands them out whose format is numpy's or torch's."""
+    values = list(np.arange(40).astype(dtype))
+    np.testing.assert_array_equal(columns_of(values), np.arange(40).astype(dtype)[:, None])
+    np.testing.assert_array_equal(columns_of([np.asarray(value) for value in values]), columns_of(values))
+
+
+def test_vectors_of_a_column_are_as_many_columns() -> None:
+    table = np.random.default_rng(0).normal(size=(40, 3))
+    for rows in (table.tolist(), [tuple(row) for row in table.tolist()], list(table)):
+        np.testing.assert_array_equal(columns_of(rows), table)
+    holes: list[Any] = [*table[:-1].tolist(), None]
+    np.testing.assert_allclose(columns_of(holes)[-1], table[:-1].mean(axis=0))
+    holes[0] = [np.nan, *table[0, 1:]]
+    np.testing.assert_allclose(columns_of(holes)[0], [table[1:-1, 0].mean(), *table[0, 1:]])
+
+
+def test_vectors_of_several_lengths_are_refused_by_the_columns_name() -> None:
+    with pytest.raises(ConfigurationError, match="'column' has vectors of 1 to 2 numbers; give all of one length"):
+        columns_of([[0.5], [0.5, 1.0]])
+
+
+def test_lists_of_words_are_classes() -> None:
+    np.testing.assert_array_equal(columns_of([["a"], ["b"], ["a"], []]), [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
+
+
+def test_a_chats_length_counts_the_parts_of_its_messages() -> None:
+    parts = [{"type": "image"}, {"type": "text", "text": "Why?"}]
+    chats: list[Any] = ["Why?", [{"role": "user", "content": "Why?"}], [{"role": "user", "content": parts}]]
+    chats.append(np.array(chats[1], dtype=object))
+    np.testing.assert_allclose(prompt_features(chats, {}), np.log(5))
+
+
+def test_a_column_of_words_is_no_column_of_rates() -> None:
+    with pytest.raises(ConfigurationError, match="'rate' is to hold a number for each prompt and does not"):
+        numbers_in_column("rate", ["50%"])
