@@ -174,6 +174,24 @@ def test_another_runs_file_is_refused_and_unharmed(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_what_differs_from_another_run_is_named_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    run = {"seed": 1, "pool": "a", "config": {"window": 8, "variety": 0.25, "rounds": 9, "prior": {"a": 1, "b": 2}}}
+    TraceWriter(path, num_prompts=50, metadata=run).close()
+    now = {"seed": 2, "config": {"window": 6, "variety": 0.25, "prior": {"a": 1, "b": 3}, "cap": 4}}
+    with pytest.raises(TraceError) as refusal:
+        TraceWriter(path, num_prompts=60, metadata=now)
+    named = "cap=nothing (now 4), b=2 (now 3), window=8 (now 6), pool='a' (now nothing), seed=1 (now 2)"
+    assert f"another run's trace, of {named}, num_prompts=50 (now 60); choose" in str(refusal.value)
+
+
+def test_runs_with_little_in_common_are_told_apart_in_few_words(tmp_path: Path) -> None:
+    path = tmp_path / "trace.jsonl"
+    TraceWriter(path, metadata={f"setting_{i:02}": 0 for i in range(20)}).close()
+    with pytest.raises(TraceError, match=r"setting_07=0 \(now 1\) and 12 more; choose another path"):
+        TraceWriter(path, metadata={f"setting_{i:02}": 1 for i in range(20)})
+
+
 def test_a_header_that_says_more_of_the_same_run_is_this_runs(tmp_path: Path) -> None:
     """Earlier versions wrote the training's length, which may change when a training goes on."""
     path = tmp_path / "trace.jsonl"

@@ -239,10 +239,11 @@ class TraceWriter:
             self._append(text)
 
     def _refuse_other(self, found: TraceHeader) -> None:
-        names = [n for n in TraceHeader.model_fields if not _agree(getattr(found, n), getattr(self._header, n))]
-        if names:
+        apart = _apart(found.model_dump(), self._header.model_dump())
+        if apart:
+            more = f" and {len(apart) - _SAID} more" if len(apart) > _SAID else ""
             raise TraceError(
-                f"{self.path} is another run's trace (its {' and '.join(names)} differ); choose another path, or "
+                f"{self.path} is another run's trace, of {', '.join(apart[:_SAID])}{more}; choose another path, or "
                 "move that file away"
             )
 
@@ -356,12 +357,21 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def _agree(found: Any, mine: Any, depth: int = 2) -> bool:
-    """Equality; but what is nested in the metadata may say more in the file: earlier versions wrote a length too."""
+_NOTHING: Any = object()
+_SAID = 8  # differences of two runs, in a message
+
+
+def _apart(found: Any, mine: Any, name: str = "", depth: int = 0) -> list[str]:
+    """What differs in two headers, as `name=was (now is)`; empty if they agree.
+
+    What is nested in the metadata may say more in the file: earlier versions wrote a length too.
+    """
     if not (isinstance(found, dict) and isinstance(mine, dict)):
-        return bool(found == mine)
-    same = found.keys() == mine.keys() if depth == 2 else found.keys() >= mine.keys()
-    return same and all(_agree(found[name], mine[name], depth - 1) for name in mine)
+        said = ("nothing" if value is _NOTHING else f"{value!r:.40}" for value in (found, mine))
+        return [] if found == mine else ["{}={} (now {})".format(name, *said)]
+    names = found.keys() | mine.keys() if depth < 2 else mine.keys()
+    apart = [_apart(found.get(one, _NOTHING), mine.get(one, _NOTHING), one, depth + 1) for one in sorted(names)]
+    return [line for lines in apart for line in lines]
 
 
 def _start_of_line(block: bytes, index: int) -> int:
