@@ -216,10 +216,10 @@ def _length(prompt: object) -> int:
 
 
 def _columns(name: str, values: Sequence[object]) -> NDArray[Any]:
-    plain = [value.tolist() if hasattr(value, "tolist") else value for value in values]  # of numpy and torch
-    if all(value is None or isinstance(value, int | float) for value in plain):
-        return _filled([[math.nan if value is None else value] for value in plain])
+    plain: list[Any] = [value.tolist() if hasattr(value, "tolist") else value for value in values]  # numpy's, torch's
     given = [value for value in plain if value is not None]
+    if all(isinstance(value, int | float) for value in given):
+        return _filled([[math.nan if value is None else value] for value in plain])
     if all(isinstance(value, list | tuple) and all(isinstance(one, int | float) for one in value) for value in given):
         sizes = sorted({len(value) for value in given})
         if len(sizes) > 1:
