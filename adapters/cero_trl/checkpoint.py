@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from accelerate.utils import send_to_device
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from transformers.trainer import TRAINER_STATE_NAME
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
@@ -101,8 +102,8 @@ def load_state(folder: Path, expected: Progress) -> tuple[RolloutAllocator, Prog
         )
     try:
         progress = Progress.model_validate_json((folder / PROGRESS_FILE).read_text())
-    except ValidationError as error:
-        raise CheckpointError(f"{folder / PROGRESS_FILE} cannot be read: {error}") from error
+    except ValueError as error:  # pydantic's and that of other bytes than text
+        raise _torn(folder / PROGRESS_FILE, error) from error
     if progress.pool != expected.pool:
         raise CheckpointError(
             f"{folder} was written with another train dataset, or the same in another order, and the "
@@ -122,19 +123,22 @@ def steps_done(folder: Path) -> int:
     """Optimiser steps of the training that wrote a checkpoint.
 
     Raises:
-        CheckpointError: the folder is no whole checkpoint.
+        CheckpointError: the folder is no whole checkpoint, or the file is torn.
     """
     path = folder / TRAINER_STATE_NAME
     if not path.is_file():
         raise CheckpointError(f"{folder} has no {path.name}, which is written last; resume an earlier checkpoint")
-    return int(json.loads(path.read_text())["global_step"])
+    try:
+        return int(json.loads(path.read_text())["global_step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _torn(path, error) from error
 
 
 def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, Any]]:
     """Read back this rank's share of a generation batch in training.
 
     Raises:
-        CheckpointError: it is not there.
+        CheckpointError: it is not there, or torn.
     """
     path = folder / _batch_file(rank)
     if not path.is_file():
@@ -142,9 +146,21 @@ def load_batch(folder: Path, rank: int, device: torch.device) -> list[dict[str, 
             f"{path} is missing: the checkpoint was written in the middle of a generation batch; copy the "
             "whole folder, or resume from a checkpoint at the end of a generation batch"
         )
-    # By way of the CPU: torch.load cannot restore to "cpu:0", as accelerate calls the device of a CPU rank.
-    batch: list[dict[str, Any]] = send_to_device(torch.load(path, map_location="cpu", weights_only=True), device)
-    return batch
+    try:
+        # By way of the CPU: torch.load cannot restore to "cpu:0", as accelerate calls the device of a CPU rank.
+        batch: list[dict[str, Any]] = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:  # by where it is torn
+        raise _torn(path, error) from error
+    moved: list[dict[str, Any]] = send_to_device(batch, device)
+    return moved
+
+
+def _torn(path: Path, cause: Exception) -> CheckpointError:
+    said = " ".join(str(cause).split())
+    return CheckpointError(
+        f"{path} cannot be read ({type(cause).__name__}: {said:.120}); it is torn or foreign, so copy the folder "
+        "again, or resume an earlier checkpoint"
+    )
 
 
 def _batch_file(rank: int) -> str:

@@ -97,6 +97,17 @@ def test_a_torn_checkpoint_is_refused(tmp_path: Path) -> None:
         trained(tmp_path / "c", HALVED, allocator="uniform", resume=torn)
 
 
+@pytest.mark.parametrize("name", ["cero_batch_0.pt", "cero_trl.json", "cero_allocator.npz", "trainer_state.json"])
+@pytest.mark.parametrize("size", [0, 40])
+def test_a_file_that_ends_early_is_named(tmp_path: Path, name: str, size: int) -> None:
+    """As a full disk or a copy that stopped leaves it; the message says what to do."""
+    trained(tmp_path / "a", {**HALVED, "max_steps": 3}, allocator="uniform")
+    torn = tmp_path / "a" / "checkpoint-3" / name
+    torn.write_bytes(torn.read_bytes()[:size])
+    with pytest.raises(CheckpointError, match=rf"{name} cannot be read(.|\n)*(earlier|fresh_start)"):
+        trained(tmp_path / "b", HALVED, allocator="uniform", resume=torn.parent)
+
+
 def test_another_batch_layout_in_mid_round_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "a", {**HALVED, "max_steps": 4}, allocator="uniform")
     with pytest.raises(CheckpointError, match=r"micro_batches_per_round=2 \(now 1\)"):
