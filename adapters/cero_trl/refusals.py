@@ -39,6 +39,13 @@ def refuse_arguments(arguments: Mapping[str, Any], settings: CeroTRLConfig, on_r
             "datasets.Dataset; read a stream into one (Dataset.from_list), and where an environment owns the "
             "prompts, give it one row per task"
         )
+    # A transform makes columns as rows are read; only then is one read here.
+    columns = dataset.column_names if "prompt" in dataset.column_names or not len(dataset) else list(dataset[0])
+    if len(dataset) and "prompt" not in columns:
+        raise ConfigurationError(
+            f"the train dataset has no column 'prompt', which TRL generates from; it has {', '.join(columns)}; rename "
+            "the one that holds the prompts (dataset.rename_column)"
+        )
     if arguments.get("rollout_func") is not None:
         raise ConfigurationError(
             "a rollout_func may count on runs of num_generations equal prompts, and dealt groups differ in "

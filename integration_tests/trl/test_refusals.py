@@ -46,6 +46,17 @@ def test_refused_at_construction(tmp_path: Path, options: dict[str, Any], messag
         tiny.trainer(tmp_path, **{"allocator": "uniform", **options})
 
 
+def test_prompts_are_where_trl_looks_for_them(tmp_path: Path) -> None:
+    """In a column, or made by a transform as rows are read; without them TRL would end in its first step."""
+    questions = tiny.dataset().rename_column("prompt", "question")
+    with pytest.raises(ConfigurationError, match=r"no column 'prompt', .* it has question, row; rename"):
+        tiny.trainer(tmp_path, train_dataset=questions)
+    made = questions.with_transform(lambda rows: {"prompt": rows["question"], "row": rows["row"]})
+    trainer = tiny.trainer(tmp_path, train_dataset=made)
+    trainer.train()
+    assert len(trainer.records) == 3
+
+
 def test_an_environment_that_owns_the_prompts_is_refused(tmp_path: Path) -> None:
     from cero_trl import CeroGRPOTrainer
 
