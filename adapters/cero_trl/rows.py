@@ -111,3 +111,36 @@ def numbers_of(batch: Sequence[Any]) -> list[int] | None:
     if not all(isinstance(row, DatasetRow) for row in batch):
         return None
     return [row.number for row in batch]
+
+
+def check_handed_on(rows: Sequence[Any], dealt: Sequence[Any] | None) -> None:
+    """Refuse to generate from other rows than were dealt, whose groups would be taken for those of the deal.
+
+    Args:
+        rows: of this process, as the last override of `_generate_and_score_completions` handed them on.
+        dealt: as they were handed to the first; None if nothing is dealt.
+
+    Raises:
+        ConfigurationError: they are others, of another number, or in another order.
+
+    >>> first, second = {"prompt": "a"}, {"prompt": "b"}
+    >>> check_handed_on([{"prompt": "c"}, second], [first, second])
+    """
+    if dealt is None:
+        raise ConfigurationError(
+            "rows are generated from that no allocator dealt: a class calls _generate_and_score_completions twice in a "
+            "round, or with rows of its own; call it once, by way of _prepare_inputs, with the rows that it gets"
+        )
+    if len(rows) != len(dealt):
+        raise ConfigurationError(
+            f"{len(rows)} rows were handed on where {len(dealt)} were dealt to this process; an override of "
+            "_generate_and_score_completions may change rows, and must keep their number and order"
+        )
+    place = {id(row): at for at, row in enumerate(dealt)}
+    moved = next((at for at, row in enumerate(rows) if place.get(id(row), at) != at), None)
+    if moved is not None:
+        raise ConfigurationError(
+            f"row {place[id(rows[moved])]} of those dealt to this process was handed on as row {moved}, so that its "
+            "rollout would count for another prompt's group; an override of _generate_and_score_completions may change "
+            "rows, and must keep their number and order"
+        )

@@ -27,7 +27,7 @@ from cero_api.adapting.known import features_help
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
-from cero_api.errors import CheckpointError, ConfigurationError, PromptError
+from cero_api.errors import CheckpointError, PromptError
 from cero_trl.advantages import grouped_advantages, prompt_weights, refuse_changed_below
 from cero_trl.checkpoint import Progress, load_batch, load_state, pool_fingerprint, save_batch, save_state, steps_done
 from cero_trl.config import CeroTRLConfig, rounds_between, schedule_of
@@ -38,7 +38,7 @@ from cero_trl.known import known_of
 from cero_trl.planning import fitting_allocator
 from cero_trl.refusals import arguments_for_trl, refuse_arguments, refuse_beside_a_pilot, refuse_success_reward
 from cero_trl.rewards import Forgiving, rewards_in_use
-from cero_trl.rows import DatasetRow, LaterRow, Named, numbers_of
+from cero_trl.rows import DatasetRow, LaterRow, Named, check_handed_on, numbers_of
 from cero_trl.waves import Round, Wave, in_waves
 
 logger = logging.getLogger(__name__)
@@ -188,22 +188,19 @@ class CeroGRPOTrainer(GRPOTrainer):
     def _generate_and_score_completions(self, inputs: list[Any]) -> dict[str, Any]:
         if self.model.training and self._round is None and numbers_of(inputs) is not None:
             inputs = self._deal(inputs)  # a subclass prepares inputs in its own way
+        if not self.model.training:
+            evaluated: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            return evaluated
         dealt, self._round = self._round, None
-        if not self.model.training or dealt is None:
-            output: dict[str, Any] = super()._generate_and_score_completions(inputs)
-            return output
-        if len(inputs) != dealt.rows:
-            raise ConfigurationError(
-                f"{len(inputs)} rows were handed on where {dealt.rows} were dealt to this process; an override of "
-                "_generate_and_score_completions may change rows, and must keep their number and order"
-            )
+        check_handed_on(inputs, None if dealt is None else dealt.handed)
+        assert dealt is not None  # or it was refused
         self._dealt = True
         try:
             with (
                 in_waves(self, inputs, dealt.later, functools.partial(self._commit, dealt)) as rows,
                 rewards_in_use(self) as used,
             ):
-                output = super()._generate_and_score_completions(rows)
+                output: dict[str, Any] = super()._generate_and_score_completions(rows)
         except BaseException:
             dealt.give_up(self.allocator)
             raise
@@ -236,7 +233,8 @@ class CeroGRPOTrainer(GRPOTrainer):
         check_agreed(allocation, self.accelerator)
         self._round = dealt = Round(allocation, self.accelerator.num_processes, self.accelerator.process_index)
         # One by one, so that no two rollouts share an object.
-        return [*(self._pool[row] for row in dealt.own()), *(LaterRow(self._pool) for _ in range(dealt.later))]
+        dealt.handed = [*(self._pool[row] for row in dealt.own()), *(LaterRow(self._pool) for _ in range(dealt.later))]
+        return list(dealt.handed)
 
     def _commit(self, dealt: Round, rewards_per_func: torch.Tensor, tokens: torch.Tensor) -> list[int]:
         """This rank's rows of a round's second wave, by what the first earned."""
@@ -333,6 +331,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         # transformers resumes neither where TRL counts micro-batches from, nor the generation batch in training: TRL
         # generates (and pays for) the same prompts again, and ends with one round more than planned.
         self._step, self._buffered_inputs = 0, None
+        self.schedule = schedule_of(self.args, self.schedule.num_prompts)  # which may be set after the trainer is made
         if folder:
             self._resume(Path(folder))
         else:

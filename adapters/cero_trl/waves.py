@@ -47,6 +47,7 @@ class Round:
     Attributes:
         allocations: of each wave so far.
         waves: those that are generated and judged.
+        handed: rows of this process as they were handed to TRL and to who derives from it; None before that.
 
     Raises:
         ConfigurationError: the ranks cannot have equal parts.
@@ -62,15 +63,11 @@ class Round:
         self._ranks, self._rank = ranks, rank
         self.allocations = [first]
         self.waves: list[Wave] = []
-
-    @property
-    def rows(self) -> int:
-        """Of each rank, in both waves."""
-        return (self.allocations[0].total + self.allocations[0].to_commit) // self._ranks
+        self.handed: list[Mapping[str, Any]] | None = None
 
     @property
     def later(self) -> int:
-        """Rows of each rank that the second wave has, of those above."""
+        """Rows of each rank that the second wave has."""
         return self.allocations[0].to_commit // self._ranks
 
     def own(self) -> list[int]:

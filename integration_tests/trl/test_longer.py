@@ -88,6 +88,18 @@ def test_a_second_training_goes_on_with_what_is_known(tmp_path: Path) -> None:
     assert [record.round for record in rest.records] == [3]
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_steps_that_are_set_after_the_trainer_is_made(tmp_path: Path, before: bool) -> None:
+    longer = trainer(tmp_path, 3, HALVED)
+    if before:
+        longer.train()
+    done = len(longer.records)
+    longer.args.max_steps = 7
+    longer.train()
+    assert len(longer.records) == done + 4
+    assert longer.allocator.metrics()["budget_remaining"] == 0
+
+
 def test_an_allocator_of_ones_own_lasts_for_a_second_training(tmp_path: Path) -> None:
     schedule = (8, 8, 8)
     own = CeroAllocator(CeroConfig(num_prompts=12, rounds=3, budget=24, capacity=8, pacing=schedule))

@@ -202,6 +202,38 @@ def test_rows_that_go_missing_and_rows_of_ones_own(tmp_path: Path) -> None:
         made(Own, tmp_path).train()
 
 
+def test_a_round_is_generated_once(tmp_path: Path) -> None:
+    """The second time TRL would take blocks of num_generations for groups, and the allocator would hear nothing."""
+
+    class Twice(CeroGRPOTrainer):
+        def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+            super()._generate_and_score_completions(inputs)
+            again: dict[str, Any] = super()._generate_and_score_completions(inputs)
+            return again
+
+    with pytest.raises(ConfigurationError, match=r"no allocator dealt: a class calls _generate_and_score_.* twice"):
+        made(Twice, tmp_path).train()
+
+
+def test_rows_that_no_allocator_dealt_are_not_trained_on(tmp_path: Path) -> None:
+    class Past(CeroGRPOTrainer):
+        def _prepare_inputs(self, generation_batch: Any) -> Any:
+            return GRPOTrainer._prepare_inputs(self, [dict(row) for row in generation_batch])
+
+    with pytest.raises(ConfigurationError, match="or with rows of its own; call it once"):
+        made(Past, tmp_path).train()
+
+
+@pytest.mark.parametrize("order", [[7, 6, 5, 4, 3, 2, 1, 0], [0, 1, 2, 3, 5, 4, 6, 7]])
+def test_rows_in_another_order_are_refused(tmp_path: Path, order: list[int]) -> None:
+    class Sorting(CeroGRPOTrainer):
+        def _generate_and_score_completions(self, inputs: Any) -> dict[str, Any]:
+            return super()._generate_and_score_completions([inputs[at] for at in order])
+
+    with pytest.raises(ConfigurationError, match="would count for another prompt's group"):
+        made(Sorting, tmp_path).train()
+
+
 def test_an_override_that_prepares_inputs_by_itself_is_dealt_to(tmp_path: Path) -> None:
     class Mine(Keeping, CeroGRPOTrainer):
         def _prepare_inputs(self, generation_batch: Any) -> Any:
