@@ -18,12 +18,12 @@ from integration_tests.trl import tiny
 OPTIONS = {"max_steps": 6, "per_device_train_batch_size": 16, "optim": "adamw_torch"}
 
 
-def trained(folder: Path, **kwargs: Any) -> Any:
+def trained(folder: Path, resume: Path | None = None, args: dict[str, Any] | None = None, **kwargs: Any) -> Any:
     model = tiny.model()
     model.for_training = lambda **_: model.train()
     model.for_inference = lambda **_: model.eval()
-    trainer = tiny.trainer(folder, tiny.first_is_digit, model=model, args=OPTIONS, **kwargs)
-    trainer.train()
+    trainer = tiny.trainer(folder, tiny.first_is_digit, model=model, args={**OPTIONS, **(args or {})}, **kwargs)
+    trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     return trainer
 
 
@@ -47,3 +47,22 @@ def test_equal_counts_train_exactly_as_unsloth_does(tmp_path: Path) -> None:
         assert torch.equal(mine["completion_ids"], theirs["completion_ids"])
         assert torch.equal(mine["advantages"], theirs["advantages"])
     assert (tiny.weights(ours) == tiny.weights(stock)).all()
+
+
+def test_a_round_in_two_waves_is_one_and_resumes_in_its_middle(tmp_path: Path) -> None:
+    pilot: dict[str, Any] = {"scope": "window", "allocator_config": {"pilot": 2, "belief": "pooled"}}
+    pilot |= {"train_dataset": tiny.dataset(48)}
+    args = {"num_generations": 8, "steps_per_generation": 2, "save_strategy": "steps", "save_steps": 3}
+    whole = trained(tmp_path / "whole", args=args, **pilot)
+    assert {2, 8} <= {int(count) for record in whole.records for count in record.counts}
+    for batch, record in zip(whole.batches, whole.records, strict=True):
+        prompts = {tuple(row.tolist()) for row in batch["prompt_ids"]}
+        assert len(prompts) == (record.counts > 0).sum()
+        of_prompt = [(batch["prompt_ids"] == torch.tensor(prompt)).all(dim=1) for prompt in prompts]
+        assert sorted(int(rows.sum()) for rows in of_prompt) == sorted(record.counts[record.counts > 0].tolist())
+        assert all(abs(float(batch["advantages"][rows].sum())) < 1e-3 for rows in of_prompt)
+    rest = trained(tmp_path / "rest", tmp_path / "whole" / "checkpoint-3", args=args, **pilot)
+    assert [record.counts.tolist() for record in rest.records] == [
+        record.counts.tolist() for record in whole.records[-len(rest.records) :]
+    ]
+    assert (tiny.weights(rest) == tiny.weights(whole)).all()
