@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cero_api import RolloutAllocator, continued
-from cero_api.adapting import Judge, RewardWatch, refuse_other_knowledge
+from cero_api.adapting import Judge, RewardWatch, refuse_other_knowledge, refuse_other_rule, said_rule
 from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.rewards import SuccessRule
 from cero_api.trace import TraceRound
@@ -39,6 +39,7 @@ class Books:
         rule: SuccessRule | None = None,
     ) -> None:
         rule = rule or SuccessRule()
+        self.judged_by = said_rule(rule)
         self._judge = Judge(rule, "--cero.reward_range")
         self._watch = RewardWatch(rule, "--cero.")
         self._rewards: list[tuple[int, float, float]] = []  # uid, reward and success, since the watch last looked
@@ -149,14 +150,21 @@ class Books:
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, as bytes and numbers."""
         self._close(set())
-        return {"allocator": allocator_to_bytes(self.allocator), "unbudgeted": self.desk.unbudgeted, "next": self._next}
+        return {
+            "allocator": allocator_to_bytes(self.allocator),
+            "unbudgeted": self.desk.unbudgeted,
+            "next": self._next,
+            "judged_by": self.judged_by,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state_dict` of the same allocator and configuration, or of a training of another length.
 
         Raises:
-            CheckpointError: it is of another allocator, configuration or knowledge of the prompts, or damaged.
+            CheckpointError: it is of another allocator, configuration, success rule or knowledge of the prompts, or
+                damaged.
         """
+        refuse_other_rule(state.get("judged_by", {}), self.judged_by)  # earlier versions did not write it down
         saved = allocator_from_bytes(state["allocator"])
         # With another length the rest is planned anew; whatever else differs is refused.
         longer = continued(saved, self.allocator.config)

@@ -52,7 +52,7 @@ class LoaderWithBooks:
     def state_dict(self) -> dict[str, Any]:
         """The loader's state, and the allocator's beside it."""
         if self._folder is not None:
-            keep_settings(self._folder, self._books.allocator)
+            keep_settings(self._folder, self._books.allocator, self._books.judged_by)
         books = self._books.state_dict()
         # As a tensor: OpenRLHF logs what it restores, and a tensor is printed in short.
         books["allocator"] = torch.frombuffer(bytearray(books["allocator"]), dtype=torch.uint8)

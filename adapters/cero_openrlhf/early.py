@@ -10,10 +10,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from cero_api import make_allocator
-from cero_api.adapting import by_features, differences, prompt_features, warn_of_idleness
+from cero_api.adapting import (
+    by_features,
+    differences,
+    prompt_features,
+    refuse_other_rule,
+    said_rule,
+    warn_of_idleness,
+)
 from cero_api.allocators import allocator_name, config_type
 from cero_api.config import AllocatorConfig
-from cero_api.errors import CeroError, ConfigurationError
+from cero_api.errors import CeroError, CheckpointError, ConfigurationError
 from cero_api.files import write_whole
 from cero_api.protocol import RolloutAllocator
 from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, allocator_config, schedule_of
@@ -81,11 +88,12 @@ def dataset_rows(args: Any) -> list[Any] | None:
     return [list(row) for row in zip(*columns, strict=True)]
 
 
-def keep_settings(folder: str | Path, allocator: RolloutAllocator) -> None:
-    """Write the allocator's settings beside OpenRLHF's checkpoints, where the next start can read them."""
+def keep_settings(folder: str | Path, allocator: RolloutAllocator, judged_by: Mapping[str, Any]) -> None:
+    """Write the allocator's settings, and what it is judged by, where the next start can read them early."""
     path = Path(folder) / SETTINGS_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {"allocator": allocator_name(allocator), "config": allocator.config.model_dump(mode="json")}
+    config = allocator.config.model_dump(mode="json")
+    said = {"allocator": allocator_name(allocator), "config": config, "judged_by": dict(judged_by)}
     write_whole(path, json.dumps(said, indent=2) + "\n")
 
 
@@ -98,6 +106,10 @@ def _check_saved(args: Any, settings: OpenRLHFAllocatorConfig, config: Allocator
         before = config_type(saved["allocator"])(**saved["config"])
     except (OSError, ValueError, KeyError, TypeError, CeroError):
         return  # the checkpoint itself will be read, and is what counts
+    try:
+        refuse_other_rule(saved.get("judged_by", {}), said_rule(settings))
+    except CheckpointError as error:
+        raise ConfigurationError(f"{args.ckpt.path}: {error}, with --{PREFIX}.fresh_start") from error
     foreign = [name for name in type(config).model_fields if name not in config.replanned]
     told = differences(before, config, [n for n in foreign if getattr(before, n, None) != getattr(config, n)])
     if told:

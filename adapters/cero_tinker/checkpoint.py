@@ -23,6 +23,7 @@ class Progress(BaseModel):
         rollouts_so_far: rollouts dealt so far.
         pool: fingerprint of the dataset, whose places the allocator's state speaks of.
         length: of the training, as the allocator was configured for it; what it has by now may be longer.
+        judged_by: what makes a reward a success, `cero_api.adapting.said_rule`; empty where nobody wrote it down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +32,7 @@ class Progress(BaseModel):
     rollouts_so_far: int
     pool: str
     length: dict[str, Any] = {}
+    judged_by: dict[str, Any] = {}
 
 
 def first_step(log_path: str) -> int:

@@ -15,7 +15,15 @@ from numpy.typing import ArrayLike
 from tinker_cookbook.rl import train
 
 from cero_api import RolloutAllocator
-from cero_api.adapting import features_help, refuse_other_knowledge, run_identity, start_line, warn_of_idleness
+from cero_api.adapting import (
+    features_help,
+    refuse_other_knowledge,
+    refuse_other_rule,
+    run_identity,
+    said_rule,
+    start_line,
+    warn_of_idleness,
+)
 from cero_api.adapting.fitting import fitted_allocator, usual_scope
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
 from cero_api.allocators import allocator_name
@@ -127,7 +135,13 @@ async def allocated(
     name = allocator_name(made)  # what cannot be saved is refused now, not at the first checkpoint
     refuse_short_batches(config, made, prompts)
     warn_of_idleness(made, schedule.shape(settings.scope))
-    fresh = Progress(step=schedule.first, rollouts_so_far=0, pool=prompts.fingerprint, length=length_of(made.config))
+    fresh = Progress(
+        step=schedule.first,
+        rollouts_so_far=0,
+        pool=prompts.fingerprint,
+        length=length_of(made.config),
+        judged_by=said_rule(settings, success_metric=success_metric),
+    )
     folder = Path(config.log_path) / FOLDER
     made, progress = _standing(made, schedule, folder, fresh, fresh_start)
     listeners: list[Callable[[RoundRecord], None]] = [] if on_round is None else [on_round]
@@ -164,6 +178,7 @@ def _standing(
         return allocator, fresh
     try:
         saved, progress = load_state(folder, schedule.first, fresh.pool)
+        refuse_other_rule(progress.judged_by, fresh.judged_by)
         config = allocator.config
         if progress.length == fresh.length:  # nobody asked for another
             config = of_the_length_of(saved.config, config)

@@ -34,6 +34,7 @@ class Progress(BaseModel):
         world_size: number of ranks.
         pool: fingerprint of the train dataset, whose row numbers the allocator's state speaks of.
         length: of the training, as the allocator was configured for it; what it has by now may be longer.
+        judged_by: what makes a reward a success, `cero_api.adapting.said_rule`; empty where nobody wrote it down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Progress(BaseModel):
     world_size: int
     pool: str
     length: dict[str, Any] = {}
+    judged_by: dict[str, Any] = {}
 
     @property
     def in_mid_round(self) -> bool:

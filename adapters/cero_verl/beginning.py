@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cero_api import AllocatorConfig, RolloutAllocator, continued, make_allocator
-from cero_api.adapting import by_features, differences, refuse_other_knowledge
+from cero_api.adapting import by_features, differences, refuse_other_knowledge, refuse_other_rule
 from cero_api.checkpoint import allocator_to_bytes
 from cero_api.errors import CheckpointError
 from cero_ray.durable import ALLOCATOR_FILE, restored
@@ -103,6 +103,7 @@ def _resumed(
         if wanted != before:
             told += f", where it had {differences(before, wanted)}"
             saved, files = _continued(saved, wanted, files, found.path)
+        refuse_other_rule({} if progress is None else progress.judged_by, settings.judged_by)
         refuse_other_knowledge(saved, make_allocator(settings.name, wanted, **_known(settings, wanted, prompts)))
     else:
         told += ", where the training is over"

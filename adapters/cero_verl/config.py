@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from cero_api.adapting import informed_fields
+from cero_api.adapting import informed_fields, said_rule
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, refuse_unused, scope_of
 from cero_api.allocators import allocator_type, config_type
 from cero_api.config import AllocatorConfig, Scope
@@ -87,6 +87,11 @@ class VerlAllocatorConfig(SuccessRule):
     def rule(self) -> SuccessRule:
         """How a reward becomes a success."""
         return SuccessRule(success_threshold=self.success_threshold, reward_range=self.reward_range)
+
+    @property
+    def judged_by(self) -> dict[str, Any]:
+        """What a checkpoint remembers of it."""
+        return said_rule(self, success_key=self.success_key)
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,13 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
     def save(self, folder: str | Path, step: int) -> None:
         """Write the allocator's state into verl's checkpoint."""
         begun = self._beginning
-        progress = Progress(step=step, pool=self._prompts.index.fingerprint, after=begun.after, asked=begun.asked)
+        progress = Progress(
+            step=step,
+            pool=self._prompts.index.fingerprint,
+            after=begun.after,
+            asked=begun.asked,
+            judged_by=self.settings.judged_by,
+        )
         save_state(Path(folder), self.allocator.checkpoint(), progress)
 
     async def _init_agent_loop_workers(self) -> None:

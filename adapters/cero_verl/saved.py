@@ -25,6 +25,7 @@ class Progress(BaseModel):
         pool: fingerprint of the prompts and their order, of which the allocator's rows speak.
         after: steps before the allocator began, if it began in the middle of a training.
         asked: rounds and budget that the configuration asked for, where the allocator was given more to last.
+        judged_by: what makes a reward a success, `cero_api.adapting.said_rule`; empty where nobody wrote it down.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +34,7 @@ class Progress(BaseModel):
     pool: str
     after: int = 0
     asked: tuple[int, int] | None = None
+    judged_by: dict[str, Any] = {}
 
 
 class Resumed(NamedTuple):

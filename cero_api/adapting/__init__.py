@@ -4,7 +4,7 @@ from cero_api.adapting.defaults import RoundShape, allocator_fields, refuse_othe
 from cero_api.adapting.guard import check_attributes, check_upstream, plain
 from cero_api.adapting.identity import name_of, run_identity
 from cero_api.adapting.idle import idle_reasons, warn_of_idleness
-from cero_api.adapting.judging import Judge
+from cero_api.adapting.judging import Judge, refuse_other_rule, said_rule
 from cero_api.adapting.known import (
     SOURCES,
     by_features,
@@ -43,8 +43,10 @@ __all__ = [
     "prompt_features",
     "refuse_other_knowledge",
     "refuse_other_offer",
+    "refuse_other_rule",
     "round_numbers",
     "run_identity",
+    "said_rule",
     "scope_of",
     "start_line",
     "told_before",

@@ -4,17 +4,52 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from cero_api._types import FloatArray
 from cero_api.arrays import real_numbers
-from cero_api.errors import InvalidOutcomeError
+from cero_api.errors import CheckpointError, InvalidOutcomeError
 from cero_api.rewards import SuccessRule
 
 logger = logging.getLogger(__name__)
+
+
+def said_rule(rule: SuccessRule, **more: Any) -> dict[str, Any]:
+    """What a checkpoint remembers of a success rule: what was learned speaks of these successes.
+
+    Args:
+        rule: how a reward becomes a success.
+        **more: JSON values: by which of several rewards.
+
+    >>> said_rule(SuccessRule(), success_key=None) == said_rule(SuccessRule(success_threshold=1.0), success_key=None)
+    True
+    """
+    threshold = 1.0 if rule.success_threshold is None and rule.reward_range is None else rule.success_threshold
+    reward_range = None if rule.reward_range is None else list(rule.reward_range)
+    return {"success_threshold": threshold, "reward_range": reward_range, **more}
+
+
+def refuse_other_rule(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on where a checkpoint left off, if other rewards are successes now.
+
+    Args:
+        saved: `said_rule` of the checkpoint; empty in those of earlier versions, which take any.
+        now: of this training.
+
+    Raises:
+        CheckpointError: they differ; the message names what.
+    """
+    differing = [name for name in now if saved and saved.get(name) != now[name]]
+    if differing:
+        told = ", ".join(f"{name}={saved.get(name)} (now {now[name]})" for name in differing)
+        raise CheckpointError(
+            f"the checkpoint was written where successes were judged by {told}, and what its allocator learned speaks "
+            "of those; resume with the same, or begin a new allocator"
+        )
 
 
 class Judge:

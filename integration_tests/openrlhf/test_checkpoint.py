@@ -12,7 +12,9 @@ import torch
 from torchdata.stateful_dataloader import StatefulDataLoader
 
 from cero_api import CeroConfig, make_allocator
+from cero_api.adapting import said_rule
 from cero_api.errors import CheckpointError, ConfigurationError
+from cero_api.rewards import SuccessRule
 from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import KEY, LoaderWithBooks
 from cero_openrlhf.config import read_settings
@@ -26,8 +28,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWa
 SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 8, "budget": 128}
 
 
-def loader(pool: str = "this", fresh_start: bool = False, **changes: Any) -> tuple[LoaderWithBooks, Books]:
-    books = Books(make_allocator("cero", **SIZE | changes))
+def loader(
+    pool: str = "this", fresh_start: bool = False, rule: SuccessRule | None = None, **changes: Any
+) -> tuple[LoaderWithBooks, Books]:
+    books = Books(make_allocator("cero", **SIZE | changes), rule=rule)
     return LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, pool, fresh_start), books
 
 
@@ -111,6 +115,16 @@ def test_other_settings_are_refused_by_their_difference() -> None:
     assert "num_prompts" not in str(refusal.value)
 
 
+def test_other_successes_are_refused_unless_a_fresh_start_is_asked_for() -> None:
+    state = saved(used()[0].state_dict())
+    other = SuccessRule(success_threshold=0.5)
+    with pytest.raises(CheckpointError, match=r"success_threshold=1\.0 \(now 0\.5\).*--cero\.fresh_start"):
+        loader(rule=other)[0].load_state_dict(state)
+    loader(rule=other, fresh_start=True)[0].load_state_dict(state)
+    del state[KEY]["judged_by"]  # as an earlier version wrote it
+    loader(rule=other)[0].load_state_dict(state)
+
+
 @pytest.mark.parametrize(
     ("told", "now", "differing"),
     [
@@ -136,7 +150,7 @@ def test_other_knowledge_of_the_prompts_is_refused(told: dict[str, Any], now: di
 def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads(tmp_path: Path) -> None:
     prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", tiny.LABELS)
     kept = make_allocator("cero", num_prompts=12, rounds=3, budget=48, max_rollouts_per_prompt=8, capacity=16)
-    keep_settings(tmp_path / "checkpoints", kept)
+    keep_settings(tmp_path / "checkpoints", kept, said_rule(SuccessRule()))
 
     def check(**changes: Any) -> None:
         files = {"ckpt__load_enable": True, "ckpt__path": str(tmp_path / "checkpoints")}
@@ -149,5 +163,8 @@ def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads
     with pytest.raises(ConfigurationError, match=r"max_rollouts_per_prompt=8 \(now 6\).*or pass --cero\.fresh_start"):
         check(train__num_episodes=2, cero__max_rollouts_per_prompt="6")
     check(train__num_episodes=2, cero__max_rollouts_per_prompt="6", cero__fresh_start=True)
+    with pytest.raises(ConfigurationError, match=r"success_threshold=1\.0 \(now 0\.5\).*--cero\.fresh_start"):
+        check(train__num_episodes=2, cero__success_threshold="0.5")
+    check(train__num_episodes=2, cero__success_threshold="0.5", cero__fresh_start=True)
     with pytest.raises(ConfigurationError, match="ends before the training, which generates 96"):
         check(train__num_episodes=2, cero__budget="80")

@@ -11,6 +11,7 @@ import pytest
 from tinker_cookbook.rl.rollouts import TrajectoryGroup
 
 from cero_api import load_allocator
+from cero_api.errors import CheckpointError
 from cero_api.trace import TraceReader
 from integration_tests.tinker.test_refusals import OfBuilder, checkpoint, setup
 from integration_tests.tinker.tiny import Builder, Dataset, Digits, Policy, datasets, prompt, roll, scripted
@@ -76,6 +77,19 @@ def test_a_longer_training_goes_on(tmp_path: Path) -> None:
         await steps(longer, 3, 6)
         assert longer.allocator.metrics()["budget_remaining"] == 0
         assert longer.allocator.exposure().sum() == 96
+
+    asyncio.run(train())
+
+
+def test_other_successes_are_refused_or_begun_anew(tmp_path: Path) -> None:
+    async def train() -> None:
+        await steps(await datasets(setup(tmp_path)), 0, 3)
+        checkpoint(tmp_path, 3)
+        longer = setup(tmp_path, num_epochs=2)
+        with pytest.raises(CheckpointError, match=r"success_threshold=1\.0 \(now 0\.5\)"):
+            await datasets(longer, success_threshold=0.5)
+        fresh = await datasets(longer, success_threshold=0.5, fresh_start=True)
+        assert fresh.allocator.metrics()["budget_spent"] == 0
 
     asyncio.run(train())
 

@@ -1,5 +1,6 @@
 """Resuming equals never having stopped: same prompts, counts, losses and weights, at any step."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,26 @@ def test_a_checkpoint_of_another_allocator_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "a", {"save_steps": 3}, allocator="uniform")
     with pytest.raises(CheckpointError, match=r"a UniformConfig \(now a CeroConfig\)"):
         trained(tmp_path / "b", {}, allocator="cero", resume=tmp_path / "a" / "checkpoint-3")
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"success_threshold": 0.5}, r"success_threshold=1\.0 \(now 0\.5\)"),
+        ({"reward_range": (0, 2)}, r"success_threshold=1\.0 \(now None\), reward_range=None \(now \[0\.0, 2\.0\]\)"),
+        ({"success_reward": "first_is_digit"}, r"success_reward=None \(now first_is_digit\)"),
+    ],
+)
+def test_a_checkpoint_of_other_successes_is_refused(tmp_path: Path, rule: dict[str, Any], said: str) -> None:
+    trained(tmp_path / "a", {"save_steps": 3})
+    saved = tmp_path / "a" / "checkpoint-3"
+    with pytest.raises(CheckpointError, match=said):
+        trained(tmp_path / "b", {}, resume=saved, **rule)
+    assert trained(tmp_path / "b", {}, resume=saved, fresh_start=True, **rule).allocator.metrics()["round"] == 3
+    progress = json.loads((saved / "cero_trl.json").read_text())
+    del progress["judged_by"]  # as an earlier version wrote it
+    (saved / "cero_trl.json").write_text(json.dumps(progress))
+    assert trained(tmp_path / "c", {}, resume=saved, **rule).allocator.metrics()["round"] == 6
 
 
 def test_a_torn_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from cero_api.errors import CheckpointError
 from cero_ray import DurableDesk
 from cero_ray.durable import restored
 from cero_verl.beginning import Beginning, beginning
+from cero_verl.config import VerlAllocatorConfig
 from cero_verl.prompts import TrainPrompts, train_dataset
 from cero_verl.saved import Progress, save_state
 from integration_tests.verl.tiny import Tiny, save_prompts
@@ -101,6 +102,19 @@ def test_other_knowledge_of_the_prompts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="was told other features of its prompts"):
         begin(tmp_path, *other)
     assert begin(tmp_path, *other, "rollout_allocator.fresh_start=true").after == SAVED
+
+
+def test_other_successes_are_refused(tmp_path: Path) -> None:
+    settings = VerlAllocatorConfig(name="cero", success_key="acc")
+    checkpoint = tmp_path / "checkpoints" / f"global_step_{SAVED}"
+    desk = DurableDesk(tmp_path / "journal", begin(tmp_path).allocator)
+    progress = Progress(step=SAVED, pool=pool(tmp_path), judged_by=settings.judged_by)
+    save_state(checkpoint, desk.checkpoint(), progress)
+    (tmp_path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text(str(SAVED))
+    assert begin(tmp_path, "rollout_allocator.success_key=acc").next_step == SAVED + 1
+    with pytest.raises(CheckpointError, match=r"success_key=acc \(now None\)"):
+        begin(tmp_path)
+    assert begin(tmp_path, "rollout_allocator.fresh_start=true").after == SAVED
 
 
 @pytest.mark.parametrize(

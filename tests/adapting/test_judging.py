@@ -1,5 +1,6 @@
 """Whatever a reward function returns has a share of a success, or none; it never raises, and is counted."""
 
+import json
 import logging
 import math
 from decimal import Decimal
@@ -10,13 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cero_api.adapting import Judge
+from cero_api.adapting import Judge, refuse_other_rule, said_rule
+from cero_api.errors import CheckpointError
 from cero_api.rewards import SuccessRule
 
 RANGE = SuccessRule(reward_range=(0, 1))
 anything = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text(max_size=2), st.decimals(-2, 2), st.just([])
 )
+
+
+def test_a_checkpoint_of_other_successes_is_refused_by_what_differs() -> None:
+    saved = said_rule(SuccessRule(), success_key="acc")
+    refuse_other_rule(saved, said_rule(SuccessRule(success_threshold=1.0), success_key="acc"))
+    refuse_other_rule({}, said_rule(RANGE))  # of a version that did not write it down
+    assert json.loads(json.dumps(said_rule(RANGE))) == said_rule(RANGE)
+    with pytest.raises(CheckpointError, match=r"reward_range=None \(now \[0\.0, 1\.0\]\)"):
+        refuse_other_rule(saved, said_rule(RANGE, success_key="acc"))
+    with pytest.raises(CheckpointError, match="by success_key=acc \\(now None\\), and"):
+        refuse_other_rule(saved, said_rule(SuccessRule(), success_key=None))
 
 
 @given(
