@@ -32,7 +32,7 @@ ROOT = pathlib.Path(__file__).parent
 
 # Of cero_api/adapting/versions.py; a test holds them to that.
 VERL_LOWEST = "0.9.0"
-OPENRLHF, OPENRLHF_LOWEST = "0.11.2", "0.11.1"
+OPENRLHF, OPENRLHF_LOWEST = "0.11.2", "0.10.3"
 # What OpenRLHF 0.11.2 and DeepSpeed 0.19.6 import when they train on a CPU.
 OPENRLHF_NEEDS = (
     *("ray==2.55.0", "transformers==5.15.0", "accelerate", "aiohttp", "datasets", "einops", "hjson", "jsonlines"),

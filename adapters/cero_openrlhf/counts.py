@@ -13,6 +13,7 @@ from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from cero_openrlhf.feedback import Verdicts, generated
 from cero_openrlhf.prompts import DatasetIndex
+from cero_openrlhf.shares import divisor, evened
 from cero_openrlhf.tickets import Batch, Ticket
 
 
@@ -55,12 +56,28 @@ class AllocatedSamplesGenerator(SamplesGenerator):
         """One training batch, as OpenRLHF's; it is even over the training processes also at the end of an episode."""
         self._training = True
         try:
-            samples, pass_rate, consumed, exhausted = super().generate_samples(**generate_kwargs)
+            made = self._left_over() or super().generate_samples(**generate_kwargs)
         finally:
             self._training = False
+        samples, pass_rate, consumed, exhausted = made
+        if not samples:
+            self.books.begin()  # before 0.11.1 filtering that runs out of prompts cancels what is under way
         samples = evened(samples, divisor(self.args))
         metrics = self.books.metrics() if samples and self.args.train.async_enable else {}
         return Batch(samples, metrics), pass_rate, consumed, exhausted
+
+    def _left_over(self) -> tuple[list[Any], None, int, bool] | None:
+        """The next batch of what waits in the buffer when an episode has no more prompts; None if nothing does.
+
+        Before 0.11.1 OpenRLHF empties the buffer then and begins the episode anew, in some sizes without end; from then
+        on it does what this does.
+        """
+        waiting = getattr(self, "_sample_buffer", None)
+        if not waiting or self._dataloader_iter is not None:
+            return None
+        size = self.args.rollout.batch_size * self._mean
+        self._sample_buffer = waiting[size:]
+        return waiting[:size], None, 0, not self._sample_buffer
 
     def _generate_vllm(
         self, dataloader_iter: Any, num_prompts: int, dynamic_filtering: bool, **generate_kwargs: Any
@@ -184,29 +201,6 @@ def in_batches(samples: Sequence[Any], size: int, waiting: int) -> list[Any]:
         fitting = next((place for place, group in enumerate(left) if len(group) <= room), 0)
         ordered += left.pop(fitting)[:room]
     return ordered
-
-
-def divisor(args: Any) -> int:
-    """What the size of a batch must be a multiple of, so that all training processes get equal shares.
-
-    A process with fewer micro-batches than another leaves a collective call that the other waits in for ever.
-    """
-    if args.train.dynamic_batch_enable:
-        return 1  # then OpenRLHF makes as many micro-batches for each, of whatever size
-    ranks = (
-        args.actor.num_nodes * args.actor.num_gpus_per_node // args.ds.ring_attn_size // args.ds.tensor_parallel_size
-    )
-    return int(ranks * args.rollout.micro_batch_size) if ranks > 1 else 1
-
-
-def evened(samples: Sequence[Any], divisor: int) -> list[Any]:
-    """Rollouts without as many as are too many for equal shares, always one of the largest group."""
-    groups: dict[int, list[Any]] = {}
-    for sample in samples:
-        groups.setdefault(sample.prompts[0].uid, []).append(sample)
-    for _ in range(len(samples) % divisor):
-        max(groups.values(), key=len).pop()
-    return [sample for group in groups.values() for sample in group]
 
 
 def assigned(counts: Sequence[int], loads: Sequence[int]) -> list[int]:

