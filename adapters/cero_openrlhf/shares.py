@@ -48,7 +48,8 @@ def refuse_uneven_shares(args: Any) -> None:
     total, parts = args.rollout.batch_size * args.rollout.n_samples_per_prompt, divisor(args)
     if total % parts == 0:
         return
-    said = f"a batch of {total} rollouts (--rollout.batch_size x --rollout.n_samples_per_prompt) cannot be shared evenly"
+    sizes = "--rollout.batch_size x --rollout.n_samples_per_prompt"
+    said = f"a batch of {total} rollouts ({sizes}) cannot be shared evenly"
     if args.train.dynamic_batch_enable:
         raise ConfigurationError(
             f"{said} by {parts} training processes, and before 0.11.0 OpenRLHF leaves out what is too much; make it a "
