@@ -22,6 +22,7 @@ from verl.plugin.platform.platform_base import PlatformBase
 from verl.plugin.platform.platform_manager import PlatformRegistry
 
 from integration_tests.tiny_model import Passes
+from integration_tests.zygote.workers import use_zygote
 
 ENGINE = "tiny"
 torch.set_num_threads(1)
@@ -282,5 +283,6 @@ def _register_checkpoint_engine() -> None:
 
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
+    use_zygote()
     _register_engine()
     _register_checkpoint_engine()

@@ -17,6 +17,7 @@ import ray
 from hydra import compose, initialize_config_module
 
 from integration_tests.tiny_model import make_model, make_tokenizer
+from integration_tests.zygote.workers import fork_workers
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz+= \n"
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
@@ -36,6 +37,13 @@ ENVIRONMENT = {
     # Ray's workers, too, run what stands here and not what is installed.
     "PYTHONPATH": os.pathsep.join(str(path) for path in (HERE.parents[1], HERE.parents[1] / "adapters")),
 }
+
+# What the workers of a training import, but for Ray, verl and the adapter; most of it is torch's and transformers'.
+IMPORTED = (
+    *("aiohttp", "datasets", "fastapi", "hydra", "jsonschema", "peft", "requests", "tensordict", "uvicorn", "zmq"),
+    *("torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.fsdp", "torchdata.stateful_dataloader"),
+    "transformers.models.llama.modeling_llama",
+)
 
 
 def save_model(folder: Path, seed: int = 0) -> Path:
@@ -254,6 +262,7 @@ def train(
 @contextlib.contextmanager
 def cluster() -> Iterator[None]:
     """A Ray on the loopback, its GPUs by name only; one for each training, as verl's command line has it."""
+    fork_workers(*IMPORTED)
     ray.init(
         num_cpus=16,
         num_gpus=4,
