@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration_tests.verl import tiny
+from integration_tests.zygote.workers import not_forked
 
 if TYPE_CHECKING:
     from integration_tests.verl.tiny import Run
@@ -51,8 +52,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """What tests measured, where a reader of the log finds it."""
+    """What tests measured, and what slowed them down, where a reader of the log finds it."""
     reports = terminalreporter.getreports("passed")
+    for reason in not_forked():
+        terminalreporter.write_line(f"not every worker was forked: {reason}")
     measured = [text for report in reports for name, text in report.user_properties if name == "measured"]
     if measured:
         terminalreporter.section("measured")

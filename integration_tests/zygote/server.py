@@ -31,7 +31,8 @@ READ_LATE_PREFIXES = (
 READ_LATE = (
     # What a worker is in its group, which torch.distributed asks when it makes one.
     *("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"),
-    "CUDA_DEVICE_MAX_CONNECTIONS",
+    # What libraries set as they go.
+    *("COLUMNS", "CUDA_DEVICE_MAX_CONNECTIONS", "LINES", "PYTHONBREAKPOINT"),
 )
 # What may not be imported here: Ray reads what a worker is told (its raylet, its job) as it is imported, a trainer
 # looks for its platform then, and the adapters are what is tested.
@@ -115,7 +116,7 @@ class Zygote:
             and not name.startswith(READ_LATE_PREFIXES)
         )
         if differ:
-            print(f"zygote: a process of its own for a worker whose {', '.join(differ)} is another", file=sys.stderr)
+            print(f"zygote: a worker has another {', '.join(differ)}", flush=True)
         return not differ
 
     def end(self, client: socket.socket, ready: selectors.BaseSelector) -> None:
