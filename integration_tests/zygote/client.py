@@ -38,4 +38,5 @@ def forked() -> int | None:
     return json.loads(answer) if answer else -signal.SIGKILL
 
 
-main()
+if __name__ == "__main__":
+    main()
