@@ -25,14 +25,15 @@ from typing import Any
 
 # Of a worker's environment, what it may have of its own: nothing that is imported here reads it.
 READ_LATE_PREFIXES = (
-    *("CERO_", "NCCL_", "PYTEST_", "RAY_", "TENSORBOARD_", "TINY_", "TRANSFER_QUEUE_", "VERL_", "VLLM_", "WG_"),
+    *("CERO_", "HCCL_", "HSA_", "NCCL_", "PYTEST_", "RAY_", "TENSORBOARD_", "TINY_", "TRANSFER_QUEUE_", "VERL_"),
+    *("VLLM_", "WG_"),
     "SPT_",  # of the titles that Ray gives its processes
 )
 READ_LATE = (
     # What a worker is in its group, which torch.distributed asks when it makes one.
     *("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"),
-    # What libraries set as they go.
-    *("COLUMNS", "CUDA_DEVICE_MAX_CONNECTIONS", "LINES", "PYTHONBREAKPOINT"),
+    # What libraries leave behind in the environment of a process that imports them, for whom it starts.
+    *("COLUMNS", "CUDA_DEVICE_MAX_CONNECTIONS", "LAZY_LEGACY_OP", "LINES", "PYTHONBREAKPOINT", "TORCH_CUDA_ARCH_LIST"),
 )
 # What may not be imported here: Ray reads what a worker is told (its raylet, its job) as it is imported, a trainer
 # looks for its platform then, and the adapters are what is tested.
