@@ -53,7 +53,9 @@ def _started(modules: tuple[str, ...], environ: Mapping[str, str]) -> dict[str, 
     path = str(folder / "socket")
     command = [sys.executable, str(HERE / "server.py"), path, *modules]
     with (folder / "log").open("w") as log:
-        # It ends as its standard input does: with this process, however that ends.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environ)
+        # It ends as its standard input does: with this process, however that ends, and not sooner.
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environ, start_new_session=True
+        )
     atexit.register(process.communicate)
     return {"CERO_ZYGOTE": path, "CERO_ZYGOTE_SETUP": str(ORIGINAL)}
