@@ -183,6 +183,7 @@ def run(request: Request, zygote: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != zygote:  # which died in between
         os._exit(1)
+    os.setpgid(0, 0)  # as Ray starts its workers: it kills the group of one that has ended
     for number, file in enumerate(request.files):
         os.dup2(file, number)
         os.close(file)
