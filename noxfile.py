@@ -22,7 +22,7 @@ TOOK = {
     "docs": "17 s",
     "trl": "4 min",
     "trl_lowest": "2 min",
-    "verl": "12 min",
+    "verl": "25 min",
     "verl_lowest": "3 min",
     "openrlhf": "9 min",
     "openrlhf_lowest": "3 min",

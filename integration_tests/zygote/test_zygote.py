@@ -19,7 +19,8 @@ WORKER = """
 import json, os, random, sys, time
 import numpy
 import beside
-said = {"pid": os.getpid(), "environ": dict(os.environ), "argv": sys.argv, "path": sys.path, "cwd": os.getcwd()}
+said = {"pid": os.getpid(), "group": os.getpgid(0), "environ": dict(os.environ), "argv": sys.argv}
+said |= {"path": sys.path, "cwd": os.getcwd()}
 said |= {"name": __name__, "random": [random.random(), numpy.random.random()], "beside": beside.__file__}
 print(json.dumps(said), flush=True)
 if "stay" in sys.argv:
@@ -85,6 +86,7 @@ def test_a_worker_is_what_was_asked_for(zygote: subprocess.Popen[bytes], tmp_pat
         one, two = said(first), said(second)
     assert (first.returncode, second.returncode) == (7, 7)
     assert one["pid"] not in (first.pid, zygote.pid)
+    assert one["group"] == one["pid"], "Ray would end the zygote with this worker"
     assert (one["argv"], two["argv"]) == (
         [str(tmp_path / "worker.py"), "--one"],
         [str(tmp_path / "worker.py"), "--two"],
