@@ -187,11 +187,12 @@ def verl(session: nox.Session) -> None:
 @nox.session
 def verl_lowest(session: nox.Session) -> None:
     """The lowest version of verl that is supported: estimators, counts, and what is saved without a callback."""
+    borrow(session, "verl")
     session.install("-e", ".[verl,test]", "-c", "constraints/verl.txt")
     folder = "integration_tests/verl"
     session.install("--no-deps", f"verl=={VERL_LOWEST}")
     chosen = ("estimators", "uneven", "resume")
-    session.run("pytest", *(f"{folder}/test_{name}.py" for name in chosen), *session.posargs)
+    session.run("python", "-m", "pytest", *(f"{folder}/test_{name}.py" for name in chosen), *session.posargs)
 
 
 @nox.session
