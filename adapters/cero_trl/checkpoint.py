@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from transformers.trainer import TRAINER_STATE_NAME
 
 from cero_api import RolloutAllocator, load_allocator, save_allocator
+from cero_api.adapting import refuse_other_rule
 from cero_api.errors import CheckpointError
 from cero_api.files import replacing, write_whole
 
@@ -90,10 +91,10 @@ def load_state(folder: Path, expected: Progress) -> tuple[RolloutAllocator, Prog
 
     Args:
         folder: the checkpoint.
-        expected: what this run would save now; its pool and layout must fit.
+        expected: what this run would save now; its pool, success rule and layout must fit.
 
     Raises:
-        CheckpointError: no state, an unreadable one, or one of another dataset or batch layout.
+        CheckpointError: no state, an unreadable one, or one of another dataset, success rule or batch layout.
     """
     missing = [name for name in (ALLOCATOR_FILE, PROGRESS_FILE) if not (folder / name).is_file()]
     if missing:
@@ -111,6 +112,7 @@ def load_state(folder: Path, expected: Progress) -> tuple[RolloutAllocator, Prog
             f"{folder} was written with another train dataset, or the same in another order, and the "
             "allocator knows prompts by their row; resume with the dataset of that run, or pass fresh_start=True"
         )
+    refuse_other_rule(progress.judged_by, expected.judged_by)
     differing = [name for name in LAYOUT if getattr(progress, name) != getattr(expected, name)]
     if progress.in_mid_round and differing:
         was_and_is = (f"{name}={getattr(progress, name)} (now {getattr(expected, name)})" for name in differing)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from trl import GRPOConfig
 
+from cero_api.adapting import said_rule
 from cero_api.adapting.defaults import RoundShape
 from cero_api.advantages import PromptWeight
 from cero_api.config import Scope
@@ -38,6 +40,11 @@ class CeroTRLConfig(SuccessRule):
     def chooses(self) -> bool:
         """Whether the allocator picks the prompts, and the loader is but a clock."""
         return self.scope != "batch"
+
+    @property
+    def judged_by(self) -> dict[str, Any]:
+        """What a checkpoint remembers of what makes a success."""
+        return said_rule(self, success_reward=self.success_reward)
 
 
 @dataclass(frozen=True)

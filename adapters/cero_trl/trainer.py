@@ -21,16 +21,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoin
 from trl import GRPOConfig, GRPOTrainer
 
 from cero_api import PilotAllocator, RolloutAllocator
-from cero_api.adapting import (
-    Judge,
-    RewardWatch,
-    name_of,
-    refuse_other_knowledge,
-    refuse_other_rule,
-    said_rule,
-    start_line,
-    warn_of_idleness,
-)
+from cero_api.adapting import Judge, RewardWatch, name_of, refuse_other_knowledge, start_line, warn_of_idleness
 from cero_api.adapting.fitting import usual_scope
 from cero_api.adapting.known import features_help
 from cero_api.adapting.lengths import begun, lasting, length_of, of_the_length_of
@@ -368,9 +359,7 @@ class CeroGRPOTrainer(GRPOTrainer):
         """The allocator of a checkpoint, with what this training is still to generate; or a new one for the rest."""
         done, rollouts = steps_done(folder), self.schedule.rollouts
         try:
-            now = self._progress(args)
-            saved, progress = load_state(folder, now)
-            refuse_other_rule(progress.judged_by, now.judged_by)
+            saved, progress = load_state(folder, self._progress(args))
             config = self.allocator.config
             if progress.length == self._length:  # nobody asked for another
                 config = of_the_length_of(saved.config, config)
@@ -404,5 +393,5 @@ class CeroGRPOTrainer(GRPOTrainer):
             world_size=args.world_size,
             pool=self._fingerprint,
             length=self._length,
-            judged_by=said_rule(self.cero_config, success_reward=self.cero_config.success_reward),
+            judged_by=self.cero_config.judged_by,
         )
