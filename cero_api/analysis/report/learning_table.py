@@ -236,7 +236,7 @@ def stated(interval: Interval | None, sign: str = "") -> str:
     """
     if interval is None:
         return ""
-    mean = f"{interval.value:{sign}z.3f}"  # z: what rounds to zero has no sign
+    mean = f"{interval.value:{sign}z.3f}"  # z: no minus before what rounds to zero
     return f"{mean} ± {interval.high - interval.value:.3f}" if interval.known else mean
 
 
