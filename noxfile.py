@@ -22,10 +22,10 @@ TOOK = {
     "docs": "17 s",
     "trl": "4 min",
     "trl_lowest": "2 min",
-    "verl": "25 min",
+    "verl": "15 min",
     "verl_lowest": "3 min",
     "openrlhf": "9 min",
-    "openrlhf_lowest": "3 min",
+    "openrlhf_lowest": "4 min",
     "tinker": "3 min",
 }
 nox.options.sessions = ["plan", *TOOK]
