@@ -109,7 +109,7 @@ def _check_saved(args: Any, settings: OpenRLHFAllocatorConfig, config: Allocator
     try:
         refuse_other_rule(saved.get("judged_by", {}), said_rule(settings))
     except CheckpointError as error:
-        raise ConfigurationError(f"{args.ckpt.path}: {error}, with --{PREFIX}.fresh_start") from error
+        raise ConfigurationError(f"{args.ckpt.path}: {error} (--{PREFIX}.fresh_start)") from error
     foreign = [name for name in type(config).model_fields if name not in config.replanned]
     told = differences(before, config, [n for n in foreign if getattr(before, n, None) != getattr(config, n)])
     if told:

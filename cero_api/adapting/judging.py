@@ -48,7 +48,7 @@ def refuse_other_rule(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         told = ", ".join(f"{name}={saved.get(name)} (now {now[name]})" for name in differing)
         raise CheckpointError(
             f"the checkpoint was written where successes were judged by {told}, and what its allocator learned speaks "
-            "of those; resume with the same, or begin a new allocator"
+            "of those; resume with the same, or begin a new allocator with fresh_start"
         )
 
 

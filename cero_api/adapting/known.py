@@ -133,7 +133,7 @@ def refuse_other_knowledge(saved: RolloutAllocator, now: RolloutAllocator) -> No
     if differing:
         raise CheckpointError(
             f"the saved allocator was told other {' and '.join(differing).replace('_', ' ')} of its prompts than this "
-            "training has; resume with what it was told, or begin a new allocator"
+            "training has; resume with what it was told, or begin a new allocator with fresh_start"
         )
 
 
