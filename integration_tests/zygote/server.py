@@ -50,6 +50,11 @@ class Request:
     cwd: str
     files: list[int]
 
+    def close(self) -> None:
+        """Its files are the worker's: whoever reads what that writes would wait for their end here."""
+        for file in self.files:
+            os.close(file)
+
 
 def preload(modules: list[str]) -> None:
     for name in modules:
@@ -93,11 +98,13 @@ class Zygote:
                         continue
                     client, _ = self.listener.accept()
                     request = receive(client)
-                    if request is None or not self.can_be(request):
+                    if request is None:
+                        answer(client, None)
+                    elif not self.can_be(request):
+                        request.close()
                         answer(client, None)
                     elif worker := os.fork():
-                        for file in request.files:
-                            os.close(file)
+                        request.close()
                         self.workers[client] = (worker, os.pidfd_open(worker))
                         for source in (client, self.workers[client][1]):
                             ready.register(source, selectors.EVENT_READ, client)
@@ -108,6 +115,8 @@ class Zygote:
 
     def can_be(self, request: Request) -> bool:
         """Whether a fork is what a process of its own would be; what differs is said."""
+        if not take_context(request):
+            return False
         names = self.environ.keys() | request.environ.keys()
         differ = sorted(
             name
@@ -142,7 +151,7 @@ class Zygote:
 
 
 def receive(client: socket.socket) -> Request | None:
-    """A request, with the environment that Ray's setup_worker.py would make; None if it asks for more than that."""
+    """A request; None if its client has gone."""
     head, files, _, _ = socket.recv_fds(client, 8, 3)
     size, text = int.from_bytes(head, "big"), b""
     while len(text) < size:
@@ -151,12 +160,11 @@ def receive(client: socket.socket) -> Request | None:
             return None
         text += part
     asked = json.loads(text)
-    request = Request(asked["argv"], asked["environ"], asked["cwd"], list(files))
-    return request if take_context(request) else None
+    return Request(asked["argv"], asked["environ"], asked["cwd"], list(files))
 
 
 def take_context(request: Request) -> bool:
-    """What setup_worker.py does before it becomes the worker's program."""
+    """What setup_worker.py does before it becomes the worker's program; False if it is to do more than this."""
     context: dict[str, Any] = {}
     rest = []
     for word in request.argv:
