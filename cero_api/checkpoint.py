@@ -151,9 +151,11 @@ def _content(allocator: RolloutAllocator) -> tuple[dict[str, Any], dict[str, Any
 def _write(content: tuple[dict[str, Any], dict[str, Any]], file: BinaryIO) -> None:
     metadata, state = content
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_METADATA, json.dumps(metadata, indent=2))
+        # A ZipInfo made from a name alone has no clock in it: one state is the same bytes whenever it is written.
+        with archive.open(zipfile.ZipInfo(_METADATA), "w") as member:
+            member.write(json.dumps(metadata, indent=2).encode())
         for name, value in state.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
 
 

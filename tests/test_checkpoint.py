@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from cero_api import (
     make_allocator,
     save_allocator,
 )
+from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 
 SIZE: dict[str, Any] = {"num_prompts": 30, "rounds": 20, "budget": 800}
 
@@ -58,6 +60,14 @@ def test_the_file_is_plain_arrays_and_readable_metadata(tmp_path: Path) -> None:
         metadata = json.loads(arrays["metadata.json"])
     assert metadata["allocator"] == "cero"
     assert metadata["config"]["budget"] == 800
+
+
+def test_one_state_is_the_same_bytes_whenever_it_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    allocator = trained("cero")
+    before = allocator_to_bytes(allocator)
+    monkeypatch.setattr(time, "time", lambda: 2e9)
+    assert allocator_to_bytes(allocator) == before
+    assert allocator_to_bytes(allocator_from_bytes(before)) == before
 
 
 @pytest.mark.parametrize("moment", ["write", "fsync", "replace"])
