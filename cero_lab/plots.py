@@ -100,9 +100,10 @@ def draw_saving(
         baseline: Label that the others are compared with; a dotted line is its accuracy at the end.
         over: "rollouts" or "tokens".
     """
-    results, grid = compare_trainings(records, baseline), common_grid(records)
+    results = compare_trainings(records, baseline)
     for label, result in results.items():
         own = [record for record in records if record.label == label]
+        grid = common_grid(own)
         heights = curves(own, grid)
         spent = np.broadcast_to(grid, heights.shape) if over == "rollouts" else token_curves(own, grid)
         if spent is None:

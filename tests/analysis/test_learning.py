@@ -25,6 +25,7 @@ from cero_api.analysis.learning import (
 )
 from cero_api.analysis.learning.ratio import reached, spent
 from cero_api.analysis.learning.spread import Spread, share, together
+from cero_api.analysis.report.learning_table import learning_warnings
 
 Curves = NDArray[np.float64]
 ACCURACIES = st.integers(-1000, 1000).map(lambda x: x / 1000)
@@ -209,19 +210,35 @@ def test_no_order_changes_a_number() -> None:
         assert again == told
 
 
-def test_only_rollouts_that_all_have_spent_are_compared() -> None:
+def test_only_rollouts_that_both_have_spent_are_compared() -> None:
     half = trainings("cero", 0.2, last=640)
     results = compare_trainings(trainings("uniform", 0.2) + half)
-    assert results["cero"].rollouts == results["uniform"].rollouts == 640
+    assert results["cero"].rollouts == 640
+    assert results["uniform"].rollouts == 1280
+    assert "fewer rollouts, as far as its trainings and those beside them go: cero (640)." in str(
+        learning_warnings(results)
+    )
     assert results["cero"].ratio is not None
     assert results["cero"].ratio.value == pytest.approx(1.0)
-    later = TrainingRecord(label="vip", rollouts=[2000, 3000], accuracy=[0.1, 0.2])
+    later = TrainingRecord(label="uniform", rollouts=[2000, 3000], accuracy=[0.1, 0.2])
     with pytest.raises(ConfigurationError, match="ends at 640 rollouts, another begins at 2000"):
         compare_trainings([*half, later])
     with pytest.raises(ConfigurationError, match="give at least one"):
         compare_trainings([])
     with pytest.raises(ConfigurationError, match="give at least one"):
         compare_regimes([])
+
+
+@pytest.mark.parametrize(("points", "last"), [(11, 640), (41, 2560)])
+def test_a_third_beside_two_changes_nothing_of_them(points: int, last: int) -> None:
+    two = trainings("uniform", 0.2, tokens=10) + trainings("cero", 0.3, tokens=9)
+    alone = {label: result.numbers() for label, result in compare_trainings(two).items()}
+    third = trainings("vip", 0.25, points=points, last=last)  # evaluated elsewhere, cut short or gone on
+    beside = {label: result.numbers() for label, result in compare_trainings([*two, *third]).items()}
+    assert alone == {label: beside[label] for label in alone}
+    regimes = [record.model_copy(update={"regime": regime}) for regime in ("a", "b") for record in [*two, *third]]
+    together = compare_regimes(regimes).together["cero"]
+    assert together == compare_regimes([record for record in regimes if record.label != "vip"]).together["cero"]
 
 
 def test_other_evaluations_of_the_same_line_change_nothing() -> None:

@@ -89,7 +89,8 @@ def compare_trainings(
         By label, in the order of the records.
 
     Raises:
-        ConfigurationError: no records, records of several regimes, or records without common rollouts.
+        ConfigurationError: no records, records of several regimes, or a label without rollouts in common with the
+            baseline.
 
     >>> runs = [TrainingRecord(label=a, start=s, rollouts=[0, 64, 128, 192], accuracy=[0.0, x, 2 * x, 3 * x])
     ...         for a, x in (("uniform", 0.1), ("cero", 0.2)) for s in ("a", "b")]
@@ -103,23 +104,24 @@ def compare_trainings(
         raise ConfigurationError(
             f"trainings of {len(regimes)} regimes, {', '.join(regimes[:3])} among them; compare_regimes compares each"
         )
-    grid = common_grid(everything)
+    if not everything:
+        raise ConfigurationError("no trainings to compare; give at least one")
     runs = by_label(everything)
     fallen = {(record.label, record.pair) for record in collapsed(everything)}
-    rollouts = min(record.rollouts[-1] for record in everything)
     results = {}
     for label, mine in runs.items():
         base = {} if label == baseline else runs.get(baseline, {})
         common = sorted(mine.keys() & base.keys()) or sorted(mine)
         against = None
         if mine.keys() & base.keys():
-            against = contrast([Pairs(mine, base, grid)], with_oracle(runs, label, baseline, oracle, grid))
+            against = contrast([Pairs(mine, base)], with_oracle(runs, label, baseline, oracle))
         own = [mine[key] for key in common]
-        heights = curves(own, grid)
+        compared = [*own, *(base[key] for key in common if key in base)]
+        heights = curves(own, common_grid(compared))
         results[label] = TrainingResult(
             trainings=len(own),
             starts=len({start for start, _ in common}),
-            rollouts=rollouts,
+            rollouts=min(record.rollouts[-1] for record in compared),
             start=float(heights[:, 0].mean()),
             final=_over_starts(common, heights[:, -1]),
             area=_over_starts(common, (heights[:, :-1] + heights[:, 1:]).mean(1) / 2),
@@ -146,9 +148,7 @@ def by_label(records: Iterable[TrainingRecord]) -> dict[str, dict[tuple[str, int
     return found
 
 
-def with_oracle(
-    runs: Mapping[str, Runs], label: str, baseline: str, oracle: Oracles, grid: FloatArray
-) -> list[tuple[Pairs, Pairs]]:
+def with_oracle(runs: Mapping[str, Runs], label: str, baseline: str, oracle: Oracles) -> list[tuple[Pairs, Pairs]]:
     """A label and its oracle against the baseline, on the trainings that all three have; empty if there are none.
 
     Args:
@@ -156,7 +156,6 @@ def with_oracle(
         label: that is compared.
         baseline: with which.
         oracle: as `compare_trainings`.
-        grid: of rollouts.
     """
     name = oracle if isinstance(oracle, str) else oracle.get(label, "")
     if name == label or name not in runs:
@@ -165,7 +164,7 @@ def with_oracle(
     if not common:
         return []
     mine, whole, base = ({key: runs[of][key] for key in common} for of in (label, name, baseline))
-    return [(Pairs(mine, base, grid), Pairs(whole, base, grid))]
+    return [(Pairs(mine, base), Pairs(whole, base))]
 
 
 def _over_starts(keys: Sequence[tuple[str, int]], values: FloatArray) -> Interval:

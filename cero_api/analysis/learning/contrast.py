@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cero_api._types import BoolArray, FloatArray, IntArray
-from cero_api.analysis.learning.curve import curves, token_curves
+from cero_api.analysis.learning.curve import common_grid, curves, token_curves
 from cero_api.analysis.learning.ratio import log_ratios, reached, spent
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.analysis.learning.spread import Interval, Spread, share, together
@@ -134,17 +134,22 @@ def _at(curve: FloatArray, cost: FloatArray, equal: FloatArray) -> FloatArray:
 
 
 class Pairs:
-    """The trainings of two labels that share start and seed.
+    """The trainings of two labels that share start and seed, on the rollouts that these have in common.
+
+    No other training has a say in it: what is found of two labels stays as it is when a third is laid beside them.
 
     Args:
         mine: of the one, by start and seed.
         base: of the other.
-        grid: float64 `[points]`, rollouts.
+
+    Raises:
+        ConfigurationError: they have no start and seed in common, or no rollouts.
     """
 
-    def __init__(self, mine: Runs, base: Runs, grid: FloatArray) -> None:
+    def __init__(self, mine: Runs, base: Runs) -> None:
         self.keys = sorted(mine.keys() & base.keys())
         own, others = [mine[key] for key in self.keys], [base[key] for key in self.keys]
+        grid = common_grid([*own, *others])
         mine_tokens, base_tokens = token_curves(own, grid), token_curves(others, grid)
         counted = mine_tokens is not None and base_tokens is not None
         pair = Curves(

@@ -17,7 +17,6 @@ from cero_api.analysis.learning.compare import (
     with_oracle,
 )
 from cero_api.analysis.learning.contrast import Contrast, Pairs, contrast
-from cero_api.analysis.learning.curve import common_grid
 from cero_api.analysis.learning.record import TrainingRecord
 from cero_api.errors import ConfigurationError
 
@@ -63,7 +62,7 @@ def compare_regimes(
         oracle: as `compare_trainings`.
 
     Raises:
-        ConfigurationError: no records, or a regime whose records have no common rollouts.
+        ConfigurationError: no records, or a regime in which a label has no rollouts in common with the baseline.
     """
     regimes = by_regime(records)
     if not regimes:
@@ -93,16 +92,14 @@ def compare_over_regimes(
         None if no regime has both on one start and seed.
 
     Raises:
-        ConfigurationError: a regime whose records have no common rollouts.
+        ConfigurationError: a regime in which the two have no rollouts in common.
     """
     every, oracles = [], []
     for records in regimes.values():
-        mine = list(records)
-        runs = by_label(mine)
+        runs = by_label(records)
         if runs.get(label, {}).keys() & runs.get(baseline, {}).keys():
-            grid = common_grid(mine)
-            every.append(Pairs(runs[label], runs[baseline], grid))
-            oracles += with_oracle(runs, label, baseline, oracle, grid)
+            every.append(Pairs(runs[label], runs[baseline]))
+            oracles += with_oracle(runs, label, baseline, oracle)
     return contrast(every, oracles if len(oracles) == len(every) else ()) if every else None
 
 

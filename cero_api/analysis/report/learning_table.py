@@ -142,7 +142,7 @@ def learning_heading(regime: str, results: Mapping[str, TrainingResult]) -> str:
         regime: its name.
         results: by label.
     """
-    some = next(iter(results.values()))
+    some = max(results.values(), key=lambda result: result.rollouts)
     name = f"{regime}: " if regime else ""
     return f"{name}{some.rollouts:,} rollouts a training, from an accuracy of {some.start:.3f}"
 
@@ -159,6 +159,9 @@ def learning_warnings(results: Mapping[str, TrainingResult], baseline: str = "un
         said = [f"No start and seed of {baseline} is shared with another: nothing is compared."]
     else:
         said = _contrast_warnings(against, baseline)
+    most = max(result.rollouts for result in results.values())
+    short = [f"{label} ({found.rollouts:,})" for label, found in results.items() if found.rollouts < most]
+    said += _about("Compared over fewer rollouts, as far as its trainings and those beside them go", short)
     few = [label for label, result in results.items() if result.starts == 1 and result.trainings < 5]
     said += _about("Fewer than five seeds, which prove little", few, results)
     few = [label for label, result in results.items() if 1 < result.starts < 5]
