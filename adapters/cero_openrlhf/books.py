@@ -43,7 +43,7 @@ class Books:
         self._judge = Judge(rule, "--cero.reward_range")
         self._watch = RewardWatch(rule, "--cero.")
         self._rewards: list[tuple[int, float, float]] = []  # uid, reward and success, since the watch last looked
-        self.desk = Desk(allocator, SuccessRule(reward_range=(0.0, 1.0)), on_round)
+        self.desk = Desk(allocator, SuccessRule(reward_range=(0.0, 1.0)), on_round, quiet=True)
         self.seconds = 0.0  # spent here since the last metrics
         self._next = 0
         self._latest: list[int] = []  # uids of the generation

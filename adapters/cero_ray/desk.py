@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,6 +46,7 @@ class Desk:
         on_round: called once for every round, in order, when its last rollout is in. A round that it refuses with a
             `CeroError` is kept and offered again.
         option: how the trainer's users write the rule's options, before their names; for what is logged.
+        quiet: log nothing of rewards: somebody has judged them before, and did.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class Desk:
         rule: SuccessRule | None = None,
         on_round: Callable[[TraceRound], None] | None = None,
         option: str = "",
+        quiet: bool = False,
     ) -> None:
         refuse_waves_of(allocator.config)
         self.allocator = allocator
-        self.rule, self._option = rule or SuccessRule(), option
+        self.rule = rule or SuccessRule()
         self.unbudgeted = 0  # rollouts dealt after the budget was spent
-        self._evidence = Evidence(self.rule, option)
+        self._begin = partial(Evidence, self.rule, option, quiet)
+        self._evidence = self._begin()
         self._tickets = Tickets()
         self._rounds = Rounds(on_round)
         self._latest: list[Deal] = []
@@ -229,7 +233,7 @@ class Desk:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"these are not a desk's tickets ({error!r}); load an earlier checkpoint") from error
         self._tickets, self._rounds, self.unbudgeted = tickets, rounds, unbudgeted
-        self._evidence, self._latest = Evidence(self.rule, self._option), []
+        self._evidence, self._latest = self._begin(), []
         self._evidence.judge.missing = rewards.get("rewards_missing", 0)
         self._evidence.judge.clipped = rewards.get("rewards_clipped", 0)
 

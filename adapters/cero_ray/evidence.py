@@ -23,10 +23,11 @@ class Evidence:
     Args:
         rule: how a reward becomes a success.
         option: how the trainer's users write the rule's options, before their names.
+        quiet: log nothing of rewards: somebody has judged them before, and did.
     """
 
-    def __init__(self, rule: SuccessRule, option: str = "") -> None:
-        self.judge = Judge(rule, f"{option}reward_range")
+    def __init__(self, rule: SuccessRule, option: str = "", quiet: bool = False) -> None:
+        self.judge = Judge(rule, f"{option}reward_range", quiet)
         self._watch = RewardWatch(rule, option)
         self._watched: list[tuple[int, float, float]] = []  # row, reward, success; until the watch has spoken
         self._waiting: list[tuple[Deal, int]] = []

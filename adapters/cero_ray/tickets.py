@@ -22,6 +22,7 @@ _REMEMBERED = 16_384
 
 # Times in a row that a prompt comes back without a single reward, after which somebody should look.
 _FAILING = 3
+_NAMED = 5  # such prompts
 
 
 @dataclass
@@ -64,6 +65,7 @@ class Tickets:
         self._open: dict[str, Deal] = {}
         self._done: OrderedDict[str, Deal] = OrderedDict()
         self._failed: Counter[int] = Counter()  # by row: times in a row that nothing of it was rewarded
+        self._named = 0  # of them
         self.strays = 0  # reports of what was never dealt
 
     def find(self, ticket: str) -> Deal | None:
@@ -147,17 +149,21 @@ class Tickets:
         self.strays += 1
 
     def _note_failure(self, deal: Deal) -> None:
-        """Say, once, that a prompt keeps coming back without a reward: refunded each time, it stays worth a try."""
+        """Say, once, that a prompt keeps coming back without a reward: refunded each time, it stays worth a try.
+
+        Of so many prompts only: where all rewards stay away, it is no prompt's error.
+        """
         if any(share is not None for share in deal.outcomes.values()):
             self._failed.pop(deal.row, None)
             return
         self._failed[deal.row] += 1
-        if self._failed[deal.row] == _FAILING:
+        if self._failed[deal.row] == _FAILING and self._named < _NAMED:
+            self._named += 1
             logger.warning(
                 "prompt %d (row of the pool) was dealt %d times and came back without a single reward. Its rollouts "
                 "are refunded, so it goes on taking the place of others: find its error in the trainer's log, and mend "
-                "or drop it",
-                *(deal.row, _FAILING),
+                "or drop it (prompts_failing counts all such; %d are named)",
+                *(deal.row, _FAILING, _NAMED),
             )
 
 

@@ -1,4 +1,4 @@
-"""Rewards as successes, in a training that no reward may end: what cannot be used is counted and named, once."""
+"""Rewards as successes, in a training that no reward may end: what cannot be used is counted and named, not each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cero_api._types import FloatArray
+from cero_api._types import BoolArray, FloatArray
 from cero_api.arrays import real_numbers
 from cero_api.errors import CheckpointError, InvalidOutcomeError
 from cero_api.rewards import SuccessRule
 
 logger = logging.getLogger(__name__)
+
+_DRY = 100  # rollouts in a row without a reward, of which the log is told; and of ten times as many, and so on
 
 
 def said_rule(rule: SuccessRule, **more: Any) -> dict[str, Any]:
@@ -56,7 +58,8 @@ class Judge:
     """Applies a success rule to whatever a reward function returns.
 
     A reward outside of `reward_range` counts as its nearest end; NaN and infinity are no reward, and such a rollout is
-    left out. Either is counted, and the first of its kind is logged with its prompt.
+    left out. Either is counted, and the first of its kind is logged with its prompt. Where no reward comes any more (a
+    service that is down), the log is told after 100 rollouts, 1,000 and so on: nothing is learned of them.
 
     Args:
         rule: how a reward becomes a success.
@@ -76,6 +79,8 @@ class Judge:
         self._quiet = quiet
         self.missing = 0  # rollouts without a usable reward so far
         self.clipped = 0  # rewards outside of the range so far
+        self._dry = 0  # latest rollouts in a row without a usable reward
+        self._say = _DRY  # of how many of them the log is told next
 
     def shares(self, rewards: ArrayLike, prompts: Sequence[object] | None = None) -> FloatArray:
         """Success of each rollout, from 0 to 1; NaN for one without a reward.
@@ -111,7 +116,24 @@ class Judge:
                 *(_of(prompts, first), reward[first]),
             )
         self.missing += int(lost.sum())
+        self._look(lost)
         return share
+
+    def _look(self, lost: BoolArray) -> None:
+        """Say where rewards stay away altogether."""
+        came = np.flatnonzero(~lost)
+        if came.size:
+            self._dry, self._say = lost.size - 1 - int(came[-1]), _DRY
+        else:
+            self._dry += lost.size
+        if self._dry >= self._say:
+            self._say = 10 * self._dry
+            if not self._quiet:
+                logger.warning(
+                    "the latest %d rollouts came back without a single usable reward, and nothing is learned of them; "
+                    "mend the reward function, or what it asks (they are counted in rewards_missing)",
+                    self._dry,
+                )
 
     def numbers(self) -> dict[str, float]:
         """For the trainer's log: how many rewards could not be used as they were."""

@@ -67,6 +67,17 @@ def test_what_is_no_reward_is_refunded(caplog: pytest.LogCaptureFixture) -> None
     assert "prompt 2+2= came back without a reward" in caplog.text
 
 
+def test_rewards_that_stay_away_are_told_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    books = Books(make_allocator("uniform", num_prompts=4, rounds=60, budget=240, rollouts_per_prompt=2))
+    for _ in range(60):
+        books.begin()
+        for uid, count in books.deal([1, 2], 2):
+            for _ in range(count):
+                books.reward(uid, math.nan, "2+2=")
+        books.metrics()
+    assert caplog.text.count("the latest 100 rollouts came back without a single usable reward") == 1
+
+
 def test_a_rule_that_fits_no_reward_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     books = Books(make_allocator("uniform", num_prompts=4, rounds=8, budget=64, rollouts_per_prompt=2))
     with caplog.at_level(logging.WARNING):

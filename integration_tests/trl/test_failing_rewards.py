@@ -49,6 +49,18 @@ def test_a_function_that_raises_costs_the_rollouts_it_raises_on(
     assert batch["advantages"][missing[:, 0].isnan()].abs().sum() == 0
 
 
+def test_a_service_that_stays_down_is_told_of_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def ask(completions: list[str], **_: Any) -> list[float]:
+        if trainer.state.global_step > 1:
+            raise ConnectionError("nobody is there")
+        return tiny.first_is_digit(completions)
+
+    trainer = tiny.trainer(tmp_path, ask, args={"max_steps": 18})
+    trainer.train()
+    assert trainer.state.global_step == 18
+    assert caplog.text.count("the latest 104 rollouts came back without a single usable reward") == 1
+
+
 @pytest.mark.parametrize("kind", ["plain", "async"])
 def test_rollouts_are_scored_one_by_one_after_a_failure(tmp_path: Path, kind: str) -> None:
     def score(completions: list[str], row: list[int], log_extra: Any, log_metric: Any, **_: Any) -> list[float]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cero_api import CeroAllocator, CeroConfig
 from cero_api.errors import ConfigurationError
 from cero_api.trace import TraceReader
+from cero_ray import Desk
 from integration_tests.verl.tiny import Tiny, train
 
 STEPS, BATCH, N = 3, 4, 4
@@ -59,3 +62,15 @@ def test_a_key_that_no_reward_has_ends_the_training_at_once(tmp_path: Path) -> N
     with pytest.raises(ConfigurationError, match=r"success_key=accuracy .* which is acc, score; name one of them"):
         train(Tiny(tmp_path, steps=5, batch=BATCH, n=N, prompts=8, extra=flags), hook=steps.append)
     assert len(steps) == 1
+
+
+def test_rewards_that_stay_away_are_told_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Desk(CeroAllocator(CeroConfig(num_prompts=40, rounds=30, budget=4800)))
+    for step in range(3):
+        tickets = [f"{step}-{row}" for row in range(40)]
+        for ticket, count in zip(tickets, desk.deal(tickets, range(40), mean=4), strict=True):
+            for session in range(count):
+                desk.report(ticket, session, math.nan)
+    assert desk.metrics()["prompts_failing"] == 40
+    assert caplog.text.count("was dealt 3 times and came back without a single reward") == 5
+    assert caplog.text.count("the latest 100 rollouts came back without a single usable reward") == 1

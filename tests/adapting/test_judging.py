@@ -66,6 +66,25 @@ def test_the_first_of_each_kind_is_named_and_no_other(caplog: pytest.LogCaptureF
     assert judge.numbers() == {"rewards_missing": 2.0, "rewards_clipped": 4.0}
 
 
+@pytest.mark.parametrize("batch", [1, 8, 100, 1000])  # as adapters judge them: one by one, or a round at once
+def test_rewards_that_stay_away_are_told_again_but_not_each(batch: int, caplog: pytest.LogCaptureFixture) -> None:
+    judge = Judge(SuccessRule())
+
+    def told(rewards: list[float]) -> int:
+        caplog.clear()
+        for begin in range(0, len(rewards), batch):
+            judge.shares(rewards[begin : begin + batch])
+        return sum("without a single usable reward" in record.getMessage() for record in caplog.records)
+
+    nothing = [math.nan] * 3000
+    assert told([1.0] * 1000) == 0
+    assert told(nothing) == (1 if batch == 1000 else 2)  # after 100 and 1,000, or where a batch passes these
+    assert told([0.0] * 1000 + [math.nan] * 90) == 0  # a failure is a reward
+    assert told([1.0] * 1000) == 0
+    assert told(nothing) > 0  # once more down
+    assert judge.missing == 6090
+
+
 def test_one_process_of_several_speaks(caplog: pytest.LogCaptureFixture) -> None:
     judge = Judge(RANGE, quiet=True)
     judge.shares([7.0, math.nan])
