@@ -168,12 +168,13 @@ def rounds(folder: Path) -> list[tuple[int, dict[int, tuple[int, float]]]]:
 
 
 def tokens(folder: Path) -> list[dict[int, float]]:
-    """A trace: of each round the tokens of each prompt."""
+    """A trace: of each round the tokens of each prompt; of none where a batch was thrown away before it was judged."""
     reader = TraceReader(folder / "trace.jsonl")
     found = []
     for part in reader:
-        assert part.tokens is not None
-        found.append({int(reader.keys[i]): n for i, n in zip(part.prompt_ids, part.tokens.tolist(), strict=True)})
+        assert (part.tokens is None) == (not (part.successes + part.failures).any())
+        counted = [] if part.tokens is None else part.tokens.tolist()
+        found.append({int(reader.keys[i]): n for i, n in zip(part.prompt_ids, counted, strict=bool(counted))})
     return found
 
 
