@@ -19,6 +19,7 @@ from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from cero_openrlhf.feedback import generated
+from cero_openrlhf.missing import filled
 from cero_openrlhf.tickets import Ticket
 
 # OpenRLHF's estimators with a group baseline; reinforce_baseline is whitened over the batch by OpenRLHF itself.
@@ -71,22 +72,28 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
         """As OpenRLHF's, by true groups.
 
         The length penalties and the group's baseline are applied here; OpenRLHF then sees groups of one and an
-        estimator that subtracts nothing more, and does the rest: KL, clipping, returns, whitening.
+        estimator that subtracts nothing more, and does the rest: KL, clipping, returns, whitening. A rollout without a
+        reward is in no baseline, and its own advantage is zero.
         """
         args = self.strategy.args
         for experience in experiences:
             dtype = torch.promote_types(experience.rewards.dtype, torch.float32)
             experience.rewards = experience.rewards.to(dtype).flatten()  # a service answers in lists, even of one
-        apply_length_penalties(experiences, args)
         uids = np.array([ticket.uid for experience in experiences for ticket in _tickets(experience)])
-        rewards = torch.cat([experience.rewards for experience in experiences])
         sizes = [len(experience.rewards) for experience in experiences]
+        there = torch.cat([experience.rewards for experience in experiences]).isfinite()
+        if not there.all():
+            _fill(experiences, uids, sizes)
+        apply_length_penalties(experiences, args)
+        rewards = torch.cat([experience.rewards for experience in experiences])
         logged = [experience.info.get("reward") for experience in experiences]
 
         estimator = args.algo.advantage.estimator
         if estimator in BASELINES:
-            judged = rewards.double().numpy()
-            centred = group_advantages(judged, uids, estimator=BASELINES[estimator], eps=_EPS)
+            kept, centred = there.numpy(), np.zeros(len(uids))
+            if kept.any():
+                judged = rewards.double().numpy()[kept]
+                centred[kept] = group_advantages(judged, uids[kept], estimator=BASELINES[estimator], eps=_EPS)
             for experience, part in zip(experiences, torch.from_numpy(centred).split(sizes), strict=True):
                 experience.rewards = part.to(experience.rewards.dtype)
 
@@ -101,6 +108,9 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
                 experience.info["group_reward_std"] = spreads[i]
             if self._settings.prompt_weight == "prompt":
                 experience.advantages = experience.advantages * weights[i].unsqueeze(-1)
+        if not there.all():
+            for experience, known in zip(experiences, there.split(sizes), strict=True):
+                experience.advantages[~known] = 0.0
         return experiences
 
     def _ungrouped(self, experiences: list[Any], estimator: str) -> list[Any]:
@@ -118,6 +128,13 @@ class GroupedExperienceMaker(RemoteExperienceMaker):
             return result
         finally:
             self.strategy = strategy
+
+
+def _fill(experiences: list[Any], uids: NDArray[np.int64], sizes: list[int]) -> None:
+    rewards = torch.cat([experience.rewards for experience in experiences])
+    whole = torch.from_numpy(filled(rewards.double().numpy(), uids)).to(rewards.dtype)
+    for experience, part in zip(experiences, whole.split(sizes), strict=True):
+        experience.rewards = part.clone()
 
 
 def prompt_weights(uids: NDArray[np.int64]) -> NDArray[np.float64]:

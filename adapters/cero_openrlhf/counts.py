@@ -12,6 +12,7 @@ from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from cero_openrlhf.feedback import Verdicts, generated
+from cero_openrlhf.missing import levelled, usable
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.shares import divisor, evened
 from cero_openrlhf.tickets import Batch, Ticket
@@ -63,6 +64,8 @@ class AllocatedSamplesGenerator(SamplesGenerator):
         if not samples:
             self.books.begin()  # before 0.11.1 filtering that runs out of prompts cancels what is under way
         samples = evened(samples, divisor(self.args))
+        if not self._scored_later:
+            levelled(samples)
         metrics = self.books.metrics() if samples and self.args.train.async_enable else {}
         return Batch(samples, metrics), pass_rate, consumed, exhausted
 
@@ -110,9 +113,9 @@ class AllocatedSamplesGenerator(SamplesGenerator):
             self.vllm_engines = engines
 
     def _process_response_into_experience(self, response: dict[str, Any], **generate_kwargs: Any) -> Any:
-        experience = super()._process_response_into_experience(response, **generate_kwargs)
         if not self._training:
-            return experience
+            return super()._process_response_into_experience(response, **generate_kwargs)
+        experience = super()._process_response_into_experience(usable(response), **generate_kwargs)
         ticket = response["prompt"]
         if not isinstance(ticket, Ticket):
             raise ConfigurationError(
