@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import inspect
 import re
 import sys
@@ -17,7 +16,7 @@ from pydantic.fields import FieldInfo
 from cero_api import available_allocators
 from cero_api.allocators import config_type
 from cero_api.errors import ConfigurationError
-from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, import_module
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> None:
@@ -91,4 +90,4 @@ def _import_module(argv: Sequence[str] | None) -> None:
     first.add_argument(f"--{PREFIX}.module", dest="module")
     known, _ = first.parse_known_args(sys.argv[1:] if argv is None else argv)
     if known.module is not None:
-        importlib.import_module(known.module)
+        import_module(known.module)

@@ -30,6 +30,7 @@ class Books:
         allocator: whose decisions these are; the books own it from here on.
         on_round: called with every round once it is complete, in order.
         rule: how a reward becomes a success.
+        success_key: what gives the reward that is judged.
     """
 
     def __init__(
@@ -37,9 +38,10 @@ class Books:
         allocator: RolloutAllocator,
         on_round: Callable[[TraceRound], None] | None = None,
         rule: SuccessRule | None = None,
+        success_key: str = "reward",
     ) -> None:
         rule = rule or SuccessRule()
-        self.judged_by = said_rule(rule)
+        self.judged_by = said_rule(rule, success_key=success_key)
         self._judge = Judge(rule, "--cero.reward_range")
         self._watch = RewardWatch(rule, "--cero.")
         self._rewards: list[tuple[int, float, float]] = []  # uid, reward and success, since the watch last looked

@@ -10,7 +10,7 @@ import torch
 
 from cero_api.errors import CheckpointError
 from cero_openrlhf.books import Books
-from cero_openrlhf.early import keep_settings
+from cero_openrlhf.early import OTHER_DATASET, keep_settings
 
 logger = logging.getLogger(__name__)
 
@@ -29,16 +29,24 @@ class LoaderWithBooks:
         pool: fingerprint of the train dataset, whose rows the allocator's state speaks of.
         fresh_start: whether a new allocator goes on where the state has none, or another run's.
         folder: of the checkpoints, beside which the allocator's settings are kept; None keeps none.
+        dataset: what the next start will know the train dataset by; None if nobody could look at it.
     """
 
     def __init__(
-        self, loader: Any, books: Books, pool: str, fresh_start: bool = False, folder: str | None = None
+        self,
+        loader: Any,
+        books: Books,
+        pool: str,
+        fresh_start: bool = False,
+        folder: str | None = None,
+        dataset: str | None = None,
     ) -> None:
         self._loader = loader
         self._books = books
         self._pool = pool
         self._fresh_start = fresh_start
         self._folder = folder
+        self._dataset = dataset
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -52,7 +60,7 @@ class LoaderWithBooks:
     def state_dict(self) -> dict[str, Any]:
         """The loader's state, and the allocator's beside it."""
         if self._folder is not None:
-            keep_settings(self._folder, self._books.allocator, self._books.judged_by)
+            keep_settings(self._folder, self._books.allocator, self._books.judged_by, self._dataset)
         books = self._books.state_dict()
         # As a tensor: OpenRLHF logs what it restores, and a tensor is printed in short.
         books["allocator"] = torch.frombuffer(bytearray(books["allocator"]), dtype=torch.uint8)
@@ -80,9 +88,11 @@ class LoaderWithBooks:
             raise CheckpointError(
                 "the checkpoint has no allocator state: it was not written by cero_openrlhf; resume one that was"
             )
-        if books["pool"] != self._pool:
+        lacking = {"allocator", "next", "pool", "unbudgeted"} - books.keys()
+        if lacking:
             raise CheckpointError(
-                "the checkpoint was written with another train dataset, or the same in another order, and the "
-                "allocator knows prompts by their row; resume with the dataset of that run"
+                f"the allocator's state is torn, it has no {min(lacking)}; load an earlier checkpoint"
             )
+        if books["pool"] != self._pool:
+            raise CheckpointError(f"the checkpoint was written with {OTHER_DATASET}")
         self._books.load_state_dict({**books, "allocator": bytes(books["allocator"].numpy())})

@@ -60,7 +60,7 @@ class OpenRLHFAllocatorConfig(SuccessRule):
 class Schedule:
     """What uniform OpenRLHF would generate in this training."""
 
-    rounds: int  # training batches over all episodes, the last of an episode perhaps smaller
+    rounds: int  # deals over all episodes: training batches, or what a generation completes or begins of one
     prompts: int  # drawn over all episodes
     batch: int  # prompts per training batch
     group_size: int  # OpenRLHF's rollout.n_samples_per_prompt
@@ -98,7 +98,7 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     own = {name: given.pop(name) for name in OpenRLHFAllocatorConfig.model_fields if name in given}
     settings = OpenRLHFAllocatorConfig(**own)
     if settings.module is not None:
-        importlib.import_module(settings.module)
+        import_module(settings.module)
     if "scope" not in own:
         settings = settings.model_copy(update={"scope": scope_of(settings.allocator)})
     known = config_type(settings.allocator).model_fields
@@ -111,6 +111,21 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     for name, value in given.items():
         _check(name, known[name], value)
     return settings, informed_fields(settings.allocator, settings.scope, given)
+
+
+def import_module(name: str) -> None:
+    """Import the module that registers an allocator.
+
+    Raises:
+        ConfigurationError: there is none of that name.
+    """
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"--{PREFIX}.module {name} cannot be imported: {error}; give a module's name as in an import statement, of "
+            "a package that is installed or a file in this folder, on every node"
+        ) from error
 
 
 def _check(name: str, field: FieldInfo, value: Any) -> None:
@@ -133,15 +148,33 @@ def schedule_of(args: Any, rows: int, num_prompts: int) -> Schedule:
         rows: of the train dataset.
         num_prompts: different prompts among them.
     """
-    batch, episodes = int(args.rollout.batch_size), int(args.train.num_episodes)
+    batch, drawn, episodes = batch_size(args), _drawn_at_once(args), int(args.train.num_episodes)
+    rounds = waiting = 0
+    for start in range(0, rows, drawn):
+        waiting += min(drawn, rows - start)
+        rounds += math.ceil(waiting / batch)  # what waits in the buffer is made a batch by the next ones
+        waiting %= batch
     return Schedule(
-        rounds=math.ceil(rows / batch) * episodes,
+        rounds=rounds * episodes,
         prompts=rows * episodes,
         batch=batch,
         group_size=int(args.rollout.n_samples_per_prompt),
         num_prompts=num_prompts,
         refills=bool(args.algo.dynamic_filtering_enable),
     )
+
+
+def batch_size(args: Any) -> int:
+    """Prompts of a training batch: OpenRLHF trains on what a generation made, also where that is less than it may be.
+
+    Args:
+        args: OpenRLHF's, nested.
+    """
+    return min(int(args.rollout.batch_size), _drawn_at_once(args))
+
+
+def _drawn_at_once(args: Any) -> int:
+    return int(getattr(args.rollout, "vllm_generate_batch_size", None) or args.rollout.batch_size)
 
 
 def allocator_config(

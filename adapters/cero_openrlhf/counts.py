@@ -12,7 +12,7 @@ from cero_api.errors import ConfigurationError
 from cero_openrlhf.books import Books
 from cero_openrlhf.config import OpenRLHFAllocatorConfig
 from cero_openrlhf.feedback import Verdicts, generated
-from cero_openrlhf.missing import levelled, usable
+from cero_openrlhf.missing import left_out, levelled, usable
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.shares import divisor, evened
 from cero_openrlhf.tickets import Batch, Ticket
@@ -23,7 +23,7 @@ class AllocatedSamplesGenerator(SamplesGenerator):
 
     Counts are dealt per training batch, whose total stays `rollout.batch_size * rollout.n_samples_per_prompt`. What a
     generation returns is ordered by those batches, so that wherever OpenRLHF cuts its buffer, it cuts between groups.
-    Evaluation passes through untouched.
+    Evaluation passes through, but for rollouts that have no reward: they are left out of its means.
 
     Args:
         stock: OpenRLHF's own generator, whose place this one takes.
@@ -69,6 +69,12 @@ class AllocatedSamplesGenerator(SamplesGenerator):
         metrics = self.books.metrics() if samples and self.args.train.async_enable else {}
         return Batch(samples, metrics), pass_rate, consumed, exhausted
 
+    def generate_eval_samples(self, **generate_kwargs: Any) -> list[Any]:
+        """As OpenRLHF's."""
+        samples: list[Any] = super().generate_eval_samples(**generate_kwargs)
+        left_out(samples)
+        return samples
+
     def _left_over(self) -> tuple[list[Any], None, int, bool] | None:
         """The next batch of what waits in the buffer when an episode has no more prompts; None if nothing does.
 
@@ -113,9 +119,9 @@ class AllocatedSamplesGenerator(SamplesGenerator):
             self.vllm_engines = engines
 
     def _process_response_into_experience(self, response: dict[str, Any], **generate_kwargs: Any) -> Any:
-        if not self._training:
-            return super()._process_response_into_experience(response, **generate_kwargs)
         experience = super()._process_response_into_experience(usable(response), **generate_kwargs)
+        if not self._training:
+            return experience
         ticket = response["prompt"]
         if not isinstance(ticket, Ticket):
             raise ConfigurationError(

@@ -25,6 +25,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         *("self", "strategy", "prompts_dataloader", "eval_dataloader", "tokenizer", "vllm_engines"),
     ),
     f"{_GENERATOR}.generate_samples": ("self", "generate_kwargs"),
+    f"{_GENERATOR}.generate_eval_samples": ("self", "generate_kwargs"),
     f"{_GENERATOR}._generate_vllm": ("self", "dataloader_iter", "num_prompts", "dynamic_filtering", "generate_kwargs"),
     f"{_GENERATOR}._dispatch_prompts_to_vllm": ("self", "prompts", "labels", "images", "generate_kwargs"),
     f"{_GENERATOR}._process_response_into_experience": ("self", "response", "generate_kwargs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 from cero_api.errors import CeroError
 from cero_openrlhf.arguments import add_arguments, value
 from cero_openrlhf.config import PREFIX, read_settings
-from cero_openrlhf.early import check_files
+from cero_openrlhf.early import DATASET, check_files
 from cero_openrlhf.guard import check_openrlhf
 from cero_openrlhf.refusals import refuse_unsupported
 
@@ -53,7 +54,9 @@ def prepare(parsed: argparse.Namespace) -> None:
             setattr(parsed, name, value(given))
     args = hierarchize(parsed)
     settings = refuse_unsupported(args)
-    check_files(args, settings, read_settings(args)[1])
+    if settings.trace is not None:  # trainers may run in another folder
+        setattr(parsed, f"{PREFIX}.trace", os.path.abspath(settings.trace))
+    setattr(parsed, DATASET, check_files(args, settings, read_settings(args)[1]))
     if args.train.async_enable:
         from openrlhf.trainer import ppo_trainer_async
 

@@ -25,33 +25,39 @@ def usable(response: Mapping[str, Any]) -> dict[str, Any]:
     return {**response, **given, "extra_logs": logs}
 
 
-def levelled(samples: Sequence[Any]) -> Sequence[Any]:
-    """Rollouts of a batch, all with the same entries, for OpenRLHF puts no others together; they are changed.
+def levelled(samples: Sequence[Any]) -> None:
+    """Give all rollouts of a batch the same entries, for OpenRLHF puts no others together.
 
-    A reward that one lacks and others have is NaN, a score or an extra log the mean of the others', which is logged.
+    A reward that one lacks is NaN, a score or an extra log the mean of the others', which is logged.
 
     Args:
         samples: OpenRLHF's `Experience`s, of one rollout each.
     """
-    _fill([sample.__dict__ for sample in samples], "rewards", math.nan)
-    _fill([sample.__dict__ for sample in samples], "scores")
     infos = [sample.info for sample in samples]
+    if any(sample.rewards is None for sample in samples):
+        _fill([vars(sample) for sample in samples], "rewards", math.nan)
+        _fill(infos, "reward", math.nan)
+    _fill([vars(sample) for sample in samples], "scores")
     for name in dict.fromkeys(name for info in infos for name in info):
-        _fill(infos, name, math.nan if name == "reward" else None)
-    if samples and samples[0].rewards is None:  # of all of them
-        for sample in samples:
-            sample.rewards, sample.info["reward"] = torch.tensor([math.nan]), torch.tensor([math.nan])
-    return samples
+        _fill(infos, name)
+
+
+def left_out(samples: Sequence[Any]) -> None:
+    """Give rollouts of an evaluation that have no reward the mean of the others, which leaves its means as they are."""
+    _fill([vars(sample) for sample in samples], "rewards")
+    if samples and samples[0].rewards is None:
+        _fill([vars(sample) for sample in samples], "rewards", math.nan)
 
 
 def _fill(entries: Sequence[dict[str, Any]], name: str, value: float | None = None) -> None:
+    """Put a value where an entry is missing; without one, the mean of those that are there, if any are."""
     there = [entry[name] for entry in entries if entry.get(name) is not None]
-    if not there or len(there) == len(entries):
+    if len(there) == len(entries) or not (there or value is not None):
         return
     filling = float(torch.cat([one.double().flatten() for one in there]).mean()) if value is None else value
     for entry in entries:
         if entry.get(name) is None:
-            entry[name] = torch.full(there[0].shape, filling)
+            entry[name] = torch.full(there[0].shape if there else (1,), filling)
 
 
 def filled(rewards: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cero_api.errors import ConfigurationError
-from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, read_settings
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, Schedule, allocator_config, batch_size, read_settings
 from cero_openrlhf.shares import refuse_uneven_shares
 
 # Fields that are judged when the number of prompts is known.
@@ -25,6 +25,8 @@ def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
         ConfigurationError: they do not; the message says what to change.
     """
     settings, fields = read_settings(args)
+    if not args.data.prompt_dataset:
+        raise ConfigurationError("--data.prompt_dataset is missing; name the file or the data set to train on")
     scored_by_model = not (args.reward.remote_url or args.train.agent_func_path)
     if not args.vllm.num_engines:
         raise ConfigurationError("rollouts come from OpenRLHF's vLLM engines; set --vllm.num_engines to at least 1")
@@ -55,7 +57,7 @@ def refuse_unsupported(args: Any) -> OpenRLHFAllocatorConfig:
 
 def _refuse_bounds(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping[str, Any]) -> None:
     """Refuse what the allocator cannot deal in a batch of any dataset."""
-    batch, mean = int(args.rollout.batch_size), int(args.rollout.n_samples_per_prompt)
+    batch, mean = batch_size(args), int(args.rollout.n_samples_per_prompt)
     floor, cap = fields.get("min_rollouts_per_prompt"), fields.get("max_rollouts_per_prompt")
     if (floor is not None and int(floor) > mean) or (cap is not None and int(cap) < mean):
         raise ConfigurationError(
@@ -63,18 +65,23 @@ def _refuse_bounds(args: Any, settings: OpenRLHFAllocatorConfig, fields: Mapping
             f"--rollout.n_samples_per_prompt={mean}; change --{PREFIX}.min_rollouts_per_prompt, "
             f"--{PREFIX}.max_rollouts_per_prompt or the mean"
         )
-    # As if the batch were the dataset: what a real one changes is judged when it has been read.
-    one = Schedule(rounds=1, prompts=batch, batch=batch, group_size=mean, num_prompts=batch, refills=False)
+    # As if the batch, and what a window offers for it, were the dataset: a real one is judged when it has been read.
+    offered = batch * int(fields.get("window") or 1)
+    one = Schedule(rounds=1, prompts=batch, batch=batch, group_size=mean, num_prompts=offered, refills=False)
     allocator_config(settings, {name: given for name, given in fields.items() if name not in _OF_THE_LENGTH}, one)
 
 
 def _refuse_files(args: Any, settings: OpenRLHFAllocatorConfig) -> None:
     """Refuse what the disk can tell: a trace that cannot be written."""
     if settings.trace is not None:
-        folder = Path(settings.trace).absolute().parent
+        file = Path(settings.trace).absolute()
+        folder = file.parent
         while not folder.exists():
             folder = folder.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK):
+        if file.is_dir():
+            raise ConfigurationError(f"--{PREFIX}.trace {settings.trace} is a folder; name a file in it")
+        written = file if file.exists() else folder
+        if not folder.is_dir() or not os.access(written, os.W_OK):
             raise ConfigurationError(
-                f"--{PREFIX}.trace {settings.trace}: {folder} cannot be written to; choose another"
+                f"--{PREFIX}.trace {settings.trace}: {written} cannot be written to; choose another"
             )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cero_api.errors import ConfigurationError
+from cero_openrlhf.config import batch_size
 
 
 def processes(args: Any) -> int:
@@ -45,10 +46,11 @@ def refuse_uneven_shares(args: Any) -> None:
     Raises:
         ConfigurationError: they cannot; the message says what to change.
     """
-    total, parts = args.rollout.batch_size * args.rollout.n_samples_per_prompt, divisor(args)
+    total, parts = batch_size(args) * args.rollout.n_samples_per_prompt, divisor(args)
     if total % parts == 0:
         return
-    sizes = "--rollout.batch_size x --rollout.n_samples_per_prompt"
+    smaller = batch_size(args) < args.rollout.batch_size
+    sizes = f"--rollout.{'vllm_generate_batch_size' if smaller else 'batch_size'} x --rollout.n_samples_per_prompt"
     said = f"a batch of {total} rollouts ({sizes}) cannot be shared evenly"
     if args.train.dynamic_batch_enable:
         raise ConfigurationError(

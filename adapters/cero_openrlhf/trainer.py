@@ -15,6 +15,7 @@ from cero_openrlhf.books import Books
 from cero_openrlhf.checkpoint import LoaderWithBooks
 from cero_openrlhf.config import OpenRLHFAllocatorConfig, allocator_config, read_settings, schedule_of
 from cero_openrlhf.counts import AllocatedSamplesGenerator
+from cero_openrlhf.early import DATASET
 from cero_openrlhf.prompts import DatasetIndex
 from cero_openrlhf.refusals import refuse_unsupported
 
@@ -81,9 +82,14 @@ def generate_with_allocator(owner: Any) -> Books:
     idle = idle_reasons(config, schedule.shape(settings), informed=informed(allocator))
     if idle and isinstance(allocator, BaseAllocator):
         allocator.idleness_is_known()  # by whoever reads what the launcher says
-    books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings)
+    books = Books(allocator, _trace(settings, allocator, index.fingerprint), settings, settings.success_key)
     loader = LoaderWithBooks(
-        owner.prompts_dataloader, books, index.fingerprint, settings.fresh_start, stock.args.ckpt.path
+        owner.prompts_dataloader,
+        books,
+        index.fingerprint,
+        settings.fresh_start,
+        stock.args.ckpt.path,
+        getattr(stock.args, DATASET, None),
     )
     owner.prompts_dataloader = loader
     owner.samples_generator = AllocatedSamplesGenerator(stock, loader, books, index, settings)

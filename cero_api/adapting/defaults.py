@@ -198,8 +198,8 @@ def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool 
         fixed: see `RoundShape`.
 
     Raises:
-        ConfigurationError: a cost in tokens where no prompts are ranked by it, or a budget in tokens where all batches
-            have the same number of rollouts.
+        ConfigurationError: a cost in tokens where no prompts are ranked by it, a width where there is no window, or a
+            budget in tokens where all batches have the same number of rollouts.
     """
     if fields.get("token_budget") is not None and fixed:
         raise ConfigurationError(
@@ -212,4 +212,11 @@ def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool 
         raise ConfigurationError(
             f"cost=tokens ranks prompts by what a group is worth for its length, and {name} ranks none with "
             f"scope={scope}, so it would decide nothing; choose scope=window, or leave cost out"
+        )
+    usual = config_type(name).model_fields["offer"].default if scope == "pool" else None
+    offered = "window" in (scope, fields.get("offer", usual)) or fields.get("pilot") is not None
+    if fields.get("window") is not None and not offered:
+        raise ConfigurationError(
+            f"window={fields['window']} says among how many prompts to choose, and scope={scope} offers none, "
+            "so it would decide nothing; choose scope=window, or leave window out"
         )

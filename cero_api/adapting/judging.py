@@ -39,13 +39,13 @@ def refuse_other_rule(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on where a checkpoint left off, if other rewards are successes now.
 
     Args:
-        saved: `said_rule` of the checkpoint; empty in those of earlier versions, which take any.
+        saved: `said_rule` of the checkpoint; what those of earlier versions do not say may be anything.
         now: of this training.
 
     Raises:
         CheckpointError: they differ; the message names what.
     """
-    differing = [name for name in now if saved and saved.get(name) != now[name]]
+    differing = [name for name in now if name in saved and saved[name] != now[name]]
     if differing:
         told = ", ".join(f"{name}={saved.get(name)} (now {now[name]})" for name in differing)
         raise CheckpointError(

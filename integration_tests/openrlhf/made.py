@@ -25,6 +25,7 @@ def args(**changes: Any) -> Any:
         "cero.allocator": "cero",
         "cero.scope": "batch",
         "data.max_len": 16,
+        "data.prompt_dataset": "prompts.jsonl",
         "ds.ring_attn_size": 1,
         "ds.tensor_parallel_size": 1,
         "reward.clip_range": (-10, 10),
@@ -62,7 +63,9 @@ def reading(prompts: Path) -> dict[str, Any]:
         "data__prompt_probs": None,
         "data__prompt_split": "train",
         "data__max_samples": 100,
+        "data__apply_chat_template": False,
         "data__input_key": "input",
+        "data__input_template": None,
         "data__label_key": "label",
         "train__seed": 1,
     }

@@ -29,9 +29,9 @@ SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 8, "budget": 128}
 
 
 def loader(
-    pool: str = "this", fresh_start: bool = False, rule: SuccessRule | None = None, **changes: Any
+    pool: str = "this", fresh_start: bool = False, rule: SuccessRule | None = None, key: str = "reward", **changes: Any
 ) -> tuple[LoaderWithBooks, Books]:
-    books = Books(make_allocator("cero", **SIZE | changes), rule=rule)
+    books = Books(make_allocator("cero", **SIZE | changes), rule=rule, success_key=key)
     return LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, pool, fresh_start), books
 
 
@@ -91,7 +91,7 @@ def test_a_state_without_the_allocators_is_refused() -> None:
 
 def test_another_dataset_is_refused_unless_a_fresh_start_is_asked_for() -> None:
     state = used()[0].state_dict()
-    with pytest.raises(CheckpointError, match=r"resume with the dataset of that run; or pass --cero\.fresh_start"):
+    with pytest.raises(CheckpointError, match=r"resume with those of that run; or pass --cero\.fresh_start"):
         loader(pool="another")[0].load_state_dict(state)
     mine, books = loader(pool="another", fresh_start=True)
     mine.load_state_dict(state)
@@ -121,8 +121,20 @@ def test_other_successes_are_refused_unless_a_fresh_start_is_asked_for() -> None
     with pytest.raises(CheckpointError, match=r"success_threshold=1\.0 \(now 0\.5\).*--cero\.fresh_start"):
         loader(rule=other)[0].load_state_dict(state)
     loader(rule=other, fresh_start=True)[0].load_state_dict(state)
+    with pytest.raises(CheckpointError, match=r"success_key=reward \(now score\)"):
+        loader(key="score")[0].load_state_dict(state)
+    del state[KEY]["judged_by"]["success_key"]  # as an earlier version wrote it
+    loader(key="score")[0].load_state_dict(state)
     del state[KEY]["judged_by"]  # as an earlier version wrote it
     loader(rule=other)[0].load_state_dict(state)
+
+
+def test_a_torn_state_is_refused_unless_a_fresh_start_is_asked_for() -> None:
+    state = saved(used()[0].state_dict())
+    del state[KEY]["next"]
+    with pytest.raises(CheckpointError, match=r"is torn, it has no next.*--cero\.fresh_start"):
+        loader()[0].load_state_dict(state)
+    loader(fresh_start=True)[0].load_state_dict(state)
 
 
 @pytest.mark.parametrize(
@@ -150,13 +162,15 @@ def test_other_knowledge_of_the_prompts_is_refused(told: dict[str, Any], now: di
 def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads(tmp_path: Path) -> None:
     prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", tiny.LABELS)
     kept = make_allocator("cero", num_prompts=12, rounds=3, budget=48, max_rollouts_per_prompt=8, capacity=16)
-    keep_settings(tmp_path / "checkpoints", kept, said_rule(SuccessRule()))
+    keep_settings(tmp_path / "checkpoints", kept, said_rule(SuccessRule(), success_key="reward"))
 
-    def check(**changes: Any) -> None:
+    def check(**changes: Any) -> str | None:
         files = {"ckpt__load_enable": True, "ckpt__path": str(tmp_path / "checkpoints")}
-        args = made.args(**made.reading(prompts), **files, **changes)
-        check_files(args, *read_settings(args))
+        args = made.args(**made.reading(prompts) | files | changes)
+        return check_files(args, *read_settings(args))
 
+    check(train__num_episodes=2, cero__max_rollouts_per_prompt="6")  # nothing but settings is there to be resumed
+    (tmp_path / "checkpoints" / "_actor").mkdir()
     with pytest.warns(UserWarning, match="every prompt is visited once"):
         check()
     check(train__num_episodes=2)
@@ -168,3 +182,23 @@ def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads
     check(train__num_episodes=2, cero__success_threshold="0.5", cero__fresh_start=True)
     with pytest.raises(ConfigurationError, match="ends before the training, which generates 96"):
         check(train__num_episodes=2, cero__budget="80")
+    with pytest.raises(ConfigurationError, match=r"success_key=reward \(now score\).*--cero\.fresh_start"):
+        check(train__num_episodes=2, cero__success_key="score")
+
+    keep_settings(tmp_path / "checkpoints", kept, {}, check(train__num_episodes=2))
+    check(train__num_episodes=2)
+    others = tiny.make_prompts(tmp_path / "others.jsonl", tiny.LABELS[::-1])
+    for changes in ({"data__prompt_dataset": str(others)}, {"data__input_template": "{}!"}):
+        with pytest.raises(ConfigurationError, match=r"with another train dataset or template.*--cero\.fresh_start"):
+            check(train__num_episodes=2, **changes)
+
+
+def test_a_template_that_says_the_same_of_two_rows_is_no_other_dataset(tmp_path: Path) -> None:
+    """Many trim what they are given; what is one prompt then is two in the file."""
+    prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", [*tiny.LABELS, tiny.LABELS[0]])
+    files = {"ckpt__load_enable": True, "ckpt__path": str(tmp_path), "train__num_episodes": 2}
+    args = made.args(**made.reading(prompts) | files)
+    (tmp_path / "_actor").mkdir()
+    kept = make_allocator("cero", num_prompts=12, rounds=8, budget=104, max_rollouts_per_prompt=8, capacity=16)
+    keep_settings(tmp_path, kept, {}, check_files(args, *read_settings(args)))
+    check_files(args, *read_settings(args))

@@ -271,6 +271,20 @@ def test_oversampling_cuts_its_buffer_between_groups(
     assert set(seen.values()) == {1}  # no group in two batches
 
 
+@pytest.mark.parametrize("generated", [None, 3, 6])
+def test_rounds_are_planned_as_they_will_be_dealt(monkeypatch: pytest.MonkeyPatch, generated: int | None) -> None:
+    setup = Setup(
+        monkeypatch,
+        [4] * 13,
+        settings={"scope": "pool"},
+        rollout__vllm_generate_batch_size=generated,
+        train__async_enable=True,
+    )
+    setup.epoch()
+    config = setup.books.allocator.config
+    assert (setup.numbers["round"], setup.numbers["budget_spent"]) == (config.rounds, config.budget)
+
+
 def test_the_pool_is_dealt_in_place_of_the_loaders_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = Setup(monkeypatch, LABELS, settings={"scope": "pool"}, train__num_episodes=12)
     tickets = [sample.prompts[0] for _ in range(12) for batch in setup.epoch() for sample in batch]

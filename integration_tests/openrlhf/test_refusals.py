@@ -39,6 +39,14 @@ def parsed(*words: str) -> Any:
         ({"cero__allocator": "vip", "rollout__n_samples_per_prompt": 2}, "min_rollouts_per_prompt"),
         ({"cero__trace": "/dev/null/trace.jsonl"}, "cannot be written to; choose another"),
         ({"actor__num_gpus_per_node": 3}, "make it a multiple of their product"),
+        ({"cero__trace": "/dev"}, "/dev is a folder; name a file in it"),
+        ({"cero__module": "no.such"}, "--cero.module no.such cannot be imported"),
+        ({"cero__window": "4"}, "window=4 says among how many prompts to choose, and scope=batch offers none"),
+        ({"data__prompt_dataset": None}, "--data.prompt_dataset is missing"),
+        (
+            {"actor__num_gpus_per_node": 2, "rollout__batch_size": 8, "rollout__vllm_generate_batch_size": 3},
+            "a batch of 12 rollouts (--rollout.vllm_generate_batch_size x",
+        ),
         ({"cero__saturate": "2"}, "--cero.saturate is not a field of 'cero'"),
         ({"cero__allocator": "nobody"}, "no allocator is called 'nobody'"),
         ({"cero__success_threshold": "nan"}, "give the lowest reward that is a success"),
@@ -63,6 +71,7 @@ def test_refused(changes: dict[str, Any], advice: str) -> None:
         {"reward__remote_url": None, "train__agent_func_path": "agent.py", "train__async_enable": True},
         {"train__async_enable": True},
         {"actor__num_gpus_per_node": 2},
+        {"cero__scope": "window", "cero__window": "4"},  # however few prompts a batch has
     ],
 )
 def test_not_refused(changes: dict[str, Any]) -> None:

@@ -99,6 +99,14 @@ def test_a_cost_that_would_decide_nothing_is_refused() -> None:
         assert make_allocator(name, **fields).config.cost == "tokens"
 
 
+def test_a_width_without_a_window_is_refused() -> None:
+    for name, scope in (("cero", "batch"), ("cero", "pool"), ("mopps", "batch")):
+        with pytest.raises(ConfigurationError, match=f"window=4 .* scope={scope} offers none.*leave window out"):
+            allocator_fields(name, shape(scope=scope), {"window": 4})
+    for name, scope, more in (("cero", "window", {}), ("cero", "pool", {"offer": "window"}), ("mopps", "pool", {})):
+        assert allocator_fields(name, shape(scope=scope), {"window": 4, **more})["window"] == 4
+
+
 def test_a_budget_in_tokens_needs_rounds_of_any_size() -> None:
     with pytest.raises(ConfigurationError, match="token_budget=9000 is kept by the size of rounds"):
         allocator_fields("cero", shape(), {"token_budget": 9000})
