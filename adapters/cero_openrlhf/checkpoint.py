@@ -59,8 +59,7 @@ class LoaderWithBooks:
 
     def state_dict(self) -> dict[str, Any]:
         """The loader's state, and the allocator's beside it."""
-        if self._folder is not None:
-            keep_settings(self._folder, self._books.allocator, self._books.judged_by, self._dataset)
+        self._keep()
         books = self._books.state_dict()
         # As a tensor: OpenRLHF logs what it restores, and a tensor is printed in short.
         books["allocator"] = torch.frombuffer(bytearray(books["allocator"]), dtype=torch.uint8)
@@ -82,6 +81,16 @@ class LoaderWithBooks:
                 ) from error
             logger.warning("a new allocator goes on with this checkpoint: %s", error)
         self._loader.load_state_dict(loader)
+
+    def _keep(self) -> None:
+        """Keep the settings, once; OpenRLHF asks for the state after every step, also where it saves none."""
+        folder, self._folder = self._folder, None
+        if folder is None:
+            return
+        try:
+            keep_settings(folder, self._books.allocator, self._books.judged_by, self._dataset)
+        except OSError as error:
+            logger.warning("the next start cannot judge early whether it fits this one's checkpoints: %s", error)
 
     def _restore(self, books: Mapping[str, Any] | None) -> None:
         if books is None:

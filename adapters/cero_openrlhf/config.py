@@ -183,7 +183,8 @@ def allocator_config(
     """The allocator's configuration: what was given, and for the rest what uniform OpenRLHF would spend.
 
     Raises:
-        ConfigurationError: a field is wrong, or the budget ends before the training.
+        ConfigurationError: a field is wrong, the budget ends before the training, or rounds of other sizes are asked
+            for than OpenRLHF generates.
     """
     if not schedule.prompts:
         raise ConfigurationError("the train dataset is empty, or --train.num_episodes is 0; nothing would be trained")
@@ -193,5 +194,11 @@ def allocator_config(
         raise ConfigurationError(
             f"--{PREFIX}.budget={config.budget} ends before the training, which generates {schedule.budget} rollouts "
             f"in {schedule.rounds} batches; raise it, or lower --train.num_episodes or --data.max_samples"
+        )
+    pacing = getattr(config, "pacing", None)
+    if isinstance(pacing, tuple) and not schedule.refills and sum(pacing[: schedule.rounds]) != schedule.budget:
+        raise ConfigurationError(
+            f"--{PREFIX}.pacing asks for {sum(pacing[: schedule.rounds])} rollouts in the first {schedule.rounds} "
+            f"rounds, and this training generates {schedule.budget} in its {schedule.rounds} batches; leave it out"
         )
     return config

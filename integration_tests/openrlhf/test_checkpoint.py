@@ -193,6 +193,14 @@ def test_settings_are_kept_beside_the_checkpoint_and_judged_before_a_model_loads
             check(train__num_episodes=2, **changes)
 
 
+def test_settings_that_cannot_be_kept_end_no_training(caplog: pytest.LogCaptureFixture) -> None:
+    _, books = loader()
+    mine = LoaderWithBooks(StatefulDataLoader(range(8), batch_size=1), books, "this", folder="/dev/null/checkpoints")
+    assert KEY in mine.state_dict()
+    assert KEY in mine.state_dict()
+    assert caplog.text.count("the next start cannot judge early") == 1
+
+
 def test_a_template_that_says_the_same_of_two_rows_is_no_other_dataset(tmp_path: Path) -> None:
     """Many trim what they are given; what is one prompt then is two in the file."""
     prompts = tiny.make_prompts(tmp_path / "prompts.jsonl", [*tiny.LABELS, tiny.LABELS[0]])

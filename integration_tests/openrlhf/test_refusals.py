@@ -129,3 +129,10 @@ def test_a_larger_budget_is_a_longer_plan(budget: str) -> None:
 def test_an_empty_training_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="nothing would be trained"):
         allocator_config(OpenRLHFAllocatorConfig(), {}, schedule_of(made.args(), rows=0, num_prompts=0))
+
+
+def test_rounds_of_other_sizes_than_openrlhf_generates_are_refused() -> None:
+    schedule = schedule_of(made.args(), rows=10, num_prompts=10)  # batches of 4, 4 and 2
+    allocator_config(OpenRLHFAllocatorConfig(), {"pacing": ("16", "16", "8")}, schedule)
+    with pytest.raises(ConfigurationError, match=r"pacing asks for 24 rollouts in the first 3 rounds.*leave it out"):
+        allocator_config(OpenRLHFAllocatorConfig(), {"pacing": ("8", "8", "8")}, schedule)
