@@ -198,9 +198,15 @@ def refuse_unused(name: str, scope: str, fields: Mapping[str, Any], fixed: bool 
         fixed: see `RoundShape`.
 
     Raises:
-        ConfigurationError: a cost in tokens where no prompts are ranked by it, or a budget in tokens where all batches
-            have the same number of rollouts.
+        ConfigurationError: a cost in tokens where no prompts are ranked by it, a budget in tokens where all batches
+            have the same number of rollouts, or a width where there is no window.
     """
+    offer = fields.get("offer") or config_type(name).model_fields["offer"].default
+    if fields.get("window") is not None and (scope == "batch" or (scope == "pool" and offer != "window")):
+        raise ConfigurationError(
+            f"window={fields['window']} says how many prompts a window offers, and there is none with scope={scope}; "
+            "choose scope=window, or leave it out"
+        )
     if fields.get("token_budget") is not None and fixed:
         raise ConfigurationError(
             f"token_budget={fields['token_budget']} is kept by the size of rounds, and this training's batches have a "

@@ -55,6 +55,16 @@ def test_an_offer_that_the_scope_would_pass_over_is_refused(scope: str, offer: s
         allocator_fields("cero", shape(scope=scope), {"offer": offer})
 
 
+@pytest.mark.parametrize("scope", ["batch", "pool"])
+def test_a_width_without_a_window_is_refused(scope: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"window=4 .* there is none with scope={scope}"):
+        allocator_fields("cero", shape(scope=scope), {"window": 4})
+    assert allocator_fields("cero", shape(scope="window"), {"window": 4})["window"] == 4
+    for fields in ({"window": 4, "offer": "window"}, {"window": None}):
+        allocator_fields("cero", shape(scope="pool"), fields)
+    assert allocator_fields("mopps", shape(scope="pool"), {"window": 4})["window"] == 4  # by its own offer
+
+
 def test_an_offer_that_fits_is_taken() -> None:
     for scope, offer in (("window", "window"), ("pool", "window"), ("pool", "pool"), ("batch", "pool")):
         assert allocator_fields("cero", shape(scope=scope), {"offer": offer})["offer"] == offer
