@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -25,6 +26,8 @@ from cero_ray.rounds import Rounds
 from cero_ray.tickets import Deal, Tickets, spread
 
 __all__ = ["Deal", "Desk", "expect_total", "spread"]
+
+logger = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
 
@@ -61,6 +64,8 @@ class Desk:
         self.allocator = allocator
         self.rule = rule or SuccessRule()
         self.unbudgeted = 0  # rollouts dealt after the budget was spent
+        self._option = option
+        self._poor = False  # that the budget has no room for a round, which is said once
         self._begin = partial(Evidence, self.rule, option, quiet)
         self._evidence = self._begin()
         self._tickets = Tickets()
@@ -223,7 +228,7 @@ class Desk:
         """Continue from a `state_dict`.
 
         Raises:
-            CheckpointError: it is not one.
+            CheckpointError: it is not one, or not of this allocator.
         """
         try:
             tickets = Tickets.from_state(state)
@@ -232,6 +237,12 @@ class Desk:
             rewards = {name: int(value) for name, value in state.get("rewards", {}).items()}  # new in 0.1.0
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"these are not a desk's tickets ({error!r}); load an earlier checkpoint") from error
+        dealt, pool = int(self.allocator.metrics()["round"]), self.allocator.config.num_prompts
+        if not all(deal.round is None or (deal.round < dealt and deal.row < pool) for deal in tickets.deals_open()):
+            raise CheckpointError(
+                f"these tickets speak of other rounds or prompts than the allocator, which has dealt {dealt} rounds "
+                f"and knows {pool} prompts; take both files from one checkpoint"
+            )
         self._tickets, self._rounds, self.unbudgeted = tickets, rounds, unbudgeted
         self._evidence, self._latest = self._begin(), []
         self._evidence.judge.missing = rewards.get("rewards_missing", 0)
@@ -251,7 +262,7 @@ class Desk:
 
     def _deal_round(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total = mean * len(rows)
-        if not self._affords(total if exact else 1):
+        if not self._affords(total if exact else 1, step):
             # Refills and retries can cost more than was planned for. Generation goes on as without an allocator.
             self.hand_out(None, tickets, rows, [mean] * len(rows), step)
             return
@@ -266,7 +277,7 @@ class Desk:
 
     def _deal_from_pool(self, tickets: list[str], rows: list[int], mean: int, step: int, exact: bool) -> None:
         total, allocation = mean * len(tickets), None
-        if self._affords(total if exact else 1):
+        if self._affords(total if exact else 1, step):
             with _no_word_of_lone_tickets(tickets):
                 allocation = self.allocator.allocate(total=total) if exact else self._affordable_round()
         if allocation is None:
@@ -283,9 +294,20 @@ class Desk:
         chosen = chosen[:room] + [-1 for _ in spare]
         self.hand_out(allocation.round, tickets, chosen, counts[:room] + spare, step)
 
-    def _affords(self, rollouts: int) -> bool:
+    def _affords(self, rollouts: int, step: int) -> bool:
         numbers = self.allocator.metrics()
-        return rollouts <= numbers["budget_remaining"] and numbers.get("tokens_remaining", 1.0) > 0
+        left = numbers["budget_remaining"]
+        affords = rollouts <= left and numbers.get("tokens_remaining", 1.0) > 0
+        if not affords and not self._poor:
+            self._poor = True
+            logger.warning(
+                "the allocator's budget is spent at step %d: it has %d rollouts left%s. From here on every prompt gets "
+                "the uniform number, which nobody decides, and nothing more is learned (they are counted in "
+                "unbudgeted); give it a larger %s",
+                *(step, left, "" if rollouts > left else " and no tokens"),
+                f"{self._option}{'budget' if rollouts > left else 'token_budget'}",
+            )
+        return affords
 
     def _affordable_round(self) -> Allocation | None:
         """The next round in which something is worth its price; every empty one lowers the price."""

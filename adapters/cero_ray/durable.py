@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cero_api import RolloutAllocator, load_allocator
+from cero_api.adapting.judging import number_of
 from cero_api.checkpoint import allocator_from_bytes, allocator_to_bytes
 from cero_api.errors import CeroError, CheckpointError
 from cero_api.files import write_whole
@@ -67,6 +68,11 @@ class DurableDesk:
         self._generation = max((int(stem) for stem in stems if stem.isdecimal()), default=0)
         if self._generation:
             self._read_back()
+        elif any(path.stat().st_size for path in self._folder.glob("desk-*.jsonl")):
+            raise CheckpointError(
+                f"{self._folder} has a journal and not the snapshot that it goes on from, which somebody has deleted; "
+                "resume the training's checkpoint"
+            )
         else:
             self._desk = self._new_desk(allocator, tickets)
             self._snapshot()
@@ -93,11 +99,12 @@ class DurableDesk:
 
     def report(self, ticket: str, session: int, reward: float, tokens: float | None = None) -> None:
         """See `Desk.report`."""
-        self._noted("report", ticket, session, float(reward), *([] if tokens is None else [float(tokens)]))
+        counted = [] if tokens is None else [float(tokens)]
+        self._noted("report", ticket, int(session), number_of(reward), *counted)
 
     def refund(self, ticket: str, session: int) -> None:
         """See `Desk.refund`."""
-        self._noted("refund", ticket, session)
+        self._noted("refund", ticket, int(session))
 
     def close(self, ticket: str) -> None:
         """See `Desk.close`."""
@@ -116,7 +123,7 @@ class DurableDesk:
         return _files_of(self._desk)
 
     def _dealt(self, name: str, tickets: Sequence[str], rows: Sequence[int], mean: int, step: int, exact: bool) -> Any:
-        return self._noted(name, list(tickets), [int(row) for row in rows], mean, step, exact)
+        return self._noted(name, list(tickets), [int(row) for row in rows], int(mean), int(step), bool(exact))
 
     def _noted(self, name: str, *arguments: Any) -> Any:
         """Write the request down, then do it."""
@@ -171,6 +178,11 @@ class DurableDesk:
     def _read_back(self) -> None:
         stem = self._folder / f"desk-{self._generation}"
         allocator = load_allocator(stem.with_suffix(".npz"))
+        if not stem.with_suffix(".jsonl").is_file():  # which was there before the snapshot
+            raise CheckpointError(
+                f"{stem}.jsonl, the journal of what was dealt, is gone; resume the training's checkpoint, and keep "
+                f"{self._folder} from being cleaned up"
+            )
         with self._writing():
             # Never rewritten: a successor that is killed in here, too, leaves what was answered where it is.
             journal = stem.with_suffix(".jsonl").open("a+b", buffering=0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from cero_api import RolloutAllocator, RolloutOutcomes
 from cero_api.adapting import Judge, RewardWatch
+from cero_api.adapting.judging import number_of
 from cero_api.rewards import SuccessRule
 from cero_ray.tickets import Deal, sums, tokens_of
 
@@ -34,6 +35,7 @@ class Evidence:
 
     def share(self, row: int, reward: float) -> float | None:
         """Success of a rollout of this row, from 0 to 1; None if the reward is of no use."""
+        reward = number_of(reward)
         share = float(self.judge.shares([reward], [f"{row} (row of the pool)"])[0])
         if self._watch.waiting:
             self._watched.append((row, reward, share))

@@ -24,6 +24,8 @@ _REMEMBERED = 16_384
 _FAILING = 3
 _NAMED = 5  # such prompts
 
+_MOST_TOKENS = 2**53  # of a rollout; what is more is no count
+
 
 @dataclass
 class Deal:
@@ -99,7 +101,7 @@ class Tickets:
             self._stray(f"session {session} of {ticket}, which was dealt {deal.count}")
             return None
         deal.outcomes[session] = share
-        if share is not None and tokens is not None:
+        if share is not None and tokens is not None and 0 <= tokens < _MOST_TOKENS:  # else nobody has counted
             deal.tokens[session] = tokens
         if deal.done:
             self._note_failure(deal)
@@ -111,6 +113,10 @@ class Tickets:
     def open(self) -> list[str]:
         """Tickets of which something is still to come."""
         return list(self._open)
+
+    def deals_open(self) -> list[Deal]:
+        """Deals of which something is still to come."""
+        return list(self._open.values())
 
     def under_way(self, ticket: str) -> Deal | None:
         """The deal of a ticket of which something is still to come."""

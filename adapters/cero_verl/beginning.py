@@ -52,9 +52,11 @@ def beginning(config: Any, prompts: TrainPrompts) -> Beginning:
     over = found.step >= _schedule(config, settings, prompts, 0).steps
     try:
         return _resumed(config, settings, fields, prompts, found)
-    except CheckpointError:
+    except CheckpointError as error:
         if not (settings.fresh_start or over):
-            raise
+            if str(found.path) in str(error):
+                raise
+            raise CheckpointError(f"{found.path}: {error}") from error
     return _new(config, settings, fields, prompts, found.step)
 
 
@@ -99,7 +101,7 @@ def _resumed(
         if type(wanted) is type(before):
             same = {"rounds": before.rounds, "budget": before.budget}
             length = same if asked == asked_before else _lasting(saved, wanted, fields, left, left * schedule.total)
-            wanted = wanted.model_copy(update=length)
+            wanted = wanted.model_copy(update=length | _roomy(before, wanted, fields))
         if wanted != before:
             told += f", where it had {differences(before, wanted)}"
             saved, files = _continued(saved, wanted, files, found.path)
@@ -124,6 +126,12 @@ def _lasting(
     if "budget" not in fields:
         length["budget"] = max(wanted.budget, int(numbers["budget_spent"]) + spend)
     return length
+
+
+def _roomy(before: AllocatorConfig, wanted: AllocatorConfig, fields: Mapping[str, Any]) -> dict[str, int]:
+    """Room in a round for what the larger batches of before have spent of the budget, where CERO asks for it."""
+    was, now = (getattr(config, "capacity", None) for config in (before, wanted))
+    return {} if was is None or now is None or "capacity" in fields else {"capacity": max(was, now)}
 
 
 def _continued(

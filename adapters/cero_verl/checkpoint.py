@@ -6,6 +6,7 @@ from typing import Any
 
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 
+from cero_verl.config import only_validates
 from cero_verl.guard import check_verl
 from cero_verl.preparing import prepare
 from cero_verl.refusals import own_callback
@@ -29,7 +30,7 @@ class AllocatorCheckpoint(CheckpointCallback):
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)
         check_verl()
-        own = own_callback(prepare(config).settings)
+        own = None if only_validates(config) else own_callback(prepare(config).settings)
         self._own = None if own is None else own(config=config)
 
     def on_save(

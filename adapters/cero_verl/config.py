@@ -6,12 +6,15 @@ import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from cero_api.adapting import informed_fields, said_rule
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, refuse_unused, scope_of
+from cero_api.adapting.fitting import refuse_other_pacing
+from cero_api.adapting.known import refuse_unseen_features
 from cero_api.allocators import allocator_type, config_type
 from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
@@ -34,7 +37,7 @@ class VerlAllocatorConfig(SuccessRule):
             method does best: "window" for CERO and MoPPS, "pool" for GRESO, "batch" for the others.
         features: columns of the train dataset that say something of a prompt beforehand, dotted where they are nested
             (`extra_info.level`), beside its length; None is `data_source`. Looked at where belief=features, which is
-            the default of scope=window.
+            the default of scope=window, and where any are named here.
         offline_rates: column of pass rates from 0 to 1 that were known before, such as `extra_info.pass_rate`.
         offline_samples: column of the number of samples behind each of these.
         mean_rollouts_per_prompt: None is verl's `rollout.n`; a batch of P prompts gets P times this. Less than
@@ -144,6 +147,12 @@ class Schedule:
         )
 
 
+def only_validates(config: Any) -> bool:
+    """Whether verl will validate and stop, with nothing to allocate: not even a trace is to be touched."""
+    trainer = config.trainer
+    return bool(trainer.get("val_only", False) and trainer.get("val_before_train", True))
+
+
 def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     """The adapter's settings and the allocator's fields that were set, from verl's composed configuration.
 
@@ -173,9 +182,13 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     if unknown:
         raise ConfigurationError(
             f"{FLAG}.{unknown[0]} is unknown; {settings.name} has {', '.join(sorted(known))}, and the adapter "
-            f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}"
+            f"{', '.join(sorted(VerlAllocatorConfig.model_fields))}; +{FLAG}={settings.name} chooses that method"
         )
-    fields = {key: value for key, value in fields.items() if value is not None}
+    fields = {key: _typed(known[key], value) for key, value in fields.items() if value is not None}
+    if settings.features is not None:
+        refuse_unseen_features(fields)
+        if fields.get("cost") != "tokens":
+            fields.setdefault("belief", "features")
     if settings.offline_rates is not None and getattr(allocator_type(settings.name), "asks_belief", False):
         fields.setdefault("belief", "features" if settings.scope == "window" or settings.features else "pooled")
     return settings, informed_fields(settings.name, settings.scope, fields)
@@ -240,7 +253,8 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
     if schedule.steps < 1:
         raise ConfigurationError(
             f"the train dataset has {schedule.dataset_rows} prompts and data.train_batch_size={schedule.batch}, so "
-            "nothing is left to train; lower data.train_batch_size or raise trainer.total_training_steps"
+            "nothing is left to train; lower data.train_batch_size, or raise trainer.total_epochs or "
+            "trainer.total_training_steps"
         )
     capacity = fields.get("capacity")
     if settings.constant_total and capacity is not None and capacity < schedule.total:
@@ -253,6 +267,13 @@ def allocator_config(settings: VerlAllocatorConfig, fields: Mapping[str, Any], s
         config = kind(**values)
     except ConfigurationError as error:
         raise _named(error) from None
+    if config.num_prompts != schedule.num_prompts:
+        raise ConfigurationError(
+            f"{FLAG}.num_prompts={config.num_prompts}, and the train dataset has {schedule.num_prompts} prompts; leave "
+            "it out"
+        )
+    if settings.constant_total:
+        refuse_other_pacing(config, schedule.steps, schedule.total)
     if settings.constant_total and config.budget < schedule.budget:
         raise ConfigurationError(
             f"{FLAG}.budget={config.budget} ends before the training, which generates {schedule.budget} rollouts in "
@@ -294,6 +315,15 @@ def _import(module: str) -> None:
         ) from error
 
 
+def _typed(field: FieldInfo, value: Any) -> Any:
+    """A value as its field takes it, for the environment gives numbers as text; what is wrong is refused elsewhere."""
+    annotation: Any = Annotated[field.annotation, field]
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError:
+        return value
+
+
 def _named(error: ConfigurationError) -> ConfigurationError:
     """The same error, each fault by the flag that would mend it."""
     cause = error.__context__
@@ -301,11 +331,11 @@ def _named(error: ConfigurationError) -> ConfigurationError:
         return error
     faults = []
     for fault in cause.errors(include_url=False):
-        where = ".".join(str(part) for part in fault["loc"][:1])
+        where, inside = ".".join(str(part) for part in fault["loc"][:1]), fault["loc"][1:]
         said = fault["msg"].removeprefix("Value error, ")
         if not where:
             faults.append(f"{FLAG}: {said}")
-        elif fault["type"] == "missing":
+        elif fault["type"] == "missing" and not inside:
             faults.append(f"{FLAG}.{where} is missing")
         else:
             faults.append(f"{FLAG}.{where}={fault['input']!r}: {said}")

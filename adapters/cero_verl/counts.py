@@ -21,7 +21,8 @@ from verl.utils.dataset.rl_dataset import collate_fn
 
 from cero_api.errors import CheckpointError, ConfigurationError
 from cero_ray import AllocatorClient, start_allocator
-from cero_verl.config import FLAG
+from cero_verl.columns import refuse_own_counts
+from cero_verl.config import FLAG, only_validates
 from cero_verl.feedback import ReportingAgentLoopWorker
 from cero_verl.groups import keep_lone_rollouts_out
 from cero_verl.guard import check_verl
@@ -63,6 +64,14 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         self._seconds = 0.0
         keep_lone_rollouts_out()
         save_with_the_trainer()
+
+    @classmethod
+    def create(cls, *args: Any, **kwargs: Any) -> Any:
+        """As verl's manager is created; where nothing is trained it is verl's own."""
+        if not only_validates(kwargs["config"] if "config" in kwargs else args[0]):
+            return super().create(*args, **kwargs)
+        logger.warning("rollout allocator: this run validates and trains nothing (trainer.val_only), so it has no part")
+        return AgentLoopManagerTQ.create(*args, **kwargs)
 
     def generate_sequences(self, prompts: Any) -> None:
         """Dispatch prompts; training prompts get their counts on the way.
@@ -128,10 +137,7 @@ class AllocatedAgentLoopManager(AgentLoopManagerTQ):
         )
 
     def _with_counts(self, prompts: Any) -> Any:
-        if "__rollout_n__" in prompts:
-            raise ConfigurationError(
-                "the dataset has a column __rollout_n__, which sets the counts that the allocator is to set; drop it"
-            )
+        refuse_own_counts(prompts)
         step = int(_constant(prompts["global_steps"]))
         self._check_first(step)
         tickets = [str(uid) for uid in column(prompts, "uid")]

@@ -18,7 +18,7 @@ from cero_api.adapting.guard import names_in
 from cero_api.allocators import available_allocators, config_type
 from cero_api.config import AllocatorConfig
 from cero_api.errors import CeroError, ConfigurationError
-from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig
+from cero_verl.config import CALLBACK, FLAG, MANAGER, VerlAllocatorConfig, only_validates
 from cero_verl.older import has_callback
 from cero_verl.refusals import refuse_unsupported
 
@@ -40,6 +40,8 @@ class RefuseEarly(Callback):
         """
         with _leaving():
             refuse_program(task_function)
+            if only_validates(config):
+                return
             refuse_unsupported(config)
             if not has_callback():  # by which the files would be judged, where the training runs
                 from cero_verl.preparing import prepare
@@ -111,9 +113,9 @@ def refuse_near_misses(config: Any) -> None:
     if not isinstance(plain, dict) or "actor_rollout_ref" not in plain:
         return  # no training of verl's
     names = ", ".join((*available_allocators(), CUSTOM))
-    for path in _paths({key: value for key, value in plain.items() if key not in (FLAG, "hydra")}):
+    for path, value in _paths({key: value for key, value in plain.items() if key not in (FLAG, "hydra")}):
         above, _, key = path.rpartition(".")
-        if _almost(key, 0.8 if above else 0.7):
+        if _almost(key, 0.8 if above else 0.7) or _names_one(key, value):
             raise ConfigurationError(
                 f"{path} is no option of verl's, which would train without an allocator; did you mean +{FLAG}=NAME, "
                 f"at the top level? NAME is one of {names}"
@@ -136,10 +138,20 @@ def _almost(key: str, cutoff: float) -> bool:
     return bool(difflib.get_close_matches(plain, [FLAG.replace("_", "")], cutoff=cutoff))
 
 
-def _paths(node: Any, above: str = "") -> Iterator[str]:
-    """Dotted paths of all keys."""
+def _names_one(key: str, value: Any) -> bool:
+    """Whether somebody who writes this names an allocator of ours.
+
+    >>> [_names_one(*pair) for pair in (("allocator", "vip"), ("cero", True), ("allocator", "mimalloc"))]
+    [True, True, False]
+    """
+    word = key.lower()
+    return word == "cero" or ("alloc" in word and value in (*available_allocators(), CUSTOM))
+
+
+def _paths(node: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted paths of all keys, and their values."""
     for key, value in node.items() if isinstance(node, dict) else ():
-        yield f"{above}{key}"
+        yield f"{above}{key}", value
         yield from _paths(value, f"{above}{key}.")
 
 

@@ -12,6 +12,7 @@ from cero_api.config import Scope
 from cero_api.errors import ConfigurationError, TraceError
 from cero_api.trace import TraceWriter
 from cero_verl.beginning import Beginning, beginning
+from cero_verl.columns import refuse_columns
 from cero_verl.config import FLAG, VerlAllocatorConfig
 from cero_verl.prompts import TrainPrompts, train_dataset
 from cero_verl.refusals import refuse_unsupported
@@ -50,7 +51,9 @@ def prepare(config: Any) -> Prepared:
     """
     global _waiting
     settings = refuse_unsupported(config)
-    prompts = TrainPrompts(train_dataset(config), settings.identity)
+    dataset = train_dataset(config)
+    refuse_columns(dataset)
+    prompts = TrainPrompts(dataset, settings.identity)
     begin = beginning(config, prompts)
     prepared = Prepared(settings, prompts, begin, _trace(settings, prompts))
     shape = begin.schedule.shape(settings, ahead=False)

@@ -11,14 +11,10 @@ import numpy as np
 
 from cero_api import PromptIndex, content_key
 from cero_api._types import IntArray
-from cero_api.adapting import prompt_features
-from cero_api.adapting.known import numbers_in_column
 from cero_api.errors import PromptError
+from cero_verl.columns import BLOCK, known_of, plain_frame
 
 Identity = Literal["index", "content"]
-
-# Rows of a dataset that are read at a time, where what they say is read at all.
-_BLOCK = 10_000
 
 _REMEDY = (
     "number the rows, for example with dataset.map(lambda row, i: "
@@ -72,21 +68,6 @@ class TrainPrompts:
         example: dict[str, Any] = self._dataset[int(self.first_row[row])]
         return example
 
-    def values(self, name: str) -> list[Any]:
-        """A column of the dataset, one value per prompt of the pool: what is known of it beforehand.
-
-        Raises:
-            PromptError: the dataset has no such column.
-        """
-        frame = _plain_frame(self._dataset)
-        if frame is not None and name in frame.column_names:
-            every = frame[name]
-        else:
-            every = [self._dataset[row].get(name) for row in range(self.dataset_rows)]
-            if all(value is None for value in every):
-                raise PromptError(f"the train dataset has no column {name}; name one that it has")
-        return [every[row] for row in self.first_row.tolist()]
-
     def known(
         self, by_features: bool, features: Sequence[str] | None, rates: str | None, samples: str | None
     ) -> dict[str, Any]:
@@ -94,29 +75,14 @@ class TrainPrompts:
 
         Args:
             by_features: whether the allocator looks at features.
-            features: columns beside the prompt's length; None is `data_source`.
+            features: columns beside the prompt's length; None is `data_source`, where there is one.
             rates: column of offline pass rates, or None.
             samples: column of the samples behind them, or None.
 
         Raises:
-            PromptError: there is no such column.
+            PromptError: there is no such column, or nothing in it.
         """
-        told: dict[str, Any] = {}
-        if by_features:
-            names = ["data_source"] if features is None else list(features)
-            columns = {name: self._nested(name) for name in names}
-            told["features"] = prompt_features(self.values(self._dataset.prompt_key), columns)
-        for name, given in (("offline_rates", rates), ("offline_samples", samples)):
-            if given is not None:
-                told[name] = numbers_in_column(given, self._nested(given))
-        return told
-
-    def _nested(self, name: str) -> list[Any]:
-        column, *inside = name.split(".")
-        values = self.values(column)
-        for part in inside:
-            values = [value.get(part) if isinstance(value, Mapping) else None for value in values]
-        return values
+        return known_of(self._dataset, self.first_row, by_features, features, rates, samples)
 
     def release(self) -> None:
         """Let go of the dataset, where prompts are not read from here; verl's trainer has its own."""
@@ -159,17 +125,29 @@ def said_key(data_source: Any, messages: Any, reward_model: Any) -> str:
     """
     if isinstance(messages, str):
         messages = [{"role": "user", "content": messages}]
-    said = []
-    for message in messages:
-        if not isinstance(message.get("content"), str | None):
-            raise PromptError(
-                "rollout_allocator.identity=content knows prompts of text alone, and this train dataset has images, "
-                "audio or video; number the rows in extra_info.index, and leave the option out"
-            )
-        said.append({name: value for name, value in message.items() if value is not None})
+    said = [_without_nulls(message) for message in messages or ()]
+    if not all(_is_text(message.get("content")) for message in said if isinstance(message, Mapping)):
+        raise PromptError(
+            "rollout_allocator.identity=content knows prompts of text alone, and this train dataset has images, "
+            "audio or video; number the rows in extra_info.index, and leave the option out"
+        )
     right = reward_model.get("ground_truth") if isinstance(reward_model, Mapping) else reward_model
     texts = (json.dumps(part, sort_keys=True, ensure_ascii=False, default=str) for part in (said, right))
     return f"{data_source}/{content_key(*texts)}"
+
+
+def _without_nulls(part: Any) -> Any:
+    """A message, or what it consists of, less the fields that only other rows have."""
+    if isinstance(part, Mapping):
+        return {name: _without_nulls(value) for name, value in part.items() if value is not None}
+    return [_without_nulls(value) for value in part] if isinstance(part, list | tuple) else part
+
+
+def _is_text(content: Any) -> bool:
+    """Whether a message says text and nothing else, whole or in parts."""
+    if isinstance(content, list):
+        return all(isinstance(part, str) or (isinstance(part, dict) and part.get("type") == "text") for part in content)
+    return isinstance(content, str | None)
 
 
 def column(batch: Any, name: str) -> list[Any]:
@@ -191,7 +169,7 @@ def _indexed(dataset: Any) -> Iterator[str]:
             f"extra_info.index is null for {missing} of {len(indices)} prompts of the train dataset, and the allocator "
             f"knows prompts by it; {_REMEDY}"
         )
-    if len(indices) > 1 and len(set(indices)) == 1:
+    if len(indices) > 1 and all(index == indices[0] for index in indices):
         raise PromptError(
             f"extra_info.index is {indices[0]} for all {len(indices)} prompts of the train dataset (verl's default "
             f"where it, or extra_info, is missing), and the allocator knows prompts by it; {_REMEDY}"
@@ -209,10 +187,10 @@ def _refuse_repeated(keys: Counter[str]) -> NoReturn:
 
 def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
     """`data_source` and index of all rows, without building a million prompts where that can be."""
-    frame = _plain_frame(dataset)
+    frame = plain_frame(dataset)
     if frame is None:
         rows = [dataset[row] for row in range(len(dataset))]
-        return [row.get("data_source") for row in rows], [row["index"] for row in rows]
+        return [row.get("data_source") for row in rows], [row.get("index") for row in rows]
     names = [name for name in ("data_source", "extra_info") if name in frame.column_names]
     table = frame.select_columns(names).with_format("arrow")[:] if names else None
     sources = table["data_source"].to_pylist() if table is not None and "data_source" in names else [None] * len(frame)
@@ -231,7 +209,7 @@ def _sources_and_indices(dataset: Any) -> tuple[Sequence[Any], Sequence[Any]]:
 
 def _said(dataset: Any) -> Iterator[str]:
     """Keys of all rows by what they say."""
-    frame = _plain_frame(dataset)
+    frame = plain_frame(dataset)
     more = [getattr(dataset, f"{kind}_key", None) for kind in ("image", "video", "audio")]
     if frame is None or any(name in frame.column_names for name in more):
         for row in range(len(dataset)):
@@ -240,21 +218,6 @@ def _said(dataset: Any) -> Iterator[str]:
         return
     wanted = ("data_source", dataset.prompt_key, "reward_model")
     names = [name for name in wanted if name in frame.column_names]
-    for block in frame.select_columns(names).with_format("arrow").iter(batch_size=_BLOCK):
+    for block in frame.select_columns(names).with_format("arrow").iter(batch_size=BLOCK):
         columns = [block[name].to_pylist() if name in names else [None] * len(block) for name in wanted]
         yield from map(said_key, *columns)
-
-
-def _plain_frame(dataset: Any) -> Any:
-    """The table behind verl's own dataset; None where a class of the user's makes the rows, or they are not a table."""
-    from verl.utils.dataset.rl_dataset import RLHFDataset
-
-    frame = getattr(dataset, "dataframe", None)
-    own = all(
-        getattr(type(dataset), name, None) is getattr(RLHFDataset, name) for name in ("__getitem__", "_build_messages")
-    )
-    if not own or frame is None or not hasattr(frame, "with_format"):
-        return None
-    info = frame.features.get("extra_info")
-    # verl itself asks extra_info for its index, so it is a struct or nothing; text would not get this far.
-    return frame if info is None or isinstance(info, dict) else None

@@ -83,6 +83,10 @@ def own_callback(settings: VerlAllocatorConfig) -> Any:
     name = settings.checkpoint_callback
     if name is None:
         return None
+    if name == CALLBACK:
+        raise ConfigurationError(
+            f"{FLAG}.checkpoint_callback={name} is the flag's own, which is called anyway; drop it"
+        )
     if not has_callback():
         raise ConfigurationError(
             f"{FLAG}.checkpoint_callback={name} needs a verl that calls back; pip install 'verl>=0.9.1', or drop it"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationError
 from verl.utils.checkpoint.checkpoint_manager import find_latest_ckpt_path
 
-from cero_api.errors import CheckpointError
+from cero_api.errors import CheckpointError, ConfigurationError
 from cero_api.files import write_whole
 from cero_ray.durable import ALLOCATOR_FILE, TICKETS_FILE
 from cero_verl.config import FLAG
@@ -45,18 +45,43 @@ class Resumed(NamedTuple):
 
 
 def resumed_folder(config: Any) -> Resumed | None:
-    """The checkpoint that verl loads with this configuration, by its own rules; None if it starts from scratch."""
+    """The checkpoint that verl loads with this configuration, by its own rules; None if it starts from scratch.
+
+    Raises:
+        ConfigurationError: verl would not know which, and say so when the model is loaded.
+        CheckpointError: the file that names the latest one is torn.
+    """
     trainer = config.trainer
     if trainer.resume_mode == "disable":
         return None
     if trainer.resume_mode == "auto":
-        found = find_latest_ckpt_path(os.path.abspath(trainer.default_local_dir))
-    else:
-        found = trainer.resume_from_path
-    if found is None:
-        return None
-    path = Path(os.path.abspath(found))
-    return Resumed(path, int(str(path).split("global_step_")[-1]))
+        folder = os.path.abspath(trainer.default_local_dir)
+        try:
+            found = find_latest_ckpt_path(folder)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{folder}/latest_checkpointed_iteration.txt holds no number ({error}); write that of the last whole "
+                "global_step_N into it, or resume one by trainer.resume_mode=resume_path"
+            ) from error
+        return None if found is None else Resumed(Path(found), _step_of(found))
+    if trainer.resume_mode != "resume_path":
+        raise ConfigurationError(
+            f"trainer.resume_mode={trainer.resume_mode} is none; choose auto, disable, resume_path"
+        )
+    given = trainer.resume_from_path
+    if not (isinstance(given, str) and given.rpartition("global_step_")[2].isdecimal()):
+        raise ConfigurationError(
+            f"trainer.resume_from_path={given} does not end in global_step_N; give the folder of one step, without a "
+            "slash at its end"
+        )
+    path = Path(os.path.abspath(given))
+    if not path.is_dir():
+        raise CheckpointError(f"trainer.resume_from_path={given} is no folder here; give that of a checkpoint")
+    return Resumed(path, _step_of(given))
+
+
+def _step_of(folder: str) -> int:
+    return int(folder.rpartition("global_step_")[2])
 
 
 def save_state(folder: Path, files: dict[str, bytes], progress: Progress) -> None:
@@ -106,8 +131,8 @@ def load_state(folder: Path, step: int, pool: str) -> dict[str, bytes]:
     if progress.pool != pool:
         raise CheckpointError(
             f"{folder} was written with other train prompts, or the same in another order, and the allocator knows "
-            "prompts by their row; resume with data.train_files and the filters of that run, or begin a new allocator "
-            f"with {FLAG}.fresh_start=true"
+            f"prompts by their row; resume with data.train_files, the filters and {FLAG}.identity of that run, or "
+            f"begin a new allocator with {FLAG}.fresh_start=true"
         )
     if progress.step != step:
         raise CheckpointError(f"{folder} holds the allocator of step {progress.step}; resume an earlier checkpoint")

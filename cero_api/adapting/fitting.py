@@ -99,9 +99,23 @@ def _check_rounds(config: AllocatorConfig, shape: RoundShape) -> None:
     offer = getattr(config, "offer", None)
     if shape.scope == "window" or offer != type(config).model_fields["offer"].default:
         refuse_other_offer(shape.scope, offer)
+    refuse_other_pacing(config, shape.rounds, shape.largest)
+
+
+def refuse_other_pacing(config: AllocatorConfig, rounds: int, total: int) -> None:
+    """Refuse sizes of rounds that a trainer whose rounds have a fixed size would pass over, without a word.
+
+    Args:
+        config: of the allocator.
+        rounds: of the training.
+        total: rollouts of each.
+
+    Raises:
+        ConfigurationError: some round is to have another size.
+    """
     pacing = getattr(config, "pacing", None)
-    if isinstance(pacing, tuple) and set(pacing[: shape.rounds]) - {shape.largest}:
+    if isinstance(pacing, tuple) and set(pacing[:rounds]) - {total}:
         raise ConfigurationError(
             f"pacing asks for rounds of {min(pacing)} to {max(pacing)} rollouts, and the trainer generates "
-            f"{shape.largest} in every round; leave pacing out"
+            f"{total} in every round; leave pacing out"
         )

@@ -96,7 +96,7 @@ class Judge:
             reward = real_numbers(rewards, "rewards")
             share, outside = self.rule.judge(rewards)  # as they came: coarse floats have a wider tolerance
         except InvalidOutcomeError:  # None and the like among them
-            reward = np.array([_number(value) for value in rewards], dtype=np.float64)  # type: ignore[union-attr]  # many
+            reward = np.array([number_of(value) for value in rewards], dtype=np.float64)  # type: ignore[union-attr]  # many
             share, outside = self.rule.judge(reward)
         lost = ~np.isfinite(reward)
         if outside.any() and not self.clipped and not self._quiet:
@@ -140,8 +140,12 @@ class Judge:
         return {"rewards_missing": float(self.missing), "rewards_clipped": float(self.clipped)}
 
 
-def _number(value: object) -> float:
-    """A reward as a number; NaN for what is none."""
+def number_of(value: object) -> float:
+    """A reward as a number; NaN for what is none.
+
+    >>> number_of("0.5"), number_of(None)
+    (0.5, nan)
+    """
     try:
         return float(value)  # type: ignore[arg-type]  # it says if it cannot
     except (TypeError, ValueError):

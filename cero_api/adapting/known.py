@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from cero_api._types import FloatArray
 from cero_api.allocators import allocator_type
 from cero_api.beliefs import BY_FEATURES
 from cero_api.config import AllocatorConfig
-from cero_api.errors import CheckpointError, ConfigurationError
+from cero_api.errors import CeroWarning, CheckpointError, ConfigurationError
 from cero_api.knowledge import Knowledge
 from cero_api.protocol import RolloutAllocator
 
@@ -30,7 +32,7 @@ def prompt_features(prompts: Sequence[object], columns: Mapping[str, Sequence[ob
 
     The length is in characters: tokens need a tokenizer, and go with them. A column of numbers is taken as it is,
     missing ones being the mean, and one of vectors (an embedding) as that many columns; of any other each of its (at
-    most 16 most frequent) values gets a column of 0 and 1.
+    most 16 most frequent) values gets a column of 0 and 1, with a warning where most prompts have none of these.
 
     Args:
         prompts: `[M]`, texts or chats.
@@ -96,6 +98,9 @@ def told_before(
         offline_samples: `[M]`, behind each rate.
         automatic: whether nobody asked for the features.
 
+    Raises:
+        ConfigurationError: somebody did, and nothing would look at them.
+
     >>> told_before("cero", {}, features=[[1.0]], offline_rates=None, automatic=True)["belief"]
     'features'
     >>> told_before("hora", {}, features=[[1.0]], offline_rates=None, automatic=True)
@@ -103,6 +108,8 @@ def told_before(
     """
     asks = getattr(allocator_type(name), "asks_belief", False)
     values = dict(fields)
+    if features is not None and not automatic:
+        refuse_unseen_features(fields)
     if features is not None and (asks or not automatic) and values.get("belief", "features") in BY_FEATURES:
         values = {"belief": "features"} | values | {"features": features}
     elif features is not None and values.get("cost") == "tokens":
@@ -114,6 +121,23 @@ def told_before(
         if asks:
             values.setdefault("belief", "pooled")
     return values
+
+
+def refuse_unseen_features(fields: Mapping[str, Any]) -> None:
+    """Refuse features that somebody asked for, and that nothing would look at.
+
+    Args:
+        fields: the user's own settings of the allocator.
+
+    Raises:
+        ConfigurationError: they name a belief that goes by outcomes alone, and no cost that goes by features.
+    """
+    belief = fields.get("belief", "features")
+    if belief not in BY_FEATURES and fields.get("cost") != "tokens":
+        raise ConfigurationError(
+            f"belief={belief} does not look at features, so naming them would do nothing; leave one of the two out, or "
+            f"choose belief={BY_FEATURES[0]}"
+        )
 
 
 def refuse_other_knowledge(saved: RolloutAllocator, now: RolloutAllocator) -> None:
@@ -216,7 +240,7 @@ def _length(prompt: object) -> int:
 
 
 def _columns(name: str, values: Sequence[object]) -> NDArray[Any]:
-    plain: list[Any] = [value.tolist() if hasattr(value, "tolist") else value for value in values]  # numpy's, torch's
+    plain: list[Any] = [_plain(value) for value in values]
     given = [value for value in plain if value is not None]
     if all(isinstance(value, int | float) for value in given):
         return _filled([[math.nan if value is None else value] for value in plain])
@@ -228,8 +252,24 @@ def _columns(name: str, values: Sequence[object]) -> NDArray[Any]:
                 "the column out"
             )
         return _filled([[math.nan] * sizes[0] if value is None else value for value in plain])
-    frequent = [value for value, _ in Counter(map(str, plain)).most_common(_CLASSES)]
+    counts = Counter(map(str, plain))
+    frequent = [value for value, _ in counts.most_common(_CLASSES)]
+    named = sum(counts[value] for value in frequent)
+    if 2 * named < len(plain):
+        warnings.warn(
+            f"column {name!r} has {len(counts)} different values, and only the {_CLASSES} most frequent are told "
+            f"apart, which {named} of {len(plain)} prompts have; name a coarser column, or one of numbers, instead",
+            CeroWarning,
+            stacklevel=3,
+        )
     return np.array([[str(value) == one for one in sorted(frequent)] for value in plain], dtype=np.float64)
+
+
+def _plain(value: Any) -> Any:
+    """A value of numpy's, torch's or a decimal column's, as Python's own."""
+    if isinstance(value, Decimal):
+        return float(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _filled(table: Sequence[Sequence[float]]) -> NDArray[Any]:

@@ -91,12 +91,15 @@ def test_reading_in_blocks_is_reading_row_by_row(tmp_path: Path, monkeypatch: py
 
     slow = written(tmp_path, [row(text, number) for number, text in enumerate(said)])
     slow.__class__ = Own
-    monkeypatch.setattr("cero_verl.prompts._BLOCK", 2)
+    monkeypatch.setattr("cero_verl.prompts.BLOCK", 2)
+    monkeypatch.setattr("cero_verl.columns.BLOCK", 2)
     identities: tuple[Identity, ...] = ("index", "content")
     for identity in identities:
         one, other = TrainPrompts(fast, identity), TrainPrompts(slow, identity)
         assert one.index.fingerprint == other.index.fingerprint
         assert one.first_row.tolist() == other.first_row.tolist()
+        known = [prompts.known(True, ["extra_info.index"], None, None)["features"] for prompts in (one, other)]
+        np.testing.assert_array_equal(*known)
 
 
 def test_images_have_no_text_to_be_known_by(tmp_path: Path) -> None:
@@ -108,14 +111,6 @@ def test_images_have_no_text_to_be_known_by(tmp_path: Path) -> None:
     with pytest.raises(PromptError, match="of text alone"):
         TrainPrompts(dataset, "content")
     assert len(TrainPrompts(dataset)) == 2
-
-
-def test_what_is_known_of_prompts_comes_by_row_of_the_pool(tmp_path: Path) -> None:
-    dataset = written(tmp_path, [row("a", pass_rate=0.25), row("b", pass_rate=0.5), row("a", pass_rate=0.25)])
-    prompts = TrainPrompts(dataset, "content")
-    assert np.array(prompts.values("pass_rate")).tolist() == [0.25, 0.5]
-    with pytest.raises(PromptError, match="no column rate"):
-        prompts.values("rate")
 
 
 def test_a_part_of_the_dataset_is_the_same_whenever_it_is_read(tmp_path: Path) -> None:

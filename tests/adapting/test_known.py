@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from cero_api import make_allocator
 from cero_api.adapting import prompt_features, refuse_other_knowledge, told_before
 from cero_api.adapting.known import features_help, informed_fields, numbers_in_column
 from cero_api.beliefs import BY_FEATURES
-from cero_api.errors import CheckpointError, ConfigurationError
+from cero_api.errors import CeroWarning, CheckpointError, ConfigurationError
 from cero_api.protocol import RolloutAllocator
 
 SIZE: dict[str, Any] = {"num_prompts": 8, "rounds": 4, "budget": 64}
@@ -92,6 +93,12 @@ def test_a_belief_that_does_not_look_at_them_gets_none() -> None:
     assert told("cero", {"belief": "pooled", "cost": "tokens"})["features"] is TABLE
 
 
+def test_features_that_were_asked_for_and_that_nothing_would_look_at_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"belief=pooled does not look at features.*choose belief=features"):
+        told("cero", {"belief": "pooled"}, automatic=False)
+    assert told("cero", {"belief": "pooled", "cost": "tokens"}, automatic=False)["features"] is TABLE
+
+
 def test_without_a_word_of_the_user_they_are_looked_at() -> None:
     assert told("cero", {})["belief"] == "features"
     assert told("hora", {}) == {}
@@ -135,6 +142,16 @@ def test_vectors_of_several_lengths_are_refused_by_the_columns_name() -> None:
 
 def test_lists_of_words_are_classes() -> None:
     np.testing.assert_array_equal(columns_of([["a"], ["b"], ["a"], []]), [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]])
+
+
+def test_decimals_are_numbers() -> None:
+    np.testing.assert_array_equal(columns_of([Decimal("0.25"), None, Decimal("0.75")])[:, 0], [0.25, 0.5, 0.75])
+
+
+def test_classes_that_most_prompts_have_none_of_are_said() -> None:
+    with pytest.warns(CeroWarning, match="'column' has 40 different values, and only the 16 most .* which 16 of 40"):
+        columns_of([f"name {i}" for i in range(40)])
+    columns_of([f"name {i}" for i in range(40)] + ["the same"] * 40)
 
 
 def test_a_chats_length_counts_the_parts_of_its_messages() -> None:
