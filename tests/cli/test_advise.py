@@ -79,7 +79,7 @@ def test_json_has_everything(cero: Cero, run_folder: Path) -> None:
 
 
 def test_other_shapes(cero: Cero, tmp_path: Path) -> None:
-    (tmp_path / "rates.json").write_text(json.dumps({f"q{i}": (i / 40) ** 4 for i in range(40)}))
+    (tmp_path / "rates.json").write_text(json.dumps({f"q{i}": (i / 40) ** 5 for i in range(40)}))
     (tmp_path / "rollouts").mkdir()
     lines = [json.dumps({"input": f"q{i // 4}", "output": "", "score": float(i % 3), "step": 1}) for i in range(160)]
     (tmp_path / "rollouts" / "1.jsonl").write_text("\n".join(lines))
