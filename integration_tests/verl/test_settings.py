@@ -40,7 +40,7 @@ def test_numbers_in_words_are_numbers() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"window": 4}, "window=4 .* none with scope=batch"),
+        ({"window": 4}, "window=4 .* scope=batch offers none"),
         ({"features": ["ability"], "belief": "beta"}, "belief=beta does not look at features"),
         ({"reward_range": [0]}, r"rollout_allocator.reward_range=\[0\]: Field required"),
         ({"name": "vip"}, r"unknown; vip has .* \+rollout_allocator=vip chooses that method"),
