@@ -14,9 +14,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from cero_api import available_allocators
+from cero_api.adapting.modules import import_users
 from cero_api.allocators import config_type
 from cero_api.errors import ConfigurationError
-from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig, import_module
+from cero_openrlhf.config import PREFIX, OpenRLHFAllocatorConfig
 
 
 def add_arguments(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> None:
@@ -90,4 +91,4 @@ def _import_module(argv: Sequence[str] | None) -> None:
     first.add_argument(f"--{PREFIX}.module", dest="module")
     known, _ = first.parse_known_args(sys.argv[1:] if argv is None else argv)
     if known.module is not None:
-        import_module(known.module)
+        import_users(known.module, f"--{PREFIX}.module {known.module}")

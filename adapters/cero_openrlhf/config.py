@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic.fields import FieldInfo
 
 from cero_api.adapting import informed_fields
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, scope_of
+from cero_api.adapting.modules import import_users
 from cero_api.advantages import PromptWeight
 from cero_api.allocators import config_type
 from cero_api.config import AllocatorConfig, Scope
@@ -98,7 +98,7 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     own = {name: given.pop(name) for name in OpenRLHFAllocatorConfig.model_fields if name in given}
     settings = OpenRLHFAllocatorConfig(**own)
     if settings.module is not None:
-        import_module(settings.module)
+        import_users(settings.module, f"--{PREFIX}.module {settings.module}")
     if "scope" not in own:
         settings = settings.model_copy(update={"scope": scope_of(settings.allocator)})
     known = config_type(settings.allocator).model_fields
@@ -111,21 +111,6 @@ def read_settings(args: Any) -> tuple[OpenRLHFAllocatorConfig, dict[str, Any]]:
     for name, value in given.items():
         _check(name, known[name], value)
     return settings, informed_fields(settings.allocator, settings.scope, given)
-
-
-def import_module(name: str) -> None:
-    """Import the module that registers an allocator.
-
-    Raises:
-        ConfigurationError: there is none of that name.
-    """
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"--{PREFIX}.module {name} cannot be imported: {error}; give a module's name as in an import statement, of "
-            "a package that is installed or a file in this folder, on every node"
-        ) from error
 
 
 def _check(name: str, field: FieldInfo, value: Any) -> None:

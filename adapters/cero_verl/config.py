@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from cero_api.adapting import informed_fields, said_rule
 from cero_api.adapting.defaults import REFILL_RESERVE, RoundShape, allocator_fields, refuse_unused, scope_of
 from cero_api.adapting.fitting import refuse_other_pacing
 from cero_api.adapting.known import refuse_unseen_features
+from cero_api.adapting.modules import import_users
 from cero_api.allocators import allocator_type, config_type
 from cero_api.config import AllocatorConfig, Scope
 from cero_api.errors import ConfigurationError
@@ -173,7 +173,7 @@ def read_flag(config: Any) -> tuple[VerlAllocatorConfig, dict[str, Any]]:
     except ConfigurationError as error:
         raise _named(error) from None
     if settings.module is not None:
-        _import(settings.module)
+        import_users(settings.module, f"{FLAG}.module={settings.module}")
     if "scope" not in own:
         settings = settings.model_copy(update={"scope": scope_of(settings.name)})
     fields = {key: value for key, value in values.items() if key not in VerlAllocatorConfig.model_fields}
@@ -298,21 +298,6 @@ def check_fields(config: Any, settings: VerlAllocatorConfig, fields: Mapping[str
         # How fields go together is judged when the defaults of the missing ones are known.
         if not isinstance(cause, ValidationError) or any(fault["loc"] for fault in cause.errors()):
             raise _named(error) from None
-
-
-def _import(module: str) -> None:
-    """Import a module of the user's.
-
-    Raises:
-        ConfigurationError: it cannot be imported; the message names the flag.
-    """
-    try:
-        importlib.import_module(module)
-    except Exception as error:  # somebody else's module can raise anything
-        raise ConfigurationError(
-            f"{FLAG}.module={module} cannot be imported ({error!r}); install it where this program and every node of "
-            "Ray finds it, or correct the name"
-        ) from error
 
 
 def _typed(field: FieldInfo, value: Any) -> Any:

@@ -71,17 +71,7 @@ class TrainPrompts:
     def known(
         self, by_features: bool, features: Sequence[str] | None, rates: str | None, samples: str | None
     ) -> dict[str, Any]:
-        """What the allocator is told of the prompts before they are tried, as `make_allocator` takes it.
-
-        Args:
-            by_features: whether the allocator looks at features.
-            features: columns beside the prompt's length; None is `data_source`, where there is one.
-            rates: column of offline pass rates, or None.
-            samples: column of the samples behind them, or None.
-
-        Raises:
-            PromptError: there is no such column, or nothing in it.
-        """
+        """What the allocator is told of these prompts before they are tried, see `known_of`."""
         return known_of(self._dataset, self.first_row, by_features, features, rates, samples)
 
     def release(self) -> None:
